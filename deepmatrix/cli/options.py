@@ -12,10 +12,8 @@ from deepmatrix.config.documents import LONGEST_REGISTRY, REGISTRY, REGISTRY_HEL
 from deepmatrix.diagnosis.scope import BUDGET_S, Scope
 from deepmatrix.errors import ArgumentError
 from deepmatrix.paths import MATRIX_FILE, RUN_NAME, RUNS
+from deepmatrix.planning.plan import LARGEST_SEED
 from deepmatrix.planning.selection import Selection
-
-#: The largest seed that every generator of random numbers takes.
-LARGEST_SEED = 2**32 - 1
 
 #: The most values of one sample input: 8 GiB as float32.
 MOST_VALUES = 2**31

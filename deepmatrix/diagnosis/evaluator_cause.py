@@ -47,7 +47,8 @@ def _differs(case: Case, truth: Truth, trace: Trace, name: str) -> bool:
         return False
     gold = truth.gold[name]
     error = deviations.distance(trace.precise[name], gold, deviations.output_scale(gold))
-    limit, _ = case.terms.allowed(0.0, name, str(gold.dtype), rounded=True)
+    computed_in = truth.computed_in.get(name, "")
+    limit, _ = case.terms.allowed(0.0, name, str(gold.dtype), rounded=True, computed_in=computed_in)
     return error is None or error > limit
 
 

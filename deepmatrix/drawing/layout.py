@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -115,20 +117,56 @@ BEGINNING = 0.5
 
 
 def shortened(reason: str, longest: int = LONGEST_REASON) -> str:
-    """Return a reason of *longest* characters at most, cut in its middle, between words if it can.
+    """Return a reason of *longest* characters at most, cut between words if it can be.
 
-    Messages begin with who refuses, and end with what they refuse.
+    Messages begin with who refuses, and end with what they refuse: so the middle is left out. Where
+    that leaves out what is wrong, the last sentence that says it is the end.
     """
     if len(reason) <= longest:
         return reason
     room = longest - len(" … ")
     start = reason[: int(room * BEGINNING)]
     end = reason[len(reason) - room + len(start) :]
-    if " " in start:
-        start = start.rpartition(" ")[0]
     if " " in end:
         end = end.partition(" ")[2]
+    told = _last_telling(reason)
+    told_end = _without_end(told, int(room * MOST))
+    if TELLING.search(told_end) and not TELLING.search(end):
+        if len(reason) - len(told) <= len(start):
+            return _without_end(reason, longest)
+        end = told_end
+        start = reason[: min(room - len(end), len(reason) - len(told))]
+    if " " in start:
+        start = start.rpartition(" ")[0]
     return f"{start.rstrip(',;: ')} … {end.strip()}"
+
+
+#: What a sentence has that says what is wrong.
+TELLING = re.compile(
+    r"fail|support|unable|cannot|could not|\bmust\b|not consistent|unknown|unrecogni[sz]ed|invalid"
+    r"|expected|mismatch",
+    re.IGNORECASE,
+)
+
+#: The largest share of a cut text that such a sentence has.
+MOST = 0.75
+
+
+def _last_telling(reason: str) -> str:
+    """Return a message from its last sentence on that says what is wrong; "" without any."""
+    starts = [match.end() for match in re.finditer(r"[.:;]\s+", reason)]
+    for start, end in reversed(list(itertools.pairwise([*starts, len(reason)]))):
+        if TELLING.search(reason, start, end):
+            return reason[start:]
+    return ""
+
+
+def _without_end(text: str, longest: int) -> str:
+    """Return a text of *longest* characters at most, cut between words at its end."""
+    if len(text) <= longest:
+        return text
+    kept = text[: longest - len(" …")]
+    return (kept.rpartition(" ")[0] or kept) + " …"
 
 
 def shortened_name(name: str) -> str:

@@ -343,16 +343,16 @@ class _Settlement:
         if not votes:
             return None
         value, grid = votes[0].value, truth.quantised.get(name)
-        tolerance = self._tolerance(value)
+        tolerance = self._tolerance(str(value.dtype), truth.computed_in.get(name, ""))
         if grid is None:
             return largest_group(votes, tolerance)
         steps = allowed_steps(grid, value, deviations.output_scale(value))
         return largest_group(votes, max(tolerance, steps.error), in_steps=True)
 
-    def _tolerance(self, value: Values) -> float:
+    def _tolerance(self, *precisions: str) -> float:
         tolerances = self.run.manifest.matrix.tolerances
         reduced = {str(name): error for name, error in tolerances.reduced.items()}
-        return max(tolerances.rounded, reduced.get(str(value.dtype), 0.0))
+        return max(tolerances.rounded, *(reduced.get(name, 0.0) for name in precisions))
 
 
 def _describe_difference(truth: Truth, name: str, group: Group) -> str:

@@ -122,6 +122,7 @@ def _output_deviation(
             "random": is_random,
             "judged_by": truth.sources.get(name, ""),
             "rounded": name in truth.rounded,
+            "computed_in": truth.computed_in.get(name, ""),
             "steps": allowed_steps(grid, gold, scale) if grid else None,
         }
     )

@@ -65,6 +65,7 @@ def allowed_steps(grid: Quantised, gold: Values, scale: float) -> Steps:
     return Steps(
         count=grid.steps,
         size=size,
+        real=grid.step * grid.scale if grid.scale else None,
         error=allowed / scale,
         capped=capped,
         allowed_by=grid.allowed_by,

@@ -85,12 +85,14 @@ class Terms:
         steps: Steps | None = None,
         *,
         rounded: bool = False,
+        computed_in: str = "",
     ) -> tuple[float, str]:
         """Return the tolerance of an output, and where it comes from.
 
         An output in a reduced precision, *dtype*, cannot be more exact than that. A quantised one
         has its *steps*, whatever the producer's error: one tie there is a whole step. Where gold is
-        *rounded* itself, the producer's own error is unknown.
+        *rounded* itself, the producer's own error is unknown: it is as exact as what it is
+        *computed_in*, where that is less than float32.
         """
         for override in self.overrides:
             if fnmatch.fnmatchcase(output, override.outputs):
@@ -103,7 +105,10 @@ class Terms:
             else (steps.error, _describe_steps(steps)),
             (self._reduced(self.precision), f"tolerance of {self.precision}"),
             (self._reduced(dtype), f"tolerance of {dtype}"),
-            (self.tolerances.rounded if rounded else 0.0, "gold is in the model's own precision"),
+            (
+                max(self.tolerances.rounded, self._reduced(computed_in)) if rounded else 0.0,
+                f"gold is in the model's own {computed_in or 'precision'}",
+            ),
         ]
         return max(terms, key=lambda term: term[0])
 
@@ -111,7 +116,12 @@ class Terms:
         """Return the same for an output of an agreement."""
         producer_error = _own_error(output, agreement)
         return self.allowed(
-            producer_error, output.name, output.dtype, output.steps, rounded=output.rounded
+            producer_error,
+            output.name,
+            output.dtype,
+            output.steps,
+            rounded=output.rounded,
+            computed_in=output.computed_in,
         )
 
     def _reduced(self, precision: str) -> float:
@@ -138,7 +148,7 @@ class Terms:
 
 def _describe_steps(steps: Steps) -> str:
     plural = "s" * (steps.count != 1)
-    text = f"{steps.count} quantisation step{plural} of {steps.size:.3g}"
+    text = f"{steps.count} quantisation step{plural} of {steps.real or steps.size:.3g}"
     text += f", at most {100 * MOST_OF_RANGE:g} % of the range" if steps.capped else ""
     return f"{text}: {steps.allowed_by}" if steps.allowed_by else text
 

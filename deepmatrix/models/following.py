@@ -47,6 +47,7 @@ def follow(first: Truth, own: Truth, names: Sequence[str], giver: str) -> Truth:
         masks=_join(masks, own.masks),
         random=own.random | {by_place[name] for name in first.random if name in by_place},
         rounded=frozenset(by_place[old] for old in first.rounded if old in by_place),
+        computed_in=own.computed_in,
         quantised={**steps, **own.quantised},
         unordered={**sets, **own.unordered},
         in_order_of={

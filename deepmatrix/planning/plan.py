@@ -18,8 +18,11 @@ from deepmatrix.planning.cells import Cell
 from harness import record
 from harness.formats import FORMATS
 
+#: The largest seed that every generator of random numbers takes.
+LARGEST_SEED = 2**32 - 1
+
 #: A seed of random orders and weights, rounds of a measurement, retries of a noisy job.
-Seed = Annotated[int, Field(ge=0, le=2**64)]
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
 Rounds = Annotated[int, Field(ge=1, le=1000)]
 Retries = Annotated[int, Field(ge=0, le=100)]
 

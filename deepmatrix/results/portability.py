@@ -141,7 +141,8 @@ def _needed(inputs: Sequence[ModelInput]) -> str:
     as a rate of samples, that no graph tells.
     """
     tried = ", ".join(f"{row.name} ({row.dtype} {list(row.shape)})" for row in inputs)
-    text = f"give real ones with --inputs FILE.npz; tried were {tried}"
+    sizes = "other sizes with --shape, or " if any(row.shape for row in inputs) else ""
+    text = f"give {sizes}real ones with --inputs FILE.npz; tried were {tried}"
     numbers = [row for row in inputs if row.steers or (not row.shape and "int" in row.dtype)]
     if not numbers:
         return text

@@ -78,15 +78,27 @@ WIDE = 0.01
 
 def wide_tolerances(rows: Iterable[PortabilityRow]) -> Iterator[str]:
     """Yield, once for each model and tolerance, how much a match allows where that is much."""
-    cells: dict[tuple[str, float, str], list[str]] = {}
+    cells: dict[tuple[str, str], list[str]] = {}
     for row in rows:
         if row.verdict == "match" and row.tolerance and row.tolerance >= WIDE and row.model:
-            cells.setdefault((row.title, row.tolerance, row.basis), []).append(row.consumer)
-    for (title, tolerance, basis), names in sorted(cells.items()):
+            allowed = f"an error of {row.tolerance:.1%} ({row.basis})"
+            if _is_in_steps(row):  # of an output that is zero everywhere they are any share
+                allowed = row.basis
+            cells.setdefault((row.title, allowed), []).append(row.consumer)
+    for (title, allowed), names in sorted(cells.items()):
         yield (
-            f"{title}: a match allows an error of {tolerance:.1%} ({basis}) on "
-            f"{', '.join(sorted(names))}; if you need less, set --max-error"
+            f"{title}: a match allows {allowed} on {', '.join(sorted(names))}; if you need less, "
+            "set --max-error"
         )
+
+
+def _is_in_steps(row: PortabilityRow) -> bool:
+    """Return whether quantisation steps are what a consumer's worst output is allowed."""
+    return any(
+        output.steps is not None and output.steps.error == row.tolerance
+        for output in row.outputs
+        if output.name == row.worst_output
+    )
 
 
 def sample_inputs(models: Iterable[ModelRow]) -> Iterator[str]:

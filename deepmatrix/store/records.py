@@ -75,12 +75,14 @@ Errors = Annotated[dict[Id, Measure | None], Field(max_length=10_000)]
 class Steps(Part):
     """What a quantised output is allowed: *count* steps of *size*; *error*: over gold's scale.
 
+    *real*: what a step stands for, where the output is itself quantised.
     *capped*: these would be more than a part of the output's range, and that part is allowed.
     *allowed_by*: see `deepmatrix.store.parts.Quantised`.
     """
 
     count: Count
     size: Measure
+    real: Measure | None = None
     error: Measure
     capped: bool = False
     allowed_by: Line = ""
@@ -96,7 +98,8 @@ class Deviation(Part):
     row with its gold. *row*: the first one with the largest error, or with an
     unexpected non-finite value. *dtype*, *producer_error*: of the producer's own output.
     *caution*: why a match proves little. *judged_by*: where gold comes from.
-    *rounded*: gold is in the model's own precision. *random*: it is random by design. *steps*:
+    *rounded*: gold is in the model's own precision. *computed_in*: the least exact float type below
+    float32 that it is computed in. *random*: it is random by design. *steps*:
     what a quantised output is allowed. *unjudged*: it has no gold, and *note* says why.
     """
 
@@ -114,6 +117,7 @@ class Deviation(Part):
     caution: Line = ""
     judged_by: Line = ""
     rounded: bool = False
+    computed_in: Id = ""
     random: bool = False
     steps: Steps | None = None
     unjudged: bool = False

@@ -33,6 +33,7 @@ class Truth:
     nothing judges an output. *evaluations*: those that gave way. *masks*: codes of
     `harness.record` of the values that are not compared. *random*: outputs that are random by
     design. *rounded*: outputs whose gold is in the model's own precision, or of unknown precision.
+    *computed_in*: by output, the least exact float type below float32 that it is computed in.
     *agreed*: the consumers alone judge it. *quantised*: outputs that are compared by steps.
     *unordered*: by output, the axis along which it is compared as a set. *in_order_of*: by output,
     another one that is in the same order. *baseline_errors*: by output, the error of ONNX Runtime's
@@ -48,6 +49,7 @@ class Truth:
     masks: Mapping[str, Values] = field(default_factory=dict)
     random: frozenset[str] = frozenset()
     rounded: frozenset[str] = frozenset()
+    computed_in: Mapping[str, str] = field(default_factory=dict)
     agreed: bool = False
     quantised: Mapping[str, Quantised] = field(default_factory=dict)
     unordered: Mapping[str, int] = field(default_factory=dict)
@@ -77,6 +79,7 @@ def read(folder: Path) -> Truth:
             masks=_arrays(folder / artifacts.UNDEFINED),
             random=frozenset(described.random),
             rounded=frozenset(described.rounded),
+            computed_in=described.computed_in,
             agreed=described.agreed,
             quantised=described.quantised,
             unordered=described.unordered,
@@ -115,6 +118,7 @@ def replace(folder: Path, truth: Truth) -> None:
         "unjudged": dict(truth.unjudged),
         "random": tuple(sorted(truth.random)),
         "rounded": tuple(sorted(truth.rounded)),
+        "computed_in": dict(truth.computed_in),
         "quantised": dict(truth.quantised),
         "unordered": dict(truth.unordered),
         "in_order_of": dict(truth.in_order_of),

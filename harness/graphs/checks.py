@@ -10,7 +10,8 @@ import numpy
 from harness import formats
 from harness.adapters import Arrays
 from harness.formats import recognition
-from harness.graphs import BadModel, domains, operators
+from harness.graphs import BadModel, operators
+from harness.graphs.canonical import canonical
 
 #: At most this many unknown operators are listed.
 FEW = 5
@@ -49,7 +50,7 @@ def read(path: str) -> Any:
         _check_tensor(tensor, folder, onnx)
     onnx.load_external_data_for_model(model, folder)
     _fill_sparse(model.graph, onnx)
-    return domains.shorten(model)
+    return canonical(model)
 
 
 def _fill_sparse(graph: Any, onnx: Any) -> None:
@@ -97,6 +98,7 @@ def complaints(model: Any) -> List[str]:
         suffix = " and more" if len(unknown) > FEW else ""
         listed = ", ".join(unknown[:FEW])
         problems.append(f"its opset does not define the operators {listed}{suffix}")
+    problems += _newer_attributes(model, onnx)
     # With an unofficial operator the checker refuses what ONNX Runtime reads.
     if not problems and not has_unofficial:
         problems += _rule_complaints(model, onnx)
@@ -153,6 +155,38 @@ def _unknown_operators(model: Any, onnx: Any) -> Tuple[List[str], bool]:
             elif node.domain == "" and node.op_type not in unknown:
                 unknown.append(node.op_type)
     return unknown, has_unofficial
+
+
+def _newer_attributes(model: Any, onnx: Any) -> List[str]:
+    """Return which attributes the standard defines in a later opset only.
+
+    A quantiser writes the axis of DequantizeLinear into a model of any opset.
+    """
+    opset = next((entry.version for entry in model.opset_import if entry.domain == ""), 1)
+    stated = {
+        (node.op_type, attribute.name)
+        for node in all_nodes(model.graph)
+        if node.domain == ""
+        for attribute in node.attribute
+    }
+    since = {pair: _defined_since(pair[0], pair[1], opset, onnx) for pair in sorted(stated)}
+    return [
+        f"its opset {opset} does not define the attribute {name} of {operator}, opset {first} "
+        f"does: export it to opset {first}, or convert it before it is quantised"
+        for (operator, name), first in since.items()
+        if first > opset
+    ]
+
+
+def _defined_since(operator: str, attribute: str, opset: int, onnx: Any) -> int:
+    """Return the first opset from *opset* on in which an operator has an attribute, or 0."""
+    for version in range(opset, onnx.defs.onnx_opset_version() + 1):
+        try:
+            if attribute in onnx.defs.get_schema(operator, version, "").attributes:
+                return version
+        except onnx.defs.SchemaError:
+            continue
+    return 0
 
 
 def _check_tensor(tensor: Any, folder: str, onnx: Any) -> None:

@@ -6,6 +6,7 @@ import numpy
 
 from harness.adapters import Arrays
 from harness.graphs import BadModel, operators
+from harness.graphs.canonical import names_read
 from harness.graphs.inputs import onnx_inputs
 from harness.graphs.precise import widen
 from harness.graphs.shapes import element_types
@@ -21,7 +22,7 @@ def nodes(model: Any) -> List[Dict[str, Any]]:
         {
             "name": node.name or f"{node.op_type}.{number}",
             "kind": node.op_type,
-            "inputs": [name for name in [*node.input, *_captured(node)] if name],
+            "inputs": list(names_read(node)),
             "outputs": [name for name in node.output if name],
         }
         for number, node in enumerate(model.graph.node)
@@ -79,7 +80,7 @@ def cut(model: Any, values: Arrays, inputs: Arrays, number: int) -> Tuple[Any, A
     known: Dict[str, Any] = dict(values, **feed)
     moving = _input_dependent(model, feed)
     held = {tensor.name: tensor for tensor in model.graph.initializer}
-    read = list(dict.fromkeys(name for name in [*node.input, *_captured(node)] if name))
+    read = list(dict.fromkeys(names_read(node)))
     for name in [*read, *filter(None, node.output)]:
         if name not in held and not isinstance(known.get(name), (numpy.ndarray, numpy.generic)):
             raise BadModel(f"node {number} reads or gives {name}, which is no tensor")
@@ -116,22 +117,6 @@ def _input_dependent(model: Any, inputs: Iterable[str]) -> Set[str]:
     """Return the names of the tensors that depend on the graph's inputs."""
     dependent = set(inputs)
     for node in model.graph.node:
-        if not dependent.isdisjoint([*node.input, *_captured(node)]):
+        if not dependent.isdisjoint(names_read(node)):
             dependent.update(node.output)
     return dependent
-
-
-def _captured(node: Any) -> List[str]:
-    """Return the names that the inner graphs of a node read from outside."""
-    captured: List[str] = []
-    for attribute in node.attribute:
-        for graph in [attribute.g, *attribute.graphs]:
-            local_names = {value.name for value in graph.input}
-            local_names.update(tensor.name for tensor in graph.initializer)
-            for inner in graph.node:
-                captured += [
-                    name for name in [*inner.input, *_captured(inner)] if name not in local_names
-                ]
-                local_names.update(inner.output)
-            captured += [value.name for value in graph.output if value.name not in local_names]
-    return captured

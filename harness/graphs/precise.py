@@ -1,8 +1,10 @@
 """An ONNX graph in float64, which gives the gold outputs."""
 
-from typing import Any
+from typing import Any, Dict
 
+from harness.graphs.canonical import names_read
 from harness.graphs.local_functions import inlined
+from harness.graphs.shapes import element_types
 
 _NARROW = (1, 10, 16)  # onnx.TensorProto: FLOAT, FLOAT16, BFLOAT16
 _DOUBLE = 11
@@ -20,6 +22,30 @@ _TYPES = ("to", "dtype", "output_dtype", "output_datatype")
 
 #: Operators that make floats of integers, of the type that an attribute names, else float32.
 _MAKING = ("BlackmanWindow", "HammingWindow", "HannWindow", "MelWeightMatrix")
+
+
+#: The float types below float32 by their numbers in onnx.TensorProto, the least exact first.
+_REDUCED = {16: "bfloat16", 10: "float16"}
+
+
+def computed_in(model: Any) -> Dict[str, str]:
+    """Return, by output, the least exact float type below float32 that a node before it gives.
+
+    An output in float32 may come from float16: converters keep the types of inputs and outputs.
+    """
+    model = inlined(model)
+    types = element_types(model)
+    reduced: Dict[str, str] = {}
+    for node in model.graph.node:
+        if node.op_type == "Constant":  # it stores values, and computes none
+            continue
+        own = {_REDUCED[types[name]] for name in node.output if types.get(name) in _REDUCED}
+        own.update(reduced[name] for name in names_read(node) if name in reduced)
+        least = [name for name in _REDUCED.values() if name in own]
+        reduced.update(dict.fromkeys(node.output, least[0]) if least else {})
+    return {
+        value.name: reduced[value.name] for value in model.graph.output if value.name in reduced
+    }
 
 
 def widen(model: Any) -> Any:

@@ -61,7 +61,13 @@ class Interpreter:
 
     def _details(self, at: int) -> dict[str, Any]:
         shape = np.array(self.values[at].shape)
-        return {"name": self.NAMES[at], "index": at, "shape": shape, "dtype": np.float32}
+        return {
+            "name": self.NAMES[at],
+            "index": at,
+            "shape": shape,
+            "shape_signature": shape,
+            "dtype": np.float32,
+        }
 
     def allocate_tensors(self) -> None:
         pass

@@ -248,6 +248,15 @@ def test_a_plan_whose_names_leave_the_run_is_refused(
         _ = Run.open(run.path).manifest
 
 
+def test_a_seed_that_no_generator_takes_is_refused(tmp_path: Path) -> None:
+    run = new_run(tmp_path, PLAN)
+    document = json.loads((run.path / "plan.json").read_bytes())
+    document["plan"]["seed"] = 2**32
+    (run.path / "plan.json").write_text(json.dumps(document))
+    with pytest.raises(Damaged, match=r"plan\.seed: Input should be less than or equal"):
+        _ = Run.open(run.path).manifest
+
+
 @pytest.mark.parametrize(
     ("rounds", "workloads", "cells", "problem"),
     [

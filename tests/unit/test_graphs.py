@@ -391,3 +391,82 @@ def test_a_weight_that_is_listed_among_the_inputs_is_none() -> None:
     x = np.arange(8, dtype=np.float32).reshape(2, 4)
     (answer,) = adapter.answer(evaluator(listed), {"x": x}).values()
     assert (answer == x).all()
+
+
+def test_nodes_in_any_order_are_evaluated_and_traced(tmp_path: Path) -> None:
+    """ONNX Runtime sorts nodes itself; its float16 converter appends its casts."""
+    node, info = helper.make_node, helper.make_tensor_value_info
+    inner = helper.make_graph(
+        [node("Neg", ["doubled"], ["chosen"]), node("Add", ["shifted", "shifted"], ["doubled"])],
+        "inner",
+        [],
+        [info("chosen", FLOAT, None)],
+    )
+    opset = helper.make_opsetid("", 17)
+    function = helper.make_function(
+        "local", "Shift", ["a"], ["b"], [node("Add", ["c", "a"], ["b"]), node("Neg", ["a"], ["c"])],
+        [opset],
+    )  # fmt: skip
+    nodes = [
+        node("Add", ["picked", "zero"], ["y"]),
+        node("If", ["yes"], ["picked"], then_branch=inner, else_branch=inner),
+        node("Add", ["x", "zero"], ["shifted"]),
+        node("Shift", ["x"], ["zero"], domain="local"),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "graph",
+        [info("x", FLOAT, [2])],
+        [info("y", FLOAT, None)],
+        [numpy_helper.from_array(np.array(True), "yes")],
+    )
+    imports = [opset, helper.make_opsetid("local", 1)]
+    unsorted = helper.make_model(graph, opset_imports=imports, ir_version=8, functions=[function])
+    path, x = tmp_path / "model.onnx", np.array([1.5, -2], "float32")
+    onnx.save(unsorted, path)
+    adapter.start()
+    served = adapter.answer(adapter.load("onnx", str(path)), {"x": x})
+    np.testing.assert_array_equal(served["y"], -2 * x)
+    traced = adapter.trace(str(path), {"x": x})
+    assert [node["kind"] for node in traced["nodes"]] == ["Shift", "Add", "If", "Add"]
+    np.testing.assert_array_equal(traced["precise"]["y"], -2 * x)
+
+
+def test_nodes_in_order_keep_it(tmp_path: Path) -> None:
+    node = helper.make_node
+    nodes = [node("Neg", ["x"], ["a"]), node("Abs", ["x"], ["b"]), node("Add", ["b", "a"], ["y"])]
+    x = helper.make_tensor_value_info("x", FLOAT, [2])
+    onnx.save(model(nodes, [x]), tmp_path / "model.onnx")
+    kept = checks.read(str(tmp_path / "model.onnx")).graph.node
+    assert [x.op_type for x in kept] == ["Neg", "Abs", "Add"]
+
+
+def test_an_output_says_in_which_reduced_precision_it_is_computed(tmp_path: Path) -> None:
+    node, info = helper.make_node, helper.make_tensor_value_info
+    nodes = [
+        node("Cast", ["x"], ["half"], to=TensorProto.FLOAT16),
+        node("Exp", ["half"], ["grown"]),
+        node("Cast", ["grown"], ["y"], to=FLOAT),
+        node("Neg", ["x"], ["z"]),
+    ]
+    graph = helper.make_graph(
+        nodes, "graph", [info("x", FLOAT, [2])], [info("y", FLOAT, [2]), info("z", FLOAT, [2])]
+    )
+    opset = helper.make_opsetid("", 17)
+    path = tmp_path / "model.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=8), path)
+    adapter.start()
+    described = adapter.inspect("onnx", str(path), None, Sampling(seed=0))["described"]
+    assert described["computed_in"] == {"y": "float16"}
+
+
+def test_an_attribute_of_a_later_opset_is_named_with_that_opset() -> None:
+    """A quantiser writes a scale for each channel, with its axis, into a model of any opset."""
+    x = helper.make_tensor_value_info("x", TensorProto.INT8, [2, 3])
+    scales = numpy_helper.from_array(np.ones(3, "float32"), "scales")
+    nodes = [helper.make_node("DequantizeLinear", ["x", "scales"], ["y"], axis=1)]
+    assert checks.complaints(model(nodes, [x], scales, opset=12)) == [
+        "its opset 12 does not define the attribute axis of DequantizeLinear, opset 13 does: "
+        "export it to opset 13, or convert it before it is quantised"
+    ]
+    assert not checks.complaints(model(nodes, [x], scales, opset=13))

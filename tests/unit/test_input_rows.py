@@ -119,8 +119,9 @@ def test_sample_inputs_that_nothing_takes_are_our_fault_not_the_consumers() -> N
     assert verdict.name == "not-run"
     assert verdict.reason == (
         "no sample inputs fit it: say what sr (decides a branch of If) has to be: "
-        "--range sr=VALUE:VALUE; or give real ones with --inputs FILE.npz; tried were "
-        "input (float32 [1, 64]), sr (int64 []) (infer: Fail: dimension mismatch)"
+        "--range sr=VALUE:VALUE; or give other sizes with --shape, or real ones with --inputs "
+        "FILE.npz; tried were input (float32 [1, 64]), sr (int64 []) "
+        "(infer: Fail: dimension mismatch)"
     )
     told = {"low": 16e3, "high": 16e3, "values": "what a branch compares it with"}
     known = model.model_copy(update={"inputs": (inputs[0], inputs[1].model_copy(update=told))})

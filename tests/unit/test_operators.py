@@ -409,6 +409,18 @@ STANDARD: dict[str, tuple[str, int, list[np.ndarray | None], dict[str, Any]]] = 
             [np.int64([[1, -2], [0, 9]]), scalar([4], "int64"), np.float32([0.5, 2])],
             {"axis": 1},
         ),
+        "GatherElements, of many": lambda: (
+            "GatherElements",
+            13,
+            [floats(2, 100, 3), integers("int64", 2, 70, 3, low=-100, high=99)],
+            {"axis": -2},
+        ),
+        "GatherElements, of few": lambda: (
+            "GatherElements",
+            13,
+            [floats(5, 4), integers("int32", 3, 2, low=-5, high=4)],
+            {},
+        ),
     }
 )
 

@@ -113,6 +113,7 @@ GAINED: list[tuple[str, str, Any]] = [
     ("portability.*.outputs.*", "judged_by", ""),
     ("portability.*", "worst_output", "y"),
     ("portability.*.outputs.*", "rounded", False),
+    ("portability.*.outputs.*", "computed_in", ""),
     ("portability.*.outputs.*", "random", False),
     ("portability.*.outputs.*", "unjudged", False),
     ("portability.*", "stateful", False),

@@ -243,6 +243,18 @@ def test_the_size_that_onnx_runtime_asks_for_is_tried(tmp_path: Path, dim: int) 
     assert inspected["described"]["refusal"] == ""
 
 
+def test_the_length_that_an_exporter_has_fixed_in_a_reshape_is_tried(tmp_path: Path) -> None:
+    shape = numpy_helper.from_array(np.array([7, 8, 2], "int64"), "shape")
+    nodes = [
+        node("Transpose", ["x"], ["turned"], perm=[1, 0, 2]),
+        node("Reshape", ["turned", "shape"], ["heads"], name="/layers.0/self_attention/Reshape_4"),
+        node("Neg", ["heads"], ["y"]),
+    ]
+    inspected = inspect(tmp_path, nodes, {"x": (FLOAT, ["batch", "length", 8])}, shape)
+    assert shapes(inspected)["x"] == (2, 7, 8)
+    assert inspected["described"]["refusal"] == ""
+
+
 def test_what_no_size_fits_is_said_with_what_onnx_runtime_says(tmp_path: Path) -> None:
     nodes = [node("Flatten", ["x"], ["f"]), node("Gemm", ["f", "w"], ["y"])]
     inspected = inspect(tmp_path, nodes, {"x": (FLOAT, ["n", 3, "h", "w"])}, weights("w", 30, 2))
@@ -268,6 +280,8 @@ def test_a_model_that_leaves_nothing_free_is_refused_for_no_sample(tmp_path: Pat
         ("GEMM: Dimension mismatch, W: {4800,2} K: 12288 N:2", [(12288, 4800)]),
         ("an axis by a dimension other than 1. 64 by 48", [(64, 48), (48, 64)]),
         ("Input initial_h must have shape {1,1,16}. Actual:{1,2,16}", [(2, 1)]),
+        ("Input shape:{64,2,32}, requested shape:{7,8,8}", [(64, 7)]),
+        ("Input shape:{0,2}, requested shape:{7,8}", []),
         ("something else went wrong", []),
     ],
 )

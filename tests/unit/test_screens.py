@@ -14,16 +14,18 @@ from rich.console import Console
 from deepmatrix import reports
 from deepmatrix.drawing import layout, numbers
 from deepmatrix.judging.deviations import RANDOM
+from deepmatrix.judging.verdicts import Terms
 from deepmatrix.reports import markdown
 from deepmatrix.reports.budgets import Budgets
 from deepmatrix.reports.tables import result_tables
 from deepmatrix.reports.tables.own_models import headlines, verification
 from deepmatrix.results import remarks
 from deepmatrix.results.rows import CellRow, CostRow, Results
-from deepmatrix.store.records import Deviation
+from deepmatrix.store.records import Deviation, Steps
 from deepmatrix.store.truths import REFERENCE
 from harness.record import BASELINE
 from tests.unit import verifications
+from tests.unit.examples import MATRIX
 from tests.unit.verifications import INSPECTOR, MODEL
 
 WIDTHS = (80, 120, 160)
@@ -60,6 +62,8 @@ def test_a_newcomer_is_told_what_gold_is_and_what_the_tolerance_comes_from() -> 
     sources = {"logits": REFERENCE, "embedding": BASELINE}
     line = headlines.judge_line(MODEL.model_copy(update={"judged_by": sources}))
     assert "of logits your --reference; of embedding ONNX Runtime without optimisations (" in line
+    line = headlines.judge_line(MODEL.model_copy(update={"judged_by": {}}))
+    assert line == f"gold: nothing gives the right values ({reader})"
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -256,6 +260,36 @@ def test_an_output_that_is_random_by_design_says_so_on_its_line() -> None:
     assert "other bits" not in text
 
 
+def test_the_precision_is_the_models_own_unless_a_consumer_reduces_it() -> None:
+    steps = Steps(count=1, size=1.0, error=0.01)
+    halves = Deviation(name="y", error=0.0, dtype="float32", computed_in="float16")
+    integers = Deviation(name="z", error=0.0, dtype="int8", steps=steps)
+    floats = Deviation(name="z", error=0.0, dtype="float32", steps=steps)
+    expected = {"float16": (halves,), "int8": (integers,), "float16, quantised": (halves, floats)}
+    for precision, outputs in expected.items():
+        for consumer, shown in ((NATIVE, precision), (REDUCED, "bfloat16")):
+            (row,) = verifications.results(consumer).portability
+            results = verifications.results(consumer).model_copy(
+                update={"portability": (row.model_copy(update={"outputs": outputs}),)}
+            )
+            assert shown in verification.consumers(results, MODEL).rows[0].texts
+
+
+def test_a_wide_tolerance_in_steps_says_what_a_step_stands_for() -> None:
+    """Of an output that is zero everywhere, four steps are any number of percents."""
+    steps = Steps(count=4, size=1.0, real=1 / 256, error=16.0)
+    terms = Terms(tolerances=MATRIX.tolerances, imported=True)
+    tolerance, basis = terms.allowed(0.0, "y", "int8", steps)
+    (row,) = verifications.results(NATIVE).portability
+    output = Deviation(name="y", error=0.0, dtype="int8", steps=steps)
+    update = {"tolerance": tolerance, "basis": basis, "worst_output": "y", "outputs": (output,)}
+    (warning,) = remarks.wide_tolerances([row.model_copy(update=update)])
+    assert warning == (
+        f"resnet50: a match allows 4 quantisation steps of 0.00391 on {NATIVE}; if you need less, "
+        "set --max-error"
+    )
+
+
 def test_a_wide_tolerance_says_what_it_allows_and_what_to_set() -> None:
     (warning,) = remarks.wide_tolerances(verifications.results(NATIVE, REDUCED).portability)
     assert warning == (
@@ -282,6 +316,32 @@ def test_a_reason_that_is_cut_names_who_refuses_and_what(longest: int) -> None:
         assert text.startswith(reason[:15])
         assert text.endswith("failed for: Conv-20")
         assert (" … " in text) is (len(reason) > longest)
+
+
+#: What says what is wrong stands before the end, and how it is cut to 120 characters.
+BEFORE_THE_END = {
+    "startup: RuntimeError: Check '!shape.rank().is_dynamic()' failed at src/plugins/intel_cpu/src/"
+    "node.cpp:108: Unexpected: CPU plug-in doesn't support Squeeze operation with dynamic rank. "
+    "Operation name: Squeeze_72": "doesn't support Squeeze operation with dynamic rank",
+    "infer: NotEvaluated: RuntimeError: Unable to find input 'graph_input_cast_0' in known results "
+    "['', '205', '206', '207', '248', '249', '250', '251', 'conv1.bias', 'conv1.weight']": (
+        "Unable to find input 'graph_input_cast_0'"
+    ),
+    "startup: Fail: Non-zero status code returned while running Reshape node. Name:'/t/Reshape_4' "
+    "Status Message: reshape_helper.h:91 onnxruntime::ReshapeHelper::ReshapeHelper(const onnx"
+    "runtime::TensorShape&) input_shape_size == requested_shape_size was false. The input tensor "
+    "cannot be reshaped to the requested shape. Input shape:{64,2,32}, requested shape:{7,8,8}": (
+        "The input tensor cannot be reshaped"
+    ),
+}
+
+
+@pytest.mark.parametrize(("reason", "wrong"), BEFORE_THE_END.items())
+def test_a_reason_that_is_cut_keeps_what_is_wrong(reason: str, wrong: str) -> None:
+    text = layout.shortened(reason, 120)
+    assert len(text) <= 120
+    assert text.startswith(reason[:6])
+    assert wrong in text
 
 
 @given(st.text(max_size=200), st.integers(20, 150))

@@ -138,3 +138,38 @@ def test_an_exported_program_without_examples_has_inputs_of_its_shapes(tmp_path:
     torch.export.save(program, path)
     inspected = adapter.inspect("torch-export", path, None, Sampling(0))
     assert [x.shape for x in inspected["inputs"].values()] == [(3, 8)]
+
+
+def test_an_exported_program_in_bfloat16_takes_the_float32_that_carries_it(tmp_path: Path) -> None:
+    path = str(tmp_path / "model.pt2")
+    module, example = torch.nn.Linear(8, 4).bfloat16(), torch.ones(2, 8, dtype=torch.bfloat16)
+    torch.export.save(torch.export.export(module, (example,)), path)
+    inspected = adapter.inspect("torch-export", path, {"input": X}, Sampling(0))
+    np.testing.assert_array_equal(
+        inspected["inputs"]["input"], torch.from_numpy(X).bfloat16().float().numpy()
+    )
+    assert inspected["outputs"]["y"].dtype == np.float32  # numpy has no bfloat16
+    error = np.abs(inspected["gold"]["y"] - inspected["outputs"]["y"]).max()
+    assert 0 < error < 0.05
+
+
+def test_why_torchscript_has_no_float64_is_what_its_interpreter_says(tmp_path: Path) -> None:
+    source = """
+def forward(self, x: Tensor) -> Tensor:
+    assert x.dtype == torch.float32, "only float32"
+    return x
+"""
+    inspected = adapter.inspect("torchscript", script(tmp_path, source), {"x": X}, Sampling(0))
+    (remark,) = inspected["described"]["remarks"]
+    assert remark.startswith("no float64 evaluation: RuntimeError: AssertionError: only float32")
+
+
+def test_where_the_interpreter_says_nothing_the_operation_is_named(tmp_path: Path) -> None:
+    source = """
+def forward(self, x: Tensor) -> Tensor:
+    return torch.matmul(x, torch.ones([8, 4], dtype=torch.float32))
+"""
+    inspected = adapter.inspect("torchscript", script(tmp_path, source), {"x": X}, Sampling(0))
+    (remark,) = inspected["described"]["remarks"]
+    assert remark.startswith("no float64 evaluation: RuntimeError")
+    assert "torch.matmul(x, torch.ones" in remark

@@ -334,3 +334,16 @@ def test_repeated_answers_of_an_output_are_held_to_its_own_tolerance() -> None:
     )
     outputs = outputs.model_copy(update={"outputs": (whole, half)})
     assert judge([served.model_copy(update={"agreement": outputs})], TERMS, "").name == "drift"
+
+
+def test_gold_that_was_computed_in_bfloat16_is_no_more_exact_than_that() -> None:
+    """Though the output itself is float32: converters keep the types of inputs and outputs."""
+    terms = replace(TERMS, imported=True)
+    output = Deviation(
+        name="y", error=9e-3, dtype="float32", producer_error=0.0, rounded=True,
+        computed_in="bfloat16",
+    )  # fmt: skip
+    allowed = (1e-2, "gold is in the model's own bfloat16")
+    assert terms.allowed_of(output, agreement(9e-3)) == allowed
+    precise = output.model_copy(update={"rounded": False})
+    assert terms.allowed_of(precise, agreement(9e-3))[0] == 1e-6

@@ -124,6 +124,7 @@ class Exported(Part):
     and can be split into batches. *gold*: by output, where its gold comes from; *gold_remarks*:
     why a better source does not count. *random*: outputs that are random by design. *unjudged*: by
     output, why it has no gold. *rounded*: outputs whose gold is in the model's own precision.
+    *computed_in*: by output, the least exact float type below float32 that it is computed in.
     *agreed*: the consumers alone judge it. *inputs*: those of a user's own model; *refusal*: why a
     runtime takes no sample inputs. *quantised*: outputs that are compared by steps.
     *unordered*: by output, the axis along which it is a set. *in_order_of*: by output, another one
@@ -143,6 +144,7 @@ class Exported(Part):
     random: FewFixed[TensorName] = ()
     unjudged: ByName[Remark] = Field(default_factory=dict)
     rounded: FewFixed[TensorName] = ()
+    computed_in: ByName[Id] = Field(default_factory=dict)
     agreed: bool = False
     quantised: ByName[Quantised] = Field(default_factory=dict)
     unordered: ByName[Count] = Field(default_factory=dict)

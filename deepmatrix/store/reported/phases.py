@@ -258,7 +258,8 @@ class InspectData(Reported):
 
     *judged_by*: by output, where its gold comes from. *remarks*: why a better source does not
     count. *random*: the outputs that are random by design. *rounded*: the outputs whose gold is in
-    the model's own precision. *values*: by sample input, why it holds what it holds. *refusal*: why
+    the model's own precision. *computed_in*: by output, the least exact float type below float32
+    that it is computed in. *values*: by sample input, why it holds what it holds. *refusal*: why
     a runtime takes no sample inputs of any shape that was tried. *quantised*: by output.
     *unordered*: by output, the axis along which it is a set, whose order the standard leaves open.
     *in_order_of*: by output, another one that is in the same order. *baseline_errors*: by output,
@@ -275,6 +276,7 @@ class InspectData(Reported):
     remarks: Few[Remark] = Field(default_factory=list)
     random: Few[TensorName] = Field(default_factory=list)
     rounded: Few[TensorName] = Field(default_factory=list)
+    computed_in: ByName[Id] = Field(default_factory=dict)
     quantised: ByName[Quantised] = Field(default_factory=dict)
     unordered: ByName[Count] = Field(default_factory=dict)
     in_order_of: ByName[TensorName] = Field(default_factory=dict)

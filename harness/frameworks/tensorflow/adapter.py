@@ -11,6 +11,7 @@ import numpy
 
 import harness.adapters as protocol
 from harness.graphs.inputs.sample_inputs import Sampling
+from harness.graphs.values import as_array
 
 tf: Any = None  # the framework, once `start` has imported it
 keras: Any = None
@@ -197,7 +198,7 @@ def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:
     feed = protocol.match_names(inputs, list(model.inputs))
     with tf.device(device):
         outputs = model.call({name: tf.convert_to_tensor(x) for name, x in feed.items()})
-    return {name: value.numpy() for name, value in outputs.items()}
+    return {name: as_array(value.numpy()) for name, value in outputs.items()}
 
 
 def export(model: Any, format_name: str, path: str, example: protocol.Array) -> Dict[str, Any]:

@@ -5,9 +5,10 @@ Import this module after TensorFlow and Keras only.
 
 import keras
 import tensorflow as tf
+from tensorflow.python.saved_model import load_v1_in_v2
 
 import harness.adapters as protocol
-from harness.graphs import BadModel
+from harness.graphs import BadModel, values
 from harness.graphs.inputs import sample_inputs
 
 
@@ -15,7 +16,7 @@ class SavedModel:
     """A loaded SavedModel: its default signature, with its inputs by name."""
 
     def __init__(self, path):
-        self._model = tf.saved_model.load(path)  # the signature alone does not keep the model alive
+        self._model = _load(path)  # the signature alone does not keep the model alive
         if "serving_default" not in self._model.signatures:
             raise protocol.Unsupported("the SavedModel has no signature serving_default")
         self.serve = self._model.signatures["serving_default"]
@@ -25,6 +26,22 @@ class SavedModel:
         """Return the outputs by name, for tensors by name."""
         outputs = self.serve(**tensors)
         return {name: outputs[name] for name in sorted(outputs)}
+
+
+def _load(path):
+    """Return a SavedModel's signatures with what they need.
+
+    Keras 2 also wrote the state of its optimiser, which has no class here any more: of such a model
+    the graph alone is loaded, as in TensorFlow 1.
+    """
+    try:
+        return tf.saved_model.load(path)
+    except Exception:  # an object without its class may raise anything
+        try:
+            return load_v1_in_v2.load(path, ["serve"])
+        except Exception:  # the first reason counts
+            pass
+        raise
 
 
 class Keras:
@@ -79,7 +96,7 @@ def inspect(model, user_inputs, sampling, answer):
     declared = [
         {
             "name": name,
-            "dtype": tf.as_dtype(spec.dtype).name,
+            "dtype": _dtype_name(tf.as_dtype(spec.dtype)),
             "shape": [dim or 0 for dim in spec.shape],
         }
         for name, spec in model.inputs.items()
@@ -90,3 +107,7 @@ def inspect(model, user_inputs, sampling, answer):
         "inputs": inputs,
         "outputs": answer(model, inputs),
     }
+
+
+def _dtype_name(dtype):
+    return values.TEXT if dtype == tf.string else dtype.name

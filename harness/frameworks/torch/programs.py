@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 import harness.adapters as protocol
-from harness.graphs import BadModel
+from harness.graphs import BadModel, values
 from harness.graphs.inputs import sample_inputs
 
 #: Types of TorchScript's arguments that are numbers of Python, and how an array becomes one.
@@ -79,6 +79,7 @@ class Exported(Program):
         self.names = [leaf for leaf in self.leaves if isinstance(leaf, str)]
         self.spec = program.call_spec.in_spec
         self.declared = list(_declared(program, self.names))
+        self.dtypes = {entry["name"]: entry["dtype"] for entry in self.declared}
         self.examples = _examples(program, self.names, self.leaves)
         module = program.module()
         self.module = module.double() if double else module
@@ -87,11 +88,17 @@ class Exported(Program):
         """Return torch's result for arrays by name."""
         feed = protocol.match_places(inputs, self.names)
         leaves = [
-            tensor(feed[leaf], self.device, self.double) if isinstance(leaf, str) else leaf
-            for leaf in self.leaves
+            self._value(leaf, feed[leaf]) if isinstance(leaf, str) else leaf for leaf in self.leaves
         ]
         arguments, keywords = tree_unflatten(leaves, self.spec)
         return self.module(*arguments, **keywords)
+
+    def _value(self, name, x):
+        """Return an input as a tensor of the program's type, which numpy may lack."""
+        value = tensor(x, self.device, self.double)
+        if self.double or not values.wider_dtype(self.dtypes[name]):
+            return value
+        return value.to(getattr(torch, self.dtypes[name]))
 
 
 def _declared(program, names):
@@ -118,10 +125,10 @@ def _examples(program, names, leaves):
     """Return the inputs that the program was exported with, by name; a file may lack them."""
     if program.example_inputs is None:
         return {}
-    values, _ = tree_flatten(program.example_inputs)
-    if len(values) != len(leaves):
+    given, _ = tree_flatten(program.example_inputs)
+    if len(given) != len(leaves):
         return {}
-    by_name = {leaf: x for leaf, x in zip(leaves, values) if leaf in names}
+    by_name = {leaf: x for leaf, x in zip(leaves, given) if leaf in names}
     tensors = all(isinstance(x, torch.Tensor) for x in by_name.values())
     return {name: array(x) for name, x in by_name.items()} if tensors else {}
 
@@ -186,6 +193,9 @@ def inspect(format_name, path, user_inputs, sampling, device):
     declared = program.declared or [
         {"name": name, "dtype": str(x.dtype), "shape": list(x.shape)} for name, x in inputs.items()
     ]
+    if user_inputs and program.declared:  # in float64 too, they are what the program takes
+        fed = protocol.match_places(inputs, program.names)
+        inputs = {name: values.rounded(fed[name], program.dtypes[name]) for name in program.names}
     outputs = answer(program, protocol.copy_inputs(inputs))
     described = {"inputs": declared}
     if inputs is program.examples:
@@ -218,7 +228,7 @@ def _precise(format_name, path, inputs, outputs, device):
         with torch.no_grad(), watch:
             precise = dict(outputs_by_name(program.call(protocol.copy_inputs(inputs))))
     except Exception as error:  # the program may raise anything in another precision
-        return None, f"{type(error).__name__}: {error}".splitlines()[0][:300]
+        return None, _why(error)[:300]
     if watch.reduced:
         return None, "it fixes {} inside".format(", ".join(sorted(watch.reduced)))
     if {name: y.shape for name, y in precise.items()} != {n: y.shape for n, y in outputs.items()}:
@@ -226,6 +236,24 @@ def _precise(format_name, path, inputs, outputs, device):
     if not all(numpy.isfinite(precise[name]).all() for name in floats):
         return None, "its outputs are not finite"
     return precise, ""
+
+
+#: How TorchScript's interpreter begins a message, and how it marks what failed in its sources.
+_INTERPRETER = "The following operation failed in the TorchScript interpreter"
+_MARK = "<--- HERE"
+
+
+def _why(error):
+    """Return an error in a line.
+
+    TorchScript's interpreter says why at the end of its message, or nothing there, and marks what
+    failed below its line of the source.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
+    if not lines[0].startswith(_INTERPRETER):
+        return f"{type(error).__name__}: {lines[0]}"
+    failed = [lines[place - 1] for place, line in enumerate(lines) if line.endswith(_MARK)]
+    return lines[-1].rstrip(":") + (f", in: {failed[-1]}" if failed else "")
 
 
 class Precisions(TorchDispatchMode):

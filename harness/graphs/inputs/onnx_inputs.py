@@ -272,8 +272,8 @@ def sample_and_evaluate(
                 inputs = samples.draw(first_dim, other_dims, known)
                 continue
             remark = ""
-            if failures and first_dim == 1:
-                remark = _refused_batch(samples, other_dims, evaluate)
+            if failures and (first_dim == 1 or 1 in _batches(entries, known)):
+                remark = _refused_batch(samples, other_dims, known, evaluate)
             return Sampled(inputs, result, remark=remark)
     if refused is not None:
         return refused._replace(failure="" if refused.result else failures[0])
@@ -314,10 +314,26 @@ def _requested_sizes(
     return sizes
 
 
-def _refused_batch(samples: _Samples, other_dims: int, evaluate: Callable[[Arrays], Any]) -> str:
+def _batches(entries: List[Entry], known: Dict[Dim, int]) -> List[int]:
+    """Return the sizes that a runtime requests of the batch."""
+    return [
+        known[dim]
+        for entry in entries
+        for axis, dim in enumerate(entry["shape"])
+        if dim in known and _is_batch(entry["shape"], axis)
+    ]
+
+
+def _refused_batch(
+    samples: _Samples,
+    other_dims: int,
+    known: Dict[Dim, int],
+    evaluate: Callable[[Arrays], Any],
+) -> str:
     """Return why a model that declares a dynamic batch does not take a batch of 2, or nothing."""
     try:
-        evaluate(samples.draw(2, other_dims, {}))
+        rest = {dim: size for dim, size in known.items() if size != 1}
+        evaluate(samples.draw(2, other_dims, rest))
     except NotEvaluated as error:
         reason = str(error)
     except Refused as error:

@@ -141,7 +141,8 @@ def check_kind(role: str, name: str, dtype: Any) -> None:
 def arrays(declared: Iterable[Dict[str, Any]], sampling: Sampling) -> Arrays:
     """Return an array by name for each declared ``name``, ``dtype`` and ``shape``.
 
-    A dynamic dimension, see `is_dynamic`, gets the size `DYNAMIC_SIZE` or what the user requests.
+    A dynamic dimension, see `is_dynamic`, gets what the user requests, else its size in the shape
+    ``usual``, where there is one, else `DYNAMIC_SIZE`.
     Raises as `sized` and `check_request` do.
     """
     entries = list(declared)
@@ -153,9 +154,10 @@ def _sizes(entry: Dict[str, Any], sampling: Sampling) -> List[int]:
     requested = sampling.shapes.get(entry["name"])
     if requested is not None:
         return list(requested)
+    usual = entry.get("usual", [DYNAMIC_SIZE] * len(entry["shape"]))
     return [
-        sampling.shapes.get(dim, (DYNAMIC_SIZE,))[0] if is_dynamic(dim) else dim
-        for dim in entry["shape"]
+        sampling.shapes.get(dim, (size,))[0] if is_dynamic(dim) else dim
+        for dim, size in zip(entry["shape"], usual)
     ]
 
 

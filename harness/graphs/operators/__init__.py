@@ -16,7 +16,7 @@ from typing import Any, Dict, List, Optional, Type
 import numpy
 
 from harness.adapters import Arrays
-from harness.graphs import domains
+from harness.graphs.canonical import canonical
 from harness.graphs.local_functions import inlined
 from harness.graphs.values import assemble, flatten, wider_dtype
 
@@ -52,7 +52,7 @@ def evaluator(model: Any) -> Any:
     import onnx.reference
 
     if isinstance(model, str):
-        model = domains.shorten(onnx.load(model))
+        model = canonical(onnx.load(model))
     # Within functions it has its own operators alone, of which some take no linked attributes.
     return onnx.reference.ReferenceEvaluator(inlined(model), new_ops=definitions())
 

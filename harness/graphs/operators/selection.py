@@ -76,6 +76,19 @@ class CumSum(Operator):
         return ((numpy.flip(total, axis) if reverse else total).astype(x.dtype),)
 
 
+class GatherElements(Operator):
+    """Any number of elements along the axis, and as few along the others as the indices have.
+
+    The evaluator gathers by `numpy.choose`, which knows 64.
+    """
+
+    def _run(self, data, indices, axis=0):
+        axis = axis + data.ndim if axis < 0 else axis
+        sizes = [None if at == axis else size for at, size in enumerate(indices.shape)]
+        reached = data[tuple(slice(size) for size in sizes)]
+        return (numpy.take_along_axis(reached, indices.astype("int64"), axis),)
+
+
 class Scatter(Operator):
     """What ScatterElements was called until opset 10."""
 
@@ -151,6 +164,7 @@ OPERATORS = [
     Hardmax,
     OneHot,
     CumSum,
+    GatherElements,
     Scatter,
     ArgMax,
     ArgMin,

@@ -57,7 +57,7 @@ def multiply(a: protocol.Array, b: protocol.Array) -> protocol.Array:
 
 
 class WrongShape(ValueError):
-    """The model cannot be resized to the shape of an input."""
+    """The model does not take the shape of an input."""
 
 
 class Served:
@@ -68,8 +68,13 @@ class Served:
 
     def __init__(self, **options):
         self.interpreter = litert.Interpreter(num_threads=threads, **options)
-        self.interpreter.allocate_tensors()
         inputs = self.interpreter.get_input_details()
+        self.is_dynamic = any(map(_is_dynamic, inputs))
+        try:
+            self.interpreter.allocate_tensors()
+        except RuntimeError:  # a dynamic shape may be a placeholder: `answer` sets another
+            if not self.is_dynamic:
+                raise
         outputs = self.interpreter.get_output_details()
         signature = self._signature(inputs)
         self.inputs = _places(inputs, signature and signature.get_input_details())
@@ -90,6 +95,18 @@ class Served:
         """Return the current details, such as dtype and shape, of the inputs by name."""
         entries = {entry["index"]: entry for entry in self.interpreter.get_input_details()}
         return {name: entries[index] for name, index in self.inputs.items()}
+
+
+def _is_dynamic(entry):
+    """Return whether a tensor's shape in the file stands for others."""
+    return bool((numpy.asarray(entry["shape_signature"]) < 0).any())
+
+
+def _dims(name, entry):
+    """Return the sizes of an input, and a name where the file says that it has no certain one."""
+    sizes = entry["shape"].tolist()
+    signed = entry["shape_signature"].tolist() or sizes
+    return [f"{name}.{axis}" if size < 0 else size for axis, size in enumerate(signed)]
 
 
 def _places(entries, signed):
@@ -117,7 +134,12 @@ def inspect(
     """
     model = load(format_name, path)
     declared = [
-        {"name": name, "dtype": str(numpy.dtype(entry["dtype"])), "shape": entry["shape"].tolist()}
+        {
+            "name": name,
+            "dtype": str(numpy.dtype(entry["dtype"])),
+            "shape": _dims(name, entry),
+            "usual": entry["shape"].tolist(),
+        }
         for name, entry in model.declared().items()
     ]
     graph = tflite.read(path)
@@ -217,6 +239,11 @@ def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:
             interpreter.set_tensor(model.inputs[name], x)
         interpreter.invoke()
     except RuntimeError as error:
+        if model.is_dynamic:
+            fed = ", ".join(f"{name} {x.shape}" for name, x in feed.items())
+            raise WrongShape(
+                f"it does not take {fed}: give other sizes with --shape or --inputs ({error})"
+            ) from error
         if not resized:
             raise
         wanted = ", ".join(f"{name} {tuple(declared[name]['shape'])}" for name in resized)

@@ -17,7 +17,7 @@ from harness.graphs.inputs.legal_values import legal_values
 from harness.graphs.inputs.sample_inputs import Sampling
 from harness.graphs.inputs.steering import steering
 from harness.graphs.operators import evaluator
-from harness.graphs.precise import widen
+from harness.graphs.precise import computed_in, widen
 from harness.record import EVALUATIONS
 from harness.runtimes.onnx import draws, gold, limits, ordering, quantised, undefined
 from harness.runtimes.onnx.baseline import Baseline
@@ -87,6 +87,7 @@ def inspect(
         "nodes": len(model.graph.node),
         "writer": f"{model.producer_name} {model.producer_version}".strip(),
         "random": gold.random_outputs(model),
+        "computed_in": computed_in(model),
         "remarks": checks.complaints(model),
     }
     if user_inputs is None:

@@ -11,6 +11,9 @@ import sys
 
 from harness.graphs import ort_session, values
 
+#: More of an error is left out. What it got and what it wants stands behind names of C++.
+LONGEST = 1000
+
 ANSWERED, FAILED, REFUSED = "answered", "failed", "refused"
 
 
@@ -46,7 +49,7 @@ def _answer(path, names, inputs):
 def _line(error):
     """Return an error in a line; ONNX Runtime lists wrong sizes in lines of their own."""
     text = " ".join(str(error).split())
-    return "{}: {}".format(type(error).__name__, text)[:300]
+    return "{}: {}".format(type(error).__name__, text)[:LONGEST]
 
 
 if __name__ == "__main__":

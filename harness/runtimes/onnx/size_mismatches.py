@@ -5,6 +5,8 @@ decide a verdict. Where it is worded in another way, no size is returned. The te
 onnxruntime/core/providers/cpu (rnn, math, tensor) and core/session.
 """
 
+import functools
+import operator
 import re
 
 #: What it got and what it wants, in this order.
@@ -28,6 +30,9 @@ SHAPES = (
     re.compile(r"Expected shape[^{]*\{([\d,]+)\}[^{]*\{([\d,]+)\}"),
 )
 
+#: The shape that a Reshape got, and the one that its graph wants, where an exporter has fixed it.
+RESHAPED = re.compile(r"Input shape:\{([\d,]+)\}, requested shape:\{([\d,]+)\}")
+
 
 def size_mismatches(message):
     """Return pairs of a size that was given and the size that is wanted in its place."""
@@ -42,4 +47,15 @@ def size_mismatches(message):
     for text in SHAPES:
         for wanted, actual in text.findall(message):
             pairs += zip(map(int, actual.split(",")), map(int, wanted.split(",")))
+    for actual, wanted in RESHAPED.findall(message):
+        pairs += _grown(list(map(int, actual.split(","))), list(map(int, wanted.split(","))))
     return [(actual, wanted) for actual, wanted in pairs if actual != wanted]
+
+
+def _grown(shape, wanted):
+    """Yield each size of a shape with what it would be for as many elements as another one has."""
+    elements = functools.reduce(operator.mul, shape)
+    for size in shape if elements else ():
+        grown, rest = divmod(size * functools.reduce(operator.mul, wanted), elements)
+        if grown and not rest:
+            yield size, grown

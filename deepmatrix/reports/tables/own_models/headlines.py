@@ -81,12 +81,12 @@ def judge_line(model: ModelRow) -> str:
     sources: dict[str, list[str]] = {}
     for output, source in model.judged_by.items():
         sources.setdefault(remarks.source_words(source), []).append(shortened_name(output))
-    reader = f"{inspector_name(model)}, in {model.inspector}"
+    reader = f"the model was read by {inspector_name(model)}, in {model.inspector}"
     if not sources:
-        return f"gold, the right values: from {reader}"
+        return f"gold: nothing gives the right values ({reader})"
     parts = [f"of {', '.join(outputs)} {source}" for source, outputs in sources.items()]
     words = "; ".join(parts) if len(parts) > 1 else next(iter(sources))
-    return f"gold, the right values: {words} (the model was read by {reader})"
+    return f"gold, the right values: {words} ({reader})"
 
 
 def inspector_name(model: ModelRow) -> str:

@@ -122,7 +122,7 @@ def _consumer_row(
         numbers.error(judged.tolerance) if is_answered else numbers.DASH,
         judged.basis.replace(" ", NO_BREAK_SPACE) if is_answered else "",
         numbers.duration(p50),
-        judged.precision if judged.verdict not in UNANSWERED else numbers.DASH,
+        _precision(judged) if judged.verdict not in UNANSWERED else numbers.DASH,
         explain_verdict(judged, cell, model, is_like_float32=is_like_float32),
     )
     background: Mood = "muted" if judged.judges or judged.emulated else "plain"
@@ -130,6 +130,19 @@ def _consumer_row(
     if not judged.judges:
         moods[2] = moods[4] = MOODS[judged.verdict]
     return Row(texts=texts, moods=tuple(moods))
+
+
+def _precision(judged: PortabilityRow) -> str:
+    """Return what a consumer computes in: what the model says, unless the consumer reduces it."""
+    own = {output.computed_in for output in judged.outputs}
+    own |= {_grid(output.dtype) for output in judged.outputs if output.steps}
+    return (
+        judged.precision if judged.is_reduced else ", ".join(sorted(own - {""})) or judged.precision
+    )
+
+
+def _grid(dtype: str) -> str:
+    return dtype if "int" in dtype else "quantised"
 
 
 def _symbol(verdict: str) -> str:
