@@ -70,10 +70,9 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> dict[str, 
     copy_file(inspection / INPUTS, part / INPUTS)
     inspected = output.inspected()
     judged = _judged(run, model, inspection, inspected)
-    if judged.evaluations:
-        inputs.write_npz(part / EVALUATION, judged.evaluations)
-    if judged.masks:
-        inputs.write_npz(part / UNDEFINED, judged.masks)
+    for name, values in ((EVALUATION, judged.evaluations), (UNDEFINED, judged.masks)):
+        if values:
+            inputs.write_npz(part / name, values)
     if judged.gold:
         inputs.write_npz(part / PRODUCED, judged.produced)
         inputs.write_npz(part / GOLD, judged.gold)
