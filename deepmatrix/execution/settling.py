@@ -28,10 +28,13 @@ from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.plan import Import, Job, first_consumption
 from deepmatrix.store import answers, arrays, truths
 from deepmatrix.store.arrays import Values
-from deepmatrix.store.records import JobRecord
+from deepmatrix.store.records import Agreement, JobRecord
 from deepmatrix.store.runs import Run
 from deepmatrix.store.truths import Truth
 from harness.record import BASELINE, CONTESTED, EVALUATIONS, UNPROVEN
+
+#: The library that computes the baseline.
+BASELINE_LIBRARY = "onnxruntime"
 
 NO_JUDGE = (
     "no gold: no evaluation, and no two libraries agree; pass the right outputs with --reference"
@@ -84,18 +87,19 @@ class _Settlement:
     def settle(self) -> None:
         """Write what judges the model now, and judge its consumers by that."""
         folder = self.run.artifact_path(self.model.artifact)
-        truth = truths.read(folder)
+        read = truths.read(folder)
         answered = self._answered()
-        settled: Truth | None
+        truth = self._narrowed(read, answered)
+        settled: Truth | None = None if truth is read else truth
         if self.run.manifest.plan.follows(self.model):
             settled = self._followed(truth, answered)
         elif truth.agreed or not truth.gold:
             settled = self._agreed(truth, answered)
         else:
-            settled = self._overruled(truth, answered)
+            settled = self._overruled(truth, answered) or settled
         if doubts := list(self._doubts(truth, answered)):
             settled = replace(settled or truth, remarks=(*truth.remarks, *doubts))
-        if settled is None and not truth.evaluations:
+        if settled is None and not truth.evaluations and not truth.baseline_errors:
             return
         if settled is not None:
             truths.replace(folder, settled)
@@ -163,6 +167,25 @@ class _Settlement:
             agreed=True,
         )
 
+    def _narrowed(self, truth: Truth, answered: Sequence[_Answered]) -> Truth:
+        """Return gold in which no tolerance scales with an error that ONNX Runtime alone makes.
+
+        Where only its cells have answered, or all others err as much, that is what rounding costs.
+        """
+        if not any(truth.baseline_errors.values()):
+            return truth
+        narrow = replace(truth, baseline_errors={})
+        better = {
+            name
+            for entry in answered
+            if self._is_independent(entry.cell) and entry.cell.library != BASELINE_LIBRARY
+            for agreement in [deviations.compare(entry.outputs, narrow)]
+            for name in truth.baseline_errors
+            if self._is_right(entry, name, agreement)
+        }
+        errors = {**truth.baseline_errors, **dict.fromkeys(better, 0.0)}
+        return replace(truth, baseline_errors=errors) if better else truth
+
     def _overruled(self, truth: Truth, answered: Sequence[_Answered]) -> Truth | None:
         """Return gold in which judges have given way to the consumers; None if none has to."""
         before, truth = truth, self._arbitrated(truth, answered)
@@ -189,6 +212,9 @@ class _Settlement:
             sources={**truth.sources, **{name: describe(groups[name]) for name in groups}},
             evaluations={**{name: truth.gold[name] for name in groups}, **truth.evaluations},
             rounded=truth.rounded | groups.keys(),
+            baseline_errors={
+                name: error for name, error in truth.baseline_errors.items() if name not in groups
+            },
             remarks=(
                 *truth.remarks,
                 *(
@@ -236,7 +262,7 @@ class _Settlement:
                 for values in (truth.gold, truth.evaluations)
             )
             votes = [
-                Vote(cell="baseline", library="onnxruntime", value=baseline),
+                Vote(cell="baseline", library=BASELINE_LIBRARY, value=baseline),
                 Vote(cell="evaluation", library="onnx", value=evaluation),
                 *self._votes(truth, voters, list(truth.gold).index(name), name),
             ]
@@ -257,7 +283,8 @@ class _Settlement:
     def _is_clear(self, truth: Truth, name: str, group: Group, votes: Sequence[Vote]) -> bool:
         """Return whether a group has several libraries, and more than any that differs from it."""
         cells = {vote.cell for vote in group.votes}
-        rival = self._largest_group(truth, name, [vote for vote in votes if vote.cell not in cells])
+        others = [x for x in votes if x.cell not in cells and x.library not in group.libraries]
+        rival = self._largest_group(truth, name, others)
         against = len(rival.libraries) if rival else 1
         return len(group.libraries) > max(against, 1)
 
@@ -267,7 +294,7 @@ class _Settlement:
         """Return the consumers where all libraries agree, and none with the evaluation."""
         comparable = [entry for entry in answered if len(entry.outputs) == len(truth.gold)]
         voters = [entry for entry in comparable if self._is_independent(entry.cell)]
-        if any(self._is_right(entry, name) for entry in voters):
+        if any(self._is_right(entry, name, entry.record.agreement) for entry in voters):
             return None
         votes = self._votes(truth, voters, number, name)
         group = self._largest_group(truth, name, votes)
@@ -284,22 +311,20 @@ class _Settlement:
             for name, source in truth.sources.items()
             if source == UNPROVEN
             and voters
-            and not any(self._is_right(entry, name) for entry in voters)
+            and not any(self._is_right(entry, name, entry.record.agreement) for entry in voters)
         }
 
     def _is_independent(self, cell: Cell) -> bool:
         """Return whether a consumer is neither the judge nor in a reduced precision."""
         return not cell.inspects(self.model.format) and cell.precision == "float32"
 
-    def _is_right(self, entry: _Answered, name: str) -> bool:
+    def _is_right(self, entry: _Answered, name: str, agreement: Agreement | None) -> bool:
         terms = terms_of(self.run.manifest, entry.cell, self.model.artifact.id).of(entry.record)
-        outputs = entry.record.agreement.outputs if entry.record.agreement else ()
-        return any(
+        return agreement is not None and any(
             output.name == name
             and output.error is not None
-            and output.error <= terms.allowed_of(output, entry.record.agreement)[0]
-            for output in outputs
-            if entry.record.agreement
+            and output.error <= terms.allowed_of(output, agreement)[0]
+            for output in agreement.outputs
         )
 
     def _votes(

@@ -6,6 +6,7 @@ differs from all libraries, which agree with one another, is itself what is wron
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,19 +28,19 @@ class Vote:
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """Votes that all agree with the first one, which is the most central."""
+    """Votes that all agree with the first one, which is the most central.
+
+    *libraries*: those that it speaks for. A library that is not of one mind counts where most of
+    its cells are, if any do.
+    """
 
     votes: tuple[Vote, ...]
-
-    @property
-    def libraries(self) -> frozenset[str]:
-        """The libraries of its cells."""
-        return frozenset(vote.library for vote in self.votes)
+    libraries: frozenset[str]
 
     @property
     def weight(self) -> tuple[int, int]:
         """How much it counts: libraries first, cells second."""
-        return len(self.libraries), len(self.votes)
+        return len(self.libraries), sum(vote.library in self.libraries for vote in self.votes)
 
     @property
     def value(self) -> Values:
@@ -57,8 +58,11 @@ class Group:
 def distance(answer: Values, value: Values, *, in_steps: bool = False) -> float | None:
     """Return the error of an answer against another one, None where they cannot be compared.
 
-    Unless integers are *in_steps* of something, they are right or wrong.
+    Floats, integers, truth values and text cannot be compared with one another. Unless integers are
+    *in_steps* of something, they are right or wrong.
     """
+    if answer.dtype.kind != value.dtype.kind:
+        return None
     answer, value = masked.compared(answer, value)
     scale = deviations.output_scale(value)
     return deviations.deviation("", answer, value, scale, in_steps=in_steps).error
@@ -103,4 +107,7 @@ def _group_around(
         error = distance(vote.value, center.value, in_steps=in_steps)
         if vote is not center and error is not None and error <= tolerance:
             neighbours.append(vote)
-    return Group(votes=(center, *neighbours))
+    agreeing = (center, *neighbours)
+    inside, all_cells = (Counter(vote.library for vote in group) for group in (agreeing, votes))
+    libraries = (name for name, count in inside.items() if 2 * count > all_cells[name])
+    return Group(votes=agreeing, libraries=frozenset(libraries))

@@ -10,7 +10,7 @@ import numpy as np
 
 from deepmatrix.boundary.bounds import one_line
 from deepmatrix.judging import masked
-from deepmatrix.judging.quantised_steps import allowed_steps, as_gold_is
+from deepmatrix.judging.quantised_steps import allowed_steps, as_gold_is, one_sided
 from deepmatrix.judging.similarity import cosine, top1, ulps
 from deepmatrix.store import answers, arrays, truths
 from deepmatrix.store.arrays import TEXT, Values
@@ -71,11 +71,12 @@ def _agreement(outputs: Answers, truth: Truth) -> Agreement:
         return no_agreement("it has no outputs")
     if len(outputs) != len(truth.gold):
         return no_agreement(f"it gave {len(outputs)} outputs, {len(truth.gold)} are expected")
-    same_names = set(outputs) == set(truth.gold)
+    if set(outputs) != set(truth.gold):
+        outputs = dict(zip(truth.gold, outputs.values(), strict=True))
+    outputs, truth = masked.in_order(outputs, truth), masked.in_its_order(truth)
     deviations, between, scales = [], [], []
-    for number, (name, gold) in enumerate(truth.gold.items()):
-        answer = outputs[name] if same_names else list(outputs.values())[number]
-        answer = as_gold_is(answer, gold, truth.quantised.get(name))
+    for name, gold in truth.gold.items():
+        answer = as_gold_is(outputs[name], gold, truth.quantised.get(name))
         pair = masked.compared(answer, gold, truth.masks.get(name), truth.unordered.get(name))
         scale = output_scale(pair[1])
         deviations.append(_output_deviation(name, *pair, truth, scale))
@@ -111,6 +112,8 @@ def _output_deviation(
     measured = measured or measure_output(name, answer, right, scale)
     own_pair = masked.compared(produced, gold, mask, truth.unordered.get(name))
     own = measure_output(name, *own_pair, scale).error
+    if own is not None:
+        own = max(own, truth.baseline_errors.get(name, 0.0))
     return measured.model_copy(
         update={
             "producer_error": 0.0 if is_random else own,
@@ -163,8 +166,13 @@ def _from_producer(name: str, answer: Values, truth: Truth, scale: float) -> flo
 
 
 def _in_steps(name: str, answer: Values, gold: Values, scale: float) -> Deviation:
-    """Return the deviation of an output whose integers are steps, not classes."""
-    return deviation(name, answer, gold, scale, in_steps=True)
+    """Return the deviation of an output whose integers are steps, not classes.
+
+    Where all are rounded to one side they are wrong, however near.
+    """
+    biased = one_sided(answer, gold)
+    measured = deviation(name, answer, gold, scale, in_steps=not biased)
+    return measured.model_copy(update={"note": f"{name}: {biased}"}) if biased else measured
 
 
 RANDOM = "random by design: compared by shape, mean and spread only"

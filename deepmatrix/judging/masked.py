@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import numpy as np
 
 from deepmatrix.judging.quantised_steps import as_gold_is
@@ -50,6 +53,43 @@ def judged_values(answer: Values, truth: Truth, name: str) -> Values:
         return answer
     held = np.where(_ignored(answer, mask), gold.astype(answer.dtype), answer)
     return _zeroed(held, (mask != 0) & (mask != OVERFLOW))
+
+
+def in_order(outputs: Mapping[str, Values], truth: Truth) -> dict[str, Values]:
+    """Return outputs by name, those that are in the order of another one as that one is sorted.
+
+    So a value stays with its place. Outputs of other shapes stay as they are.
+    """
+    ordered = dict(outputs)
+    for name, leader in truth.in_order_of.items():
+        values, keys, axis = outputs.get(name), outputs.get(leader), truth.unordered.get(leader)
+        if values is None or keys is None or axis is None or axis >= keys.ndim:
+            continue
+        if values.shape == keys.shape:
+            order = np.argsort(keys, axis, kind="stable")
+            ordered[name] = np.take_along_axis(values, order, axis)
+    return ordered
+
+
+def in_its_order(truth: Truth) -> Truth:
+    """Return what judges outputs that `in_order` has put in order."""
+    if not truth.in_order_of:
+        return truth
+    followers = truth.in_order_of.keys()
+    masked = {name: truth.masks.get(name, x) for name, x in truth.gold.items() if name in followers}
+    ordered = in_order({**truth.gold, **masked}, truth)
+    axes = {name: axis for name, axis in truth.unordered.items() if name not in followers}
+    return replace(
+        truth,
+        gold=in_order(truth.gold, truth),
+        produced=in_order(truth.produced, truth),
+        masks={
+            name: ordered.get(name, mask) if name in followers else mask
+            for name, mask in truth.masks.items()
+        },
+        unordered=axes,
+        in_order_of={},
+    )
 
 
 def _in_order(values: Values, axis: int | None) -> Values:

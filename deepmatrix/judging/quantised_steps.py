@@ -12,6 +12,19 @@ from harness.record import allowed_distance
 #: The kinds of numpy's dtypes of integers.
 INTEGERS = "iu"
 
+#: At most this share of values is off to one side where only ties are rounded otherwise: half of
+#: all values are ties where two integers are averaged, and half of those are already even.
+TIES = 0.25
+
+#: By chance there may be more, by so many standard deviations.
+CHANCE = 5.0
+
+#: So many of those that differ are off to the same side where all are rounded to one side.
+SAME_SIDE = 0.95
+
+#: Fewer different values may all be ties.
+FEWEST_VALUES = 8
+
 
 def as_gold_is(answer: Values, gold: Values, grid: Quantised | None) -> Values:
     """Return an answer; integers as what they stand for where gold is in floats."""
@@ -21,6 +34,25 @@ def as_gold_is(answer: Values, gold: Values, grid: Quantised | None) -> Values:
         return answer
     real: Values = (answer.astype(np.float64) - (grid.zero_point or 0)) * grid.scale
     return real.astype(np.float32)
+
+
+def one_sided(answer: Values, gold: Values) -> str:
+    """Return what says that integers are rounded to one side, not to the nearest, or nothing.
+
+    Right runtimes take the other step at a tie, or where what they read is a step away: of many
+    values those are few, or to both sides.
+    """
+    if answer.shape != gold.shape or {answer.dtype.kind, gold.dtype.kind} - set(INTEGERS):
+        return ""
+    differs = answer != gold
+    count, lower = int(differs.sum()), int((answer < gold).sum())
+    chance = CHANCE * float(np.sqrt(TIES * (1 - TIES) * gold.size))
+    if count <= TIES * gold.size + chance or len(np.unique(gold[differs])) < FEWEST_VALUES:
+        return ""
+    if max(lower, count - lower) < SAME_SIDE * count:
+        return ""
+    side = "below" if lower > count - lower else "above"
+    return f"{count} of {gold.size} integers differ, nearly all {side}: not rounded to the nearest"
 
 
 def allowed_steps(grid: Quantised, gold: Values, scale: float) -> Steps:

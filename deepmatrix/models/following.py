@@ -34,6 +34,7 @@ def follow(first: Truth, own: Truth, names: Sequence[str], giver: str) -> Truth:
     masks = {by_place[name]: mask for name, mask in first.masks.items() if name in by_place}
     sets = {by_place[name]: axis for name, axis in first.unordered.items() if name in by_place}
     steps = {by_place[name]: grid for name, grid in first.quantised.items() if name in by_place}
+    errors = {by_place[old]: x for old, x in first.baseline_errors.items() if old in by_place}
     return Truth(
         gold={new: first.gold[old] for old, new in by_place.items()},
         produced={new: first.produced[old] for old, new in by_place.items()},
@@ -49,6 +50,15 @@ def follow(first: Truth, own: Truth, names: Sequence[str], giver: str) -> Truth:
         computed_in=own.computed_in,
         quantised={**steps, **own.quantised},
         unordered={**sets, **own.unordered},
+        in_order_of={
+            **{
+                by_place[name]: by_place[leader]
+                for name, leader in first.in_order_of.items()
+                if name in by_place and leader in by_place
+            },
+            **own.in_order_of,
+        },
+        baseline_errors=errors,
         remarks=own.remarks,
     )
 

@@ -70,11 +70,9 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> dict[str, 
     copy_file(inspection / INPUTS, part / INPUTS)
     inspected = output.inspected()
     judged = _judged(run, model, inspection, inspected)
-    remarks = (*judged.remarks, *_other_names(run, model, list(served)))
-    if judged.evaluations:
-        inputs.write_npz(part / EVALUATION, judged.evaluations)
-    if judged.masks:
-        inputs.write_npz(part / UNDEFINED, judged.masks)
+    for name, values in ((EVALUATION, judged.evaluations), (UNDEFINED, judged.masks)):
+        if values:
+            inputs.write_npz(part / name, values)
     if judged.gold:
         inputs.write_npz(part / PRODUCED, judged.produced)
         inputs.write_npz(part / GOLD, judged.gold)
@@ -87,13 +85,15 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> dict[str, 
         opset=inspected.opset if inspected else None,
         in_parts=False,
         gold=dict(judged.sources),
-        gold_remarks=remarks,
+        gold_remarks=(*judged.remarks, *_other_names(run, model, list(served))),
         random=tuple(sorted(judged.random)),
         unjudged=dict(judged.unjudged),
         rounded=tuple(sorted(judged.rounded)),
         computed_in=dict(judged.computed_in),
         quantised=dict(judged.quantised),
         unordered=dict(judged.unordered),
+        in_order_of=dict(judged.in_order_of),
+        baseline_errors=dict(judged.baseline_errors),
         inputs=tuple(_describe_inputs(run, served, inspected)),
         refusal=inspected.refusal if inspected else "",
         export_s=0.0,
@@ -163,6 +163,7 @@ def _judged(run: Run, model: Import, inspection: Path, inspected: InspectData | 
         computed_in=inspected.computed_in if inspected else {},
         quantised=inspected.quantised if inspected else {},
         unordered=inspected.unordered if inspected else {},
+        in_order_of=inspected.in_order_of if inspected else {},
         remarks=tuple(inspected.remarks) if inspected else (),
     )
     if plan.follows(model):
@@ -173,7 +174,8 @@ def _judged(run: Run, model: Import, inspection: Path, inspected: InspectData | 
         raise arrays.Unreadable("its outputs and its gold have different names")
     sources = inspected.judged_by if inspected and precise else dict.fromkeys(outputs, OWN_OUTPUTS)
     rounded = inspected.rounded if inspected and precise else outputs
-    return replace(own, sources=sources, rounded=frozenset(rounded))
+    errors = inspected.baseline_errors if inspected and precise else {}
+    return replace(own, sources=sources, rounded=frozenset(rounded), baseline_errors=errors)
 
 
 def follow_first(run: Run, own: Truth, names: Sequence[str]) -> Truth:

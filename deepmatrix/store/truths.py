@@ -35,7 +35,9 @@ class Truth:
     design. *rounded*: outputs whose gold is in the model's own precision, or of unknown precision.
     *computed_in*: by output, the least exact float type below float32 that it is computed in.
     *agreed*: the consumers alone judge it. *quantised*: outputs that are compared by steps.
-    *unordered*: by output, the axis along which it is compared as a set.
+    *unordered*: by output, the axis along which it is compared as a set. *in_order_of*: by output,
+    another one that is in the same order. *baseline_errors*: by output, the error of ONNX Runtime's
+    own kernels, which its tolerance scales with; 0 once another library has answered better.
     *remarks*: what else the user should know of it.
     """
 
@@ -51,6 +53,8 @@ class Truth:
     agreed: bool = False
     quantised: Mapping[str, Quantised] = field(default_factory=dict)
     unordered: Mapping[str, int] = field(default_factory=dict)
+    in_order_of: Mapping[str, str] = field(default_factory=dict)
+    baseline_errors: Mapping[str, float] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
 
     @property
@@ -79,6 +83,8 @@ def read(folder: Path) -> Truth:
             agreed=described.agreed,
             quantised=described.quantised,
             unordered=described.unordered,
+            in_order_of=described.in_order_of,
+            baseline_errors=described.baseline_errors,
             remarks=described.gold_remarks,
         )
     except arrays.Unreadable as error:
@@ -115,6 +121,8 @@ def replace(folder: Path, truth: Truth) -> None:
         "computed_in": dict(truth.computed_in),
         "quantised": dict(truth.quantised),
         "unordered": dict(truth.unordered),
+        "in_order_of": dict(truth.in_order_of),
+        "baseline_errors": dict(truth.baseline_errors),
         "gold_remarks": truth.remarks,
         "agreed": truth.agreed,
     }

@@ -18,7 +18,10 @@ WIDE = "harness.float64"
 _COMPARING = ("TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor")
 
 #: Attributes that name an element type.
-_TYPES = ("to", "dtype", "output_dtype")
+_TYPES = ("to", "dtype", "output_dtype", "output_datatype")
+
+#: Operators that make floats of integers, of the type that an attribute names, else float32.
+_MAKING = ("BlackmanWindow", "HammingWindow", "HannWindow", "MelWeightMatrix")
 
 
 #: The float types below float32 by their numbers in onnx.TensorProto, the least exact first.
@@ -81,6 +84,8 @@ def _widen_node(node: Any) -> None:
         for inner in [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]:
             _widen_graph(inner)  # else it would be there: ONNX Runtime refuses that
     attributes = {attribute.name: attribute for attribute in node.attribute}
+    if node.op_type in _MAKING and "output_datatype" not in attributes:
+        node.attribute.append(onnx.helper.make_attribute("output_datatype", _DOUBLE))
     value: Any = None
     if node.op_type == "Constant" and "value_float" in attributes:
         value = numpy.float64(attributes["value_float"].f)

@@ -8,6 +8,8 @@ import functools
 import operator
 from typing import Any, Dict, List
 
+import numpy
+
 from harness.graphs import checks, shapes
 
 #: Operators that multiply matrices: the last dimension of the first input is summed over.
@@ -30,6 +32,28 @@ FROM_AXIS = (
     "SkipLayerNormalization",
     "SkipSimplifiedLayerNormalization",
 )
+
+
+#: Numpy sums pairwise in blocks of so many terms; a runtime may add all terms of a sum in turn.
+BLOCK = 128
+
+
+def growth(terms: int) -> float:
+    """Return by what rounding may cost more than in short sums, at least 1, for a longest sum.
+
+    Rounding errors of a sum whose terms are added in turn grow with the square root of their
+    number; in pairs, they hardly grow (Higham, "The accuracy of floating point summation", 1993;
+    Higham and Mary, "A new approach to probabilistic rounding error analysis", 2019).
+    """
+    return float(max(1.0, (terms / BLOCK) ** 0.5))
+
+
+def largest_error(terms: int, dtype: "numpy.dtype") -> float:
+    """Return the most that a sum in any order may err by, over the sum of its absolute terms.
+
+    Terms that are all alike are all rounded the same way, so that their errors add up.
+    """
+    return float(terms * numpy.finfo(dtype).eps)
 
 
 def longest_sum(model: Any, inputs: Any) -> int:

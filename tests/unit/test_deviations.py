@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -366,6 +367,19 @@ def test_an_output_without_an_order_is_compared_as_a_set_along_its_axis() -> Non
     assert across.error == 0.4
     beyond = Truth(gold=gold, produced=gold, unordered={"y": 7})  # what a cell says may be absurd
     assert deviations.compare(gold, beyond).error == 0.0
+
+
+def test_outputs_in_one_order_stay_together_in_any_order() -> None:
+    gold = {"v": np.array([[0.5, 0.9, 0.7]]), "i": np.array([[4, 1, 2]])}
+    truth = Truth(gold=gold, produced=gold, unordered={"v": 1, "i": 1}, in_order_of={"v": "i"})
+    permuted = {name: values[:, [2, 0, 1]] for name, values in gold.items()}
+    assert deviations.compare(permuted, truth).error == 0.0
+    torn = {"v": gold["v"], "i": permuted["i"]}
+    assert (deviations.compare(torn, truth).error or 0) > 0.2
+    masks = {"v": np.array([[UNDEFINED_VALUE, 0, 0]], np.uint8)}
+    wrong = {"v": permuted["v"] + [[0, 3, 0]], "i": permuted["i"]}  # where gold is 0.5
+    assert deviations.compare(wrong, replace(truth, masks=masks)).error == 0.0
+    assert (deviations.compare(wrong, truth).error or 0) > 1
 
 
 def test_answers_in_another_order_vote_alike() -> None:

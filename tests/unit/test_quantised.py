@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -298,3 +299,25 @@ def test_an_integer_a_step_apart_matches_however_small_gold_is_within_its_range(
         np.array([[6]], np.uint8), np.array([[5]], np.uint8), step=1.0, steps=1
     )
     assert error == pytest.approx(tolerance)
+
+
+@pytest.mark.parametrize("size", [120, 5000])
+@pytest.mark.parametrize(
+    ("divisor", "round_value", "is_right"),
+    [
+        (37.3, np.rint, True),
+        (37.3, np.floor, False),
+        (37.3, np.ceil, False),
+        (2, lambda x: np.floor(x + 0.5), True),  # ties away from zero: a quarter of all values
+        (2, lambda x: np.ceil(x - 0.5), True),
+    ],
+    ids=["nearest", "down", "up", "ties up", "ties down"],
+)
+def test_integers_that_are_all_rounded_to_one_side_are_wrong(
+    size: int, divisor: float, round_value: Callable[[np.ndarray], np.ndarray], *, is_right: bool
+) -> None:
+    x = np.random.default_rng(0).integers(0, 200 * int(divisor), size) / divisor
+    gold, answer = (rounded(x).astype(np.uint8) for rounded in (np.rint, round_value))
+    error, tolerance = compared(answer, gold, step=1.0, steps=1)
+    assert error is not None
+    assert (error <= tolerance) == is_right

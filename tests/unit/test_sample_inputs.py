@@ -72,6 +72,8 @@ def test_ids_stay_within_the_table_that_they_look_up(tmp_path: Path) -> None:
         ([node("GatherElements", ["x", "i"], ["y"], axis=1)], [2, 3]),
         ([node("GatherND", ["x", "i"], ["y"])], [5, 2]),
         ([node("OneHot", ["i", "depth", "onoff"], ["y"])], [40]),
+        ([node("NegativeLogLikelihoodLoss", ["x", "i"], ["y"])], [2]),
+        ([node("SoftmaxCrossEntropyLoss", ["x", "i"], ["y"])], [2]),
     ],
 )
 def test_indices_stay_within_what_they_index(
@@ -85,7 +87,7 @@ def test_indices_stay_within_what_they_index(
         scalar("depth", 4),
         scalar("onoff", np.float32([0, 1])),
     )
-    largest = {"GatherElements": 2, "GatherND": 1, "OneHot": 3}[nodes[0].op_type]
+    largest = {"GatherND": 1, "OneHot": 3}.get(nodes[0].op_type, 2)
     ids = inspected["inputs"]["i"]
     assert 0 <= ids.min() < ids.max() <= largest
     assert inspected["outputs"]

@@ -102,3 +102,38 @@ def test_rows_that_reach_the_same_leaf_are_warned_of(tmp_path: Path) -> None:
     given["x"][0] = 1000
     remarks = inspect(tmp_path, {"x": ["n", 3]}, given=given)["described"]["remarks"]
     assert not any("trees" in remark for remark in remarks)
+
+
+def test_the_trees_of_version_5_whose_leaves_are_apart_are_sampled_around_thresholds(
+    tmp_path: Path,
+) -> None:
+    tree = helper.make_node(
+        "TreeEnsemble",
+        ["x"],
+        ["y"],
+        domain=ML,
+        n_targets=1,
+        aggregate_function=1,
+        post_transform=0,
+        tree_roots=[0],
+        nodes_featureids=[0, 2],
+        nodes_splits=onnx.numpy_helper.from_array(np.float32([900, 40])),
+        nodes_modes=onnx.numpy_helper.from_array(np.uint8([0, 0])),
+        nodes_truenodeids=[1, 0],
+        nodes_trueleafs=[0, 1],
+        nodes_falsenodeids=[2, 1],
+        nodes_falseleafs=[1, 1],
+        leaf_targetids=[0, 0, 0],
+        leaf_weights=onnx.numpy_helper.from_array(np.float32([1, 2, 3])),
+    )
+    graph = helper.make_graph(
+        [tree],
+        "graph",
+        [helper.make_tensor_value_info("x", FLOAT, ["rows", 3])],
+        [helper.make_tensor_value_info("y", FLOAT, None)],
+    )
+    opsets = [helper.make_opsetid("", 19), helper.make_opsetid(ML, 5)]
+    path = tmp_path / "m.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=9), path)
+    inspected = adapter.inspect("onnx", str(path), None, Sampling(0))
+    assert set(np.unique(inspected["outputs"]["y"])) == {1, 2, 3}

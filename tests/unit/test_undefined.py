@@ -11,7 +11,7 @@ import onnx
 import pytest
 from onnx import helper
 
-from harness.graphs import operators
+from harness.graphs import operators, sums
 from harness.graphs.inputs.sample_inputs import Sampling
 from harness.record import BASELINE, CONTESTED, FLOAT64, ROUNDING
 from harness.runtimes.onnx import adapter, gold
@@ -138,9 +138,22 @@ def test_what_a_topk_that_need_not_sort_selects_is_a_set(
 ) -> None:
     inspected = inspect(tmp_path, selected(**settings), {"x": ROWS})
     assert inspected["described"]["unordered"] == {"y": axis, "places": axis}
+    assert inspected["described"]["in_order_of"] == {"y": "places"}
     assert inspected["undefined"] == {}
     assert set(inspected["described"]["judged_by"].values()) == {FLOAT64}
     assert any("need not sort" in remark for remark in inspected["described"]["remarks"])
+
+
+def test_what_is_in_the_reverse_order_is_not_in_the_same_order(tmp_path: Path) -> None:
+    turned = [
+        helper.make_node("Constant", [], [name], value_ints=[number])
+        for name, number in (("start", -1), ("end", -9), ("axis", 1))
+    ]
+    read = ["top", "start", "end", "axis", "start"]
+    proto = selected(*turned, helper.make_node("Slice", read, ["y"]), sorted=0)
+    inspected = inspect(tmp_path, proto, {"x": ROWS})
+    assert inspected["described"]["unordered"] == {"y": 1, "places": 1}
+    assert inspected["described"]["in_order_of"] == {}
 
 
 def test_an_order_that_nothing_depends_on_leaves_all_values_defined(tmp_path: Path) -> None:
@@ -161,24 +174,59 @@ def test_what_depends_on_an_open_order_is_undefined_and_a_sum_is_not(tmp_path: P
     assert inspected["undefined"]["y"].tolist() == [[1, 1, 0]] * 2
 
 
-@pytest.mark.parametrize("operator", ["Round", "Floor", "Ceil"])
+@pytest.mark.parametrize(
+    ("operator", "factors", "settings"),
+    [
+        ("Round", [25, 23], {}),
+        ("Floor", [10, 7], {}),
+        ("Ceil", [10, 7], {}),
+        ("Cast", [10, 7], {"to": onnx.TensorProto.INT32}),
+        ("Cast", [-10, 1], {"to": onnx.TensorProto.INT64}),
+        ("GreaterOrEqual", [10, 7], {}),
+        ("Equal", [10, 7], {}),
+        ("Mod", [10, 7], {"fmod": 1}),
+    ],
+)
 def test_a_step_that_rounding_may_take_otherwise_is_not_compared(
-    tmp_path: Path, operator: str
+    tmp_path: Path, operator: str, factors: list[float], settings: dict[str, Any]
 ) -> None:
     """0.1 * 25 is 2.5 in float32, and above it in float64; 0.1 * 10 is 1, and above it."""
-    factors = {"Round": [25, 23], "Floor": [10, 7], "Ceil": [10, 7]}[operator]
+    constants = {"f": np.float32(factors), "one": np.array(1, np.float32)}
+    read = ["m", "one"] if operator in ("GreaterOrEqual", "Equal", "Mod") else ["m"]
+    kind = settings.get("to", 9 if operator in ("GreaterOrEqual", "Equal") else 1)
     graph = helper.make_graph(
-        [helper.make_node("Mul", ["x", "f"], ["m"]), helper.make_node(operator, ["m"], ["y"])],
+        [
+            helper.make_node("Mul", ["x", "f"], ["m"]),
+            helper.make_node(operator, read, ["y"], **settings),
+        ],
         "steps",
         [helper.make_tensor_value_info("x", 1, (1,))],
-        [helper.make_tensor_value_info("y", 1, (2,))],
-        [onnx.numpy_helper.from_array(np.float32(factors), "f")],
+        [helper.make_tensor_value_info("y", kind, (2,))],
+        [onnx.numpy_helper.from_array(x, name) for name, x in constants.items()],
     )
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     inspected = inspect(tmp_path, proto, {"x": np.float32([0.1])})
     assert inspected["undefined"]["y"].tolist() == [ROUNDING, 0]
     (remark,) = inspected["described"]["remarks"]
     assert remark == f"{operator} 'y': rounding decides 1 of 2 values, which are not compared"
+
+
+def test_what_is_the_same_in_every_precision_takes_no_other_step(tmp_path: Path) -> None:
+    """The largest of products is equal to itself, whatever they are rounded to."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("Mul", ["x", "f"], ["m"]),
+            helper.make_node("ReduceMax", ["m"], ["most"]),
+            helper.make_node("Equal", ["m", "most"], ["y"]),
+        ],
+        "largest",
+        [helper.make_tensor_value_info("x", 1, (3,))],
+        [helper.make_tensor_value_info("y", 9, None)],
+        [onnx.numpy_helper.from_array(np.float32([0.7]), "f")],
+    )
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    inspected = inspect(tmp_path, proto, {"x": np.float32([0.1, 0.2, 0.3])})
+    assert inspected["undefined"] == {}
 
 
 def test_the_sign_of_what_cancels_is_not_compared(tmp_path: Path) -> None:
@@ -229,11 +277,15 @@ def test_what_the_baseline_confirms_in_float64_is_rounding_however_much(
 
 def test_rounding_grows_with_the_square_root_of_the_longest_sum() -> None:
     x = np.zeros((4, 12_800), np.float32)
-    assert gold.growth(model("ReduceSum", {"x": x}, {"axes": np.int64([1])}), {"x": x}) == 10
-    assert gold.growth(model("Softmax", {"x": x}, {}, axis=0), {"x": x}) == 1
+
+    def growth(proto: onnx.ModelProto) -> float:
+        return sums.growth(sums.longest_sum(proto, {"x": x}))
+
+    assert growth(model("ReduceSum", {"x": x}, {"axes": np.int64([1])})) == 10
+    assert growth(model("Softmax", {"x": x}, {}, axis=0)) == 1
     weights = {"w": np.zeros((12_800, 3), np.float32)}
-    assert gold.growth(model("MatMul", {"x": x}, weights), {"x": x}) == 10
-    assert gold.growth(model("Relu", {"x": x}, {}), {"x": x}) == 1
+    assert growth(model("MatMul", {"x": x}, weights)) == 10
+    assert growth(model("Relu", {"x": x}, {})) == 1
 
 
 def dropout(training: bool) -> onnx.ModelProto:
@@ -459,3 +511,88 @@ def test_a_cast_to_four_bits_out_of_range_is_undefined(tmp_path: Path, kind: str
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
     inspected = inspect(tmp_path, proto, {"x": x})
     assert inspected["undefined"]["y"].tolist() == [0, 1, 1, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("operator", "dtype", "second", "mask"),
+    [
+        ("Mul", "int32", [2, 3, 2**30], [0, 0, 1]),
+        ("Add", "uint8", [1, 255, 9], [0, 1, 0]),
+        ("Sum", "float32", [2, 3, 4], None),
+        ("Sub", "int64", [-1, 2**62, -(2**63)], [0, 0, 1]),
+    ],
+)
+def test_integers_beyond_their_range_are_undefined(
+    tmp_path: Path, operator: str, dtype: str, second: list[int], mask: list[int] | None
+) -> None:
+    inputs = {"a": np.array([7, 7, 7], dtype), "b": np.array(second, dtype)}
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    graph = helper.make_graph(
+        [helper.make_node(operator, list(inputs), ["y"], name="node")],
+        "arithmetic",
+        [helper.make_tensor_value_info(name, kind, (3,)) for name in inputs],
+        [helper.make_tensor_value_info("y", kind, None)],
+    )
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=9)
+    inspected = inspect(tmp_path, proto, inputs)
+    if mask is None:
+        assert inspected["undefined"] == {}
+        return
+    assert inspected["undefined"]["y"].tolist() == mask
+    remarks = " ".join(inspected["described"]["remarks"])
+    assert f"{operator} 'node' of integers beyond their range is undefined" in remarks
+
+
+@pytest.mark.parametrize(("opset", "masked"), [(7, ["m"]), (10, ["m"]), (12, [])])
+def test_the_mask_of_a_dropout_that_does_not_train_is_undefined_before_opset_12(
+    tmp_path: Path, opset: int, masked: list[str]
+) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("Dropout", ["x"], ["y", "m"], name="node")],
+        "dropout",
+        [helper.make_tensor_value_info("x", 1, (3,))],
+        [
+            helper.make_tensor_value_info("y", 1, None),
+            helper.make_tensor_value_info("m", 1 if opset < 10 else 9, None),
+        ],
+    )
+    opsets = [helper.make_opsetid("", opset)]
+    proto = helper.make_model(graph, opset_imports=opsets, ir_version=6)
+    undefined = inspect(tmp_path, proto, {"x": np.float32([1, 2, 3])})["undefined"]
+    assert list(undefined) == masked
+    assert all(mask.all() for mask in undefined.values())
+
+
+def test_another_draw_of_a_random_mask_is_no_rounding(tmp_path: Path) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("Dropout", ["x", "ratio", "trains"], ["y", "m"])],
+        "dropout",
+        [helper.make_tensor_value_info("x", 1, (500,))],
+        [helper.make_tensor_value_info("y", 1, None), helper.make_tensor_value_info("m", 9, None)],
+        [
+            onnx.numpy_helper.from_array(np.array(0.3, np.float32), "ratio"),
+            onnx.numpy_helper.from_array(np.array(True), "trains"),
+        ],
+    )
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    inspected = inspect(tmp_path, proto, {"x": np.ones(500, np.float32)})
+    assert inspected["described"]["random"] == ["y", "m"]
+    assert inspected["undefined"] == {}
+
+
+@pytest.mark.parametrize("settings", [{}, {"output_datatype": 1}])
+def test_a_window_is_evaluated_in_float64(tmp_path: Path, settings: dict[str, int]) -> None:
+    graph = helper.make_graph(
+        [
+            helper.make_node("HannWindow", ["size"], ["window"], **settings),
+            helper.make_node("MatMul", ["x", "window"], ["y"]),
+        ],
+        "window",
+        [helper.make_tensor_value_info("x", 1, (3, 100))],
+        [helper.make_tensor_value_info("y", 1, None)],
+        [onnx.numpy_helper.from_array(np.int64(100), "size")],
+    )
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    inspected = inspect(tmp_path, proto, {"x": np.ones((3, 100), np.float32)})
+    assert inspected["described"]["judged_by"] == {"y": FLOAT64}
+    np.testing.assert_allclose(inspected["gold"]["y"], 50, rtol=1e-12)

@@ -127,7 +127,9 @@ class Exported(Part):
     *computed_in*: by output, the least exact float type below float32 that it is computed in.
     *agreed*: the consumers alone judge it. *inputs*: those of a user's own model; *refusal*: why a
     runtime takes no sample inputs. *quantised*: outputs that are compared by steps.
-    *unordered*: by output, the axis along which it is a set.
+    *unordered*: by output, the axis along which it is a set. *in_order_of*: by output, another one
+    that is in the same order. *baseline_errors*: by output, the error of ONNX Runtime's own
+    kernels, which its tolerance scales with; 0 once another library has answered better.
     """
 
     id: Id = ""
@@ -146,6 +148,8 @@ class Exported(Part):
     agreed: bool = False
     quantised: ByName[Quantised] = Field(default_factory=dict)
     unordered: ByName[Count] = Field(default_factory=dict)
+    in_order_of: ByName[TensorName] = Field(default_factory=dict)
+    baseline_errors: ByName[LargeError] = Field(default_factory=dict)
     inputs: FewFixed[ModelInput] = ()
     refusal: Remark = ""
     export_s: Seconds

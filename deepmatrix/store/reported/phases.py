@@ -14,6 +14,7 @@ from deepmatrix.boundary.bounds import (
     Id,
     Items,
     Json,
+    LargeError,
     LongText,
     Moment,
     Number,
@@ -261,6 +262,8 @@ class InspectData(Reported):
     that it is computed in. *values*: by sample input, why it holds what it holds. *refusal*: why
     a runtime takes no sample inputs of any shape that was tried. *quantised*: by output.
     *unordered*: by output, the axis along which it is a set, whose order the standard leaves open.
+    *in_order_of*: by output, another one that is in the same order. *baseline_errors*: by output,
+    ONNX Runtime's own error where it is beyond what rounding costs.
     *dtypes*: by input, the dtype that numpy lacks, whose values come in a wider one. *steering*: by
     input, which branch, number of steps or shape of the graph it decides.
     *answered*: the outputs that an evaluator answered in the model's own precision, in their order;
@@ -276,6 +279,8 @@ class InspectData(Reported):
     computed_in: ByName[Id] = Field(default_factory=dict)
     quantised: ByName[Quantised] = Field(default_factory=dict)
     unordered: ByName[Count] = Field(default_factory=dict)
+    in_order_of: ByName[TensorName] = Field(default_factory=dict)
+    baseline_errors: ByName[LargeError] = Field(default_factory=dict)
     values: ByName[Remark] = Field(default_factory=dict)
     dtypes: ByName[Remark] = Field(default_factory=dict)
     steering: ByName[Remark] = Field(default_factory=dict)

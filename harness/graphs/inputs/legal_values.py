@@ -199,6 +199,11 @@ def _one_hot(use: _Use) -> Optional[Values]:
     return _table(rows, "below OneHot's depth")
 
 
+def _labels(use: _Use) -> Optional[Values]:
+    """The second dimension of the scores is that of the classes."""
+    return _table(use.dim(0, 1) if use.number == 1 else 0, f"classes of {use.node.op_type}")
+
+
 def _top(use: _Use) -> Optional[Values]:
     count = use.dim(0, use.attribute("axis", -1)) if use.number == 1 else 0
     return Values(1, count, True, "the number of TopK's values") if count else None
@@ -305,6 +310,8 @@ RULES: Dict[str, Rule] = {
     "GatherND": _gathered_places,
     "ScatterND": _gathered_places,
     "OneHot": _one_hot,
+    "NegativeLogLikelihoodLoss": _labels,
+    "SoftmaxCrossEntropyLoss": _labels,
     "TopK": _top,
     "RNN": _lengths,
     "GRU": _lengths,

@@ -134,9 +134,10 @@ def _thresholds(node: Any, columns: Columns) -> "Iterator[Tuple[_Column, float]]
     from onnx import numpy_helper
 
     settings = _settings(node)
-    splits = settings.get("nodes_splits") or settings.get("nodes_values_as_tensor")
-    values = settings.get("nodes_values") if splits is None else numpy_helper.to_array(splits)
-    modes = settings.get("nodes_modes", [])
+    splits = settings.get("nodes_splits")  # TreeEnsemble
+    held = splits or settings.get("nodes_values_as_tensor")
+    values = settings.get("nodes_values") if held is None else numpy_helper.to_array(held)
+    modes = settings.get("nodes_modes", []) if splits is None else []  # else leaves are apart
     if values is None:
         return
     for at, (feature, value) in enumerate(zip(settings.get("nodes_featureids", []), values)):

@@ -131,47 +131,53 @@ def _judged(model, reference, inputs, result, described):
     """Add gold, its sources, and the values that cannot be judged."""
     evaluated, reason = result
     outputs = evaluated
-    undefined_masks, unordered, loose_remarks = _loose(model, inputs, outputs)
-    described["unordered"] = unordered
+    undefined_masks, unordered, leaders, loose_remarks = _loose(model, inputs, outputs)
+    described.update(unordered=unordered, in_order_of=leaders)
     ignored = {name: numpy.ones(outputs[name].shape, "uint8") for name in unordered}
     ignored = limits.join(undefined_masks, ignored)
     described["quantised"] = in_steps = quantised.outputs_in_steps(model, inputs)
     judged = gold.judge(model, reference, inputs, outputs, ignored, in_steps)
-    truth, described["judged_by"], remarks, evaluations = judged
-    outputs = {name: truth[name] if name in evaluations else x for name, x in outputs.items()}
-    sources = described["judged_by"]
+    truth, sources = judged.gold, judged.sources
+    outputs = {
+        name: truth[name] if name in judged.evaluations else x for name, x in outputs.items()
+    }
+    described["judged_by"] = sources
     described["rounded"] = [name for name in truth if sources[name] not in EVALUATIONS]
-    limit_masks, limit_remarks = limits.masks(model, inputs, outputs, truth)
-    remarks += loose_remarks + limit_remarks + quantised.remarks(model)
+    random = described["random"]  # another draw is no rounding
+    repeated = {name: x for name, x in outputs.items() if name not in random}
+    limit_masks, limit_remarks = limits.masks(model, inputs, repeated, truth)
+    remarks = judged.remarks + loose_remarks + limit_remarks + quantised.remarks(model)
     remarks += filter(None, [thresholds.leaf_remark(model, inputs, evaluated)])
     described["remarks"] += reference.remarks() + remarks
     described["unanswered"] = reason
     if reason:
         described["remarks"].append("no float32 evaluation: " + reason)
     rounded = [
-        name
-        for name in truth
-        if sources[name] in EVALUATIONS and name not in {*in_steps, *described["random"]}
+        name for name in truth if sources[name] in EVALUATIONS and name not in {*in_steps, *random}
     ]
-    outputs = gold.least_exact(reference, inputs, outputs, truth, ignored, rounded)
+    outputs, errors = gold.least_exact(reference, inputs, outputs, judged, ignored, rounded)
+    described["baseline_errors"] = errors
+    text = "output {}: ONNX Runtime's own error, {:.1e}, is beyond what rounding costs; "
+    text += "it widens the tolerance unless another library does better"
+    described["remarks"] += [text.format(name, error) for name, error in errors.items()]
     return {
         "described": described,
         "inputs": inputs,
-        "outputs": draws.with_other_shapes(model, inputs, outputs, truth, described["random"]),
+        "outputs": draws.with_other_shapes(model, inputs, outputs, truth, random),
         "answers": {} if reason else evaluated,
         "gold": truth,
-        "evaluation": evaluations,
+        "evaluation": judged.evaluations,
         "undefined": limits.join(limit_masks, undefined_masks),
     }
 
 
 def _loose(model, inputs, outputs):
-    """Return (masks of values that are no runtime's fault, axes without an order, remarks)."""
+    """Return masks of values that are no runtime's fault, and what `ordering` returns."""
     undefined_masks, remarks = undefined.masks(model, inputs, outputs)
-    unordered, order_masks, order_remarks = ordering.without_order(model, inputs)
+    unordered, leaders, order_masks, order_remarks = ordering.without_order(model, inputs)
     step_masks, step_remarks = limits.steps(model, inputs)
     masks = limits.join(undefined_masks, order_masks, step_masks)
-    return masks, unordered, [*remarks, *order_remarks, *step_remarks]
+    return masks, unordered, leaders, [*remarks, *order_remarks, *step_remarks]
 
 
 def trace(path: str, inputs: protocol.Arrays) -> Dict[str, Any]:

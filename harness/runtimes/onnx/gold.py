@@ -9,7 +9,7 @@ baseline stays only if a definition is not proven.
 
 import json
 import os
-from typing import Set
+from typing import Any, Dict, List, NamedTuple, Set
 
 import numpy
 
@@ -19,7 +19,7 @@ from harness.graphs.inputs import onnx_inputs
 from harness.graphs.local_functions import inlined
 from harness.graphs.operators.fingerprints import fingerprint
 from harness.graphs.precise import widen
-from harness.graphs.sums import longest_sum
+from harness.graphs.sums import growth, largest_error, longest_sum
 from harness.record import BASELINE, CONTESTED, FLOAT64, UNPROVEN, allowed_distance
 from harness.runtimes.onnx import baseline
 from harness.runtimes.onnx.size_mismatches import size_mismatches
@@ -34,9 +34,6 @@ OWN_ERRORS = 16
 #: Two evaluations in float64 that differ by no more, over the scale of errors, are the same.
 SAME_IN_FLOAT64 = 1e-9
 
-#: Numpy sums pairwise in blocks of so many terms; a runtime may add all terms of a sum in turn.
-BLOCK = 128
-
 #: Operators whose answers are random by design.
 RANDOM = frozenset(
     ["Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform"]
@@ -45,6 +42,21 @@ RANDOM = frozenset(
 
 #: The opset from which Dropout infers where nothing says that it trains.
 DROPOUT_INFERS = 7
+
+
+class Judged(NamedTuple):
+    """What judges the outputs of a model, by name.
+
+    *remarks* say why an evaluation does not count; *evaluations* are those that the baseline
+    contradicts. *inexact*: outputs of which the baseline is farther from gold than any order of a
+    sum explains, though ONNX Runtime's float64 kernels give what the evaluation does.
+    """
+
+    gold: Dict[str, Any]
+    sources: Dict[str, str]
+    remarks: List[str]
+    evaluations: Dict[str, Any]
+    inexact: List[str]
 
 
 def evaluate(model, reference, inputs):
@@ -106,7 +118,7 @@ def _as_declared(model, outputs):
 
 
 def judge(model, reference, inputs, outputs, undefined, in_steps):
-    """Return gold by name of output, and what each is judged by.
+    """Return `Judged`: gold by name of output, and what each is judged by.
 
     Args:
         model: the model.
@@ -115,10 +127,6 @@ def judge(model, reference, inputs, outputs, undefined, in_steps):
         outputs: by name, from `evaluate`.
         undefined: by name, a mask of the values that say nothing, where there are any.
         in_steps: what of the outputs is quantised, from `quantised.outputs_in_steps`.
-
-    Returns:
-        (gold by name, source by name, remarks, evaluations): a remark says why an evaluation does
-        not count; those that the baseline contradicts are returned, by name.
     """
     names = list(outputs)
     try:
@@ -126,15 +134,16 @@ def judge(model, reference, inputs, outputs, undefined, in_steps):
         precise = _as_declared(model, evaluated)
     except operators.NotEvaluated as error:
         remark = "no float64 evaluation: {}".format(error)
-        return outputs, dict.fromkeys(names, BASELINE), [remark], {}
+        return Judged(outputs, dict.fromkeys(names, BASELINE), [remark], {}, [])
     if list(precise) != names:
         remark = "no float64 evaluation: its sequences and maps have other parts than in float32"
-        return outputs, dict.fromkeys(names, BASELINE), [remark], {}
+        return Judged(outputs, dict.fromkeys(names, BASELINE), [remark], {}, [])
     unproven = unproven_operators(model)
     try:
         second = reference.answer(inputs)
     except baseline.NoBaseline:
-        return precise, dict.fromkeys(names, UNPROVEN if unproven else FLOAT64), [], {}
+        sources = dict.fromkeys(names, UNPROVEN if unproven else FLOAT64)
+        return Judged(precise, sources, [], {}, [])
     gold, sources, remarks = dict(precise), dict.fromkeys(names, FLOAT64), []
     reason = (
         "its definition of {} is not proven".format(", ".join(unproven[:5]))
@@ -143,8 +152,9 @@ def judge(model, reference, inputs, outputs, undefined, in_steps):
     )
     random, evaluations = random_outputs(model), {}
     three = (precise, outputs, second)
-    contradicted = _contradicted_outputs(*three, undefined, in_steps, growth(model, inputs))
-    confirmed = _confirmed(model, inputs, contradicted, precise, second) if contradicted else ()
+    terms = longest_sum(inlined(model), inputs)
+    contradicted = _contradicted_outputs(*three, undefined, in_steps, growth(terms))
+    confirmed = _confirmed(model, inputs, contradicted, precise, second) if contradicted else []
     for name in contradicted:
         if name in random or name in confirmed:
             continue
@@ -154,14 +164,24 @@ def judge(model, reference, inputs, outputs, undefined, in_steps):
         remarks.append(
             "output {}: the evaluator differs from the baseline; {}".format(name, reason)
         )
-    return gold, sources, remarks, evaluations
+    inexact = _inexact(confirmed, precise, second, terms)
+    return Judged(gold, sources, remarks, evaluations, inexact)
+
+
+def _inexact(names, precise, second, terms):
+    """Return the outputs of which the baseline errs more than a sum of so many terms explains."""
+    return [
+        name
+        for name in names
+        if error_of(second[name], precise[name]) > largest_error(terms, second[name].dtype)
+    ]
 
 
 def _confirmed(model, inputs, names, precise, second):
     """Return which outputs ONNX Runtime gives as the evaluation does, once it computes in float64.
 
-    Then the definitions are the same, and what they differ by in the model's own precision is
-    rounding, however much. Not all of its kernels know float64.
+    Then the definitions are the same, and what they differ by in the model's own precision is what
+    ONNX Runtime's kernels of that precision cost. Not all of its kernels know float64.
     """
     widened, wide_inputs = widen(model), onnx_inputs.as_float64(inputs)
     try:
@@ -177,43 +197,42 @@ def _confirmed(model, inputs, names, precise, second):
     ]
 
 
-def growth(model, inputs):
-    """Return by what rounding may cost more in a graph than in one of short sums, at least 1.
-
-    Rounding errors of a sum whose terms are added in turn grow with the square root of their
-    number; in pairs, they hardly grow (Higham, "The accuracy of floating point summation", 1993;
-    Higham and Mary, "A new approach to probabilistic rounding error analysis", 2019).
-    """
-    return max(1.0, (longest_sum(inlined(model), inputs) / BLOCK) ** 0.5)
-
-
-def least_exact(reference, inputs, outputs, gold, undefined, names):
+def least_exact(reference, inputs, outputs, judged, undefined, names):
     """Return outputs in the model's own precision, of two evaluations the one farther from gold.
 
     The tolerance scales with the error of these. One evaluation alone may be exact by luck where
     another order of the same arithmetic is not: so ONNX Runtime's without optimisations counts as
-    well.
+    well. Where its error is beyond what another order costs, it is ONNX Runtime's own, and no other
+    library's tolerance: then it is returned instead.
 
     Args:
         reference: the model's `baseline.Baseline`.
         inputs: arrays by name.
         outputs: by name, in the model's own precision.
-        gold: by name.
+        judged: what judges them.
         undefined: by name, a mask of the values that do not count.
         names: of the outputs that only rounding takes from gold: an evaluation that is not
             contested judges them, and none is quantised or random.
+
+    Returns:
+        (outputs by name, the baseline's error of those where it is inexact, by name).
     """
     try:
         second = reference.answer(inputs)
     except baseline.NoBaseline:
-        return outputs
-    exact = dict(outputs)
+        return outputs, {}
+    exact, errors = dict(outputs), {}
     for name in names:
-        three = (gold[name], outputs[name], second.get(name, outputs[name]))
+        three = (judged.gold[name], outputs[name], second.get(name, outputs[name]))
         truth, own, other = (_defined(array, undefined.get(name)) for array in three)
-        if 0 <= error_of(own, truth) < error_of(other, truth):
+        error = error_of(other, truth)
+        if not 0 <= error_of(own, truth) < error:
+            continue
+        if name in judged.inexact:
+            errors[name] = min(error, float(numpy.finfo("float64").max))
+        else:
             exact[name] = three[2]
-    return exact
+    return exact, errors
 
 
 def error_of(value, gold):
@@ -254,8 +273,8 @@ def _steps(grid, answer):
 def _is_contradicted(steps, grown, precise, own, second):
     """Return whether the baseline *second* contradicts the float64 evaluation *precise*.
 
-    *steps*: what quantisation allows besides rounding, else zero. *grown*: see `growth`. *own*: the
-    evaluation in the model's own precision, which overflows where the model does.
+    *steps*: what quantisation allows besides rounding, else zero. *grown*: see `sums.growth`.
+    *own*: the evaluation in the model's own precision, which overflows where the model does.
     """
     if len({(x.shape, x.dtype.kind) for x in (precise, own, second)}) > 1:
         return True

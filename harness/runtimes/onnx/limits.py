@@ -9,7 +9,7 @@ from typing import Any, Dict
 import numpy
 
 from harness import record
-from harness.graphs import inner, operators
+from harness.graphs import inner, operators, shapes
 from harness.graphs.inputs import onnx_inputs
 from harness.graphs.local_functions import inlined
 from harness.graphs.operators import NotEvaluated
@@ -20,13 +20,39 @@ from harness.runtimes.onnx import gold, reaching
 #: for rounding, in float16 neither: something before them overflowed.
 UNLIKE = 0.05
 
-#: Operators that step, and how far into its step each float is: 0 where rounding decides.
+#: Operators that compare, which step where their operands are equal.
+COMPARISONS = ("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual")
+
+CASTS = ("Cast", "CastLike")
+
+#: Of onnx.TensorProto: FLOAT, FLOAT16, DOUBLE and BFLOAT16.
+FLOATS = (1, 10, 11, 16)
+
+
+def _from_half(x):
+    return numpy.abs(numpy.abs(x - numpy.floor(x)) - 0.5)
+
+
+def _from_whole(x):
+    return numpy.abs(x - numpy.rint(x))
+
+
+def _from_truncation(x):
+    """Return how far floats are from an integer other than 0, at which truncation steps."""
+    return numpy.where(numpy.abs(x) < 0.5, 1 - numpy.abs(x), _from_whole(x))
+
+
+#: Operators that step, and how far from a step each float is: 0 where rounding decides. It is that
+#: of the first operand, of the difference of what is compared, or of Mod's quotient.
 STEPS: Dict[str, Any] = {
-    "Round": lambda x: numpy.abs(numpy.abs(x - numpy.floor(x)) - 0.5),
-    "Floor": lambda x: numpy.abs(x - numpy.rint(x)),
-    "Ceil": lambda x: numpy.abs(x - numpy.rint(x)),
+    "Round": _from_half,
+    "Floor": _from_whole,
+    "Ceil": _from_whole,
     "Sign": numpy.abs,
+    "Mod": _from_truncation,
 }
+STEPS.update(dict.fromkeys(CASTS, _from_truncation))
+STEPS.update(dict.fromkeys(COMPARISONS, numpy.abs))
 
 
 def masks(model, inputs, outputs, gold):
@@ -73,7 +99,7 @@ def steps(model, inputs):
         for each node). Empty where the evaluator gives no inner values.
     """
     model = inlined(model)
-    nodes = {number: x for number, x in enumerate(model.graph.node) if x.op_type in STEPS}
+    nodes = _stepping(model)
     if not nodes:
         return {}, []
     try:
@@ -83,14 +109,12 @@ def steps(model, inputs):
         )
     except NotEvaluated:
         return {}, []
-    own_masks = {
-        number: _is_near_step(node.op_type, values[node.input[0]], precise[node.input[0]])
-        for number, node in nodes.items()
-    }
+    own_masks = {number: _is_near_step(node, values, precise) for number, node in nodes.items()}
     own_masks = {number: mask for number, mask in own_masks.items() if mask.any()}
     if not own_masks:
         return {}, []
-    reached, _ = reaching.reach(model, inputs, values, own_masks, _other_steps)
+    concerned = reaching.masks_of_outputs(model, values, own_masks)
+    reached, _ = reaching.reach(model, inputs, values, concerned, _other_steps)
     codes = {
         name: mask.astype("uint8") * numpy.uint8(record.ROUNDING)
         for name, mask in reached.items()
@@ -104,19 +128,54 @@ def steps(model, inputs):
     return codes, remarks if codes else []
 
 
-@numpy.errstate(invalid="ignore")  # an infinity takes no other step
-def _is_near_step(operator, value, precise):
-    """Return where the operand of an operator of `STEPS` is as near to a step as rounding is."""
-    value, precise = numpy.asarray(value), numpy.asarray(precise)
-    if value.dtype.kind != "f" or value.shape != precise.shape:
-        return numpy.zeros(value.shape, bool)
-    moved = numpy.abs(precise - value.astype("float64"))
-    once = numpy.finfo(value.dtype).eps * numpy.abs(precise)
-    return (moved > 0) & (STEPS[operator](precise) <= gold.OWN_ERRORS * moved + once)
+def _stepping(model):
+    """Return the nodes that may step, by number: of integers none does, nor does a cast to floats.
+
+    Where no type is inferred, it is found once there are values.
+    """
+    types = {}
+    nodes = {number: x for number, x in enumerate(model.graph.node) if x.op_type in STEPS}
+    if nodes:
+        types = shapes.element_types(model)
+    return {
+        number: node
+        for number, node in nodes.items()
+        if types.get(node.input[0], FLOATS[0]) in FLOATS
+        and not (node.op_type in CASTS and types.get(node.output[0]) in FLOATS)
+    }
 
 
-def _other_steps(_, name, values):
-    return values[name] - 1, values[name] + 1
+@numpy.errstate(invalid="ignore", divide="ignore", over="ignore")  # an infinity takes no other step
+def _is_near_step(node, values, precise):
+    """Return where an operator of `STEPS` is as near to a step as rounding is."""
+    first, result = (numpy.asarray(values[name]) for name in (node.input[0], node.output[0]))
+    is_step = first.dtype.kind == "f" and not (node.op_type in CASTS and result.dtype.kind == "f")
+    own, gold_value = _stepped(node, values), _stepped(node, precise)
+    if not is_step or own.shape != gold_value.shape or own.shape != result.shape:
+        return numpy.zeros(result.shape, bool)
+    is_truth = node.op_type in CASTS and result.dtype.kind == "b"
+    distance = numpy.abs if is_truth else STEPS[node.op_type]
+    moved = numpy.abs(gold_value - own)
+    once = numpy.finfo(first.dtype).eps * numpy.abs(gold_value)
+    return (moved > 0) & (distance(gold_value) <= gold.OWN_ERRORS * moved + once)
+
+
+def _stepped(node, values):
+    """Return the float64 of which an operator of `STEPS` takes a step."""
+    first = numpy.asarray(values[node.input[0]]).astype("float64")
+    if node.op_type in COMPARISONS:
+        return first - numpy.asarray(values[node.input[1]])
+    if node.op_type == "Mod":
+        return first / numpy.asarray(values[node.input[1]])
+    return first
+
+
+def _other_steps(node, name, values):
+    value = numpy.asarray(values[name])
+    if value.dtype.kind == "b":
+        return ~value, ~value
+    size = numpy.asarray(values[node.input[1]]) if node.op_type == "Mod" else 1
+    return value - size, value + size
 
 
 def join(*groups):

@@ -5,6 +5,8 @@ but in another order, is compared as a set there; other values that depend on th
 undefined.
 """
 
+from typing import Dict, Set
+
 import numpy
 
 from harness import record
@@ -25,21 +27,23 @@ def without_order(model, inputs):
         inputs: arrays by name.
 
     Returns:
-        (by output, the axis along which it is a set; by output, a mask of its shape,
-        `harness.record.UNDEFINED_VALUE` where it depends on the order otherwise; a remark for each
-        node). Empty where the evaluator gives no inner values.
+        (by output, the axis along which it is a set; by output, the output of integers whose order
+        it shares; by output, a mask of its shape, `harness.record.UNDEFINED_VALUE` where it depends
+        on the order otherwise; a remark for each node). Empty where the evaluator gives no inner
+        values.
     """
     model = inlined(model)
     nodes = {number: node for number, node in enumerate(model.graph.node) if _is_unsorted(node)}
     if not nodes:
-        return {}, {}, []
+        return {}, {}, {}, []
     try:
         values = evaluate(model, inputs, intermediate=True)
     except NotEvaluated:
-        return {}, {}, []
+        return {}, {}, {}, []
     shapes = {number: numpy.shape(values[node.output[0]]) for number, node in nodes.items()}
     everywhere = {number: numpy.ones(shape, bool) for number, shape in shapes.items()}
-    reached, answers = reaching.reach(model, inputs, values, everywhere, _other_orders)
+    concerned = reaching.masks_of_outputs(model, values, everywhere)
+    reached, answers = reaching.reach(model, inputs, values, concerned, _other_orders)
     axes, masks = {}, {}
     for name, mask in reached.items():
         value, others = as_array(values[name]), [as_array(answer[name]) for answer in answers]
@@ -54,6 +58,7 @@ def without_order(model, inputs):
     is_told = axes or masks
     return (
         axes,
+        _leaders(model, nodes, axes, values, answers),
         masks,
         [text.format(node.name or node.output[0]) for node in nodes.values() if is_told],
     )
@@ -64,6 +69,58 @@ def _is_unsorted(node):
     return node.op_type == "TopK" and any(
         attribute.name == "sorted" and attribute.i == 0 for attribute in node.attribute
     )
+
+
+def _leaders(model, nodes, axes, values, answers):
+    """Return by output of *axes* an output of integers, which is in the same order.
+
+    Both depend on the same of the *nodes*, and all *answers* have them in the same order. The
+    integers differ from one another, and no rounding takes them out of their order.
+    """
+    makers = {name: node for node in model.graph.node for name in node.output if name}
+    origins = {name: _origins(name, makers, list(nodes.values())) for name in axes}
+    leaders: Dict[str, str] = {}
+    for leader, axis in axes.items():
+        keys = as_array(values[leader])
+        if keys.dtype.kind not in "iu" or len(origins[leader]) != 1 or not _differ(keys, axis):
+            continue
+        for name in axes:
+            if name in {leader, *leaders, *leaders.values()}:
+                continue
+            together = [_as_sorted(answer, name, leader, axis) for answer in [values, *answers]]
+            is_alike = origins[name] == origins[leader] and axes[name] == axis
+            if is_alike and all(x is not None and _are_same(together[0], x) for x in together):
+                leaders[name] = leader
+    return leaders
+
+
+def _as_sorted(values, name, leader, axis):
+    """Return an output in the order that sorts its leader, None where their shapes differ."""
+    value, keys = as_array(values[name]), as_array(values[leader])
+    if value.shape != keys.shape:
+        return None
+    return numpy.take_along_axis(value, numpy.argsort(keys, axis, kind="stable"), axis)
+
+
+def _origins(output, makers, nodes):
+    """Return the numbers of the *nodes* that an output depends on."""
+    found: Set[int] = set()
+    seen: Set[str] = set()
+    waiting = [output]
+    while waiting:
+        name = waiting.pop()
+        node = makers.get(name)
+        if node is None or name in seen:
+            continue
+        seen.add(name)
+        found.update(number for number, other in enumerate(nodes) if other is node)
+        waiting.extend(node.input)
+    return found
+
+
+def _differ(keys, axis):
+    """Return whether the integers along an axis all differ from one another."""
+    return bool((numpy.diff(numpy.sort(keys, axis), axis=axis) != 0).all())
 
 
 def _other_orders(node, name, values):

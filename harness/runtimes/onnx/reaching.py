@@ -20,7 +20,7 @@ def reach(model, inputs, values, own_masks, alternatives):
         model: the model, without functions of its own.
         inputs: arrays by name.
         values: all values of the graph by name, in the model's own precision.
-        own_masks: where a node's first output is concerned, by the number of the node.
+        own_masks: where a value of a node is concerned, by its name.
         alternatives: returns, for a node, the name of an output of it, and *values*, two arrays or
             numbers of the output's dtype, to be tried in the place of what is masked.
 
@@ -67,13 +67,15 @@ def _substituted(model, values, own_masks, alternatives, number):
     copy = type(model)()
     copy.CopyFrom(model)
     nodes = []
-    for place, node in enumerate(copy.graph.node):
+    for node in copy.graph.node:
         nodes.append(node)
-        for at, name in enumerate(node.output) if place in own_masks else ():
+        for at, name in enumerate(node.output):
+            if name not in own_masks:
+                continue
             value = numpy.asarray(values[name])
             other = numpy.asarray(alternatives(node, name, values)[number], value.dtype)
             parts = [name + "." + part for part in ("masked", "other", "raw")]
-            for part, array in zip(parts, (_spread(own_masks[place], value), other)):
+            for part, array in zip(parts, (own_masks[name], other)):
                 copy.graph.initializer.append(onnx.numpy_helper.from_array(array, part))
             node.output[at] = parts[2]
             nodes.append(onnx.helper.make_node("Where", parts, [name]))
@@ -83,19 +85,30 @@ def _substituted(model, values, own_masks, alternatives, number):
     return copy
 
 
+def masks_of_outputs(model, values, own_masks):
+    """Return masks by name, of all outputs of nodes: *own_masks* by number, of the first output."""
+    return {
+        name: _spread(mask, values[name])
+        for number, mask in own_masks.items()
+        for name in model.graph.node[number].output
+        if name
+    }
+
+
 def _spread(own_mask, value):
-    """Return the mask of an output of a node, from that of its first output."""
     shape = numpy.shape(value)
     return own_mask if own_mask.shape == shape else numpy.full(shape, own_mask.any())
 
 
 def _throughout(model, values, own_masks):
     """Return the outputs that depend on a masked value, as masked throughout."""
-    masked: Dict[str, numpy.ndarray] = {}
-    for number, node in enumerate(model.graph.node):
-        outputs = [name for name in node.output if hasattr(values.get(name), "shape")]
-        if number in own_masks:
-            masked.update((name, _spread(own_masks[number], values[name])) for name in outputs)
-        elif any(name in masked and masked[name].any() for name in node.input):
+    masked: Dict[str, numpy.ndarray] = dict(own_masks)
+    for node in model.graph.node:
+        outputs = [
+            name
+            for name in node.output
+            if name not in own_masks and hasattr(values.get(name), "shape")
+        ]
+        if any(name in masked and masked[name].any() for name in node.input):
             masked.update((name, numpy.ones(numpy.shape(values[name]), bool)) for name in outputs)
     return {x.name: masked[x.name] for x in model.graph.output if x.name in masked}

@@ -1,12 +1,15 @@
 """Values that the ONNX standard leaves undefined: no runtime is wrong that differs there.
 
 Casts of NaN, of infinities and of what is out of range to an integer; integers divided by zero, or
-beyond their range; the largest or smallest value
-among NaN, and its place; the nearest value where rounding decides which it is; the mean of nothing;
-a dynamic quantisation whose range overflows.
+beyond their range; the mask of a Dropout that does not train, before opset 12; the largest or
+smallest value among NaN, and its place; the nearest value where rounding decides which it is; the
+mean of nothing; a dynamic quantisation whose range overflows.
 They are looked for on the inputs at hand, in the model's own precision. What they reach is tried,
 see `reaching`.
 """
+
+import functools
+from typing import Any, Callable, Dict
 
 import numpy
 
@@ -23,10 +26,22 @@ EXTREMES = ("ReduceMax", "ReduceMin", "MaxPool", "GlobalMaxPool")
 RESIZING = ("Resize", "Upsample")
 DIVISIONS = ("Div", "Mod")
 
+#: Arithmetic that may leave the range of its integers.
+ARITHMETIC: Dict[str, Callable[..., Any]] = {
+    "Add": numpy.add,
+    "Sub": numpy.subtract,
+    "Mul": numpy.multiply,
+    "Sum": lambda *terms: functools.reduce(numpy.add, terms),
+}
+
+#: The opset from which the mask of a Dropout that does not train is true everywhere.
+MASK_DEFINED = 12
+
 #: What of an operator is undefined.
 REASONS = dict.fromkeys(CASTS, "of NaN or of what is out of range")
 REASONS.update(dict.fromkeys(PLACES + EXTREMES, "of NaN"), ReduceMean="of nothing")
 REASONS.update(dict.fromkeys(DIVISIONS, "of integers by zero"))
+REASONS.update(dict.fromkeys(ARITHMETIC, "of integers beyond their range"), Dropout="in its mask")
 REASONS.update(DynamicQuantizeLinear="of NaN or of a range that overflows")
 REASONS.update(dict.fromkeys(RESIZING + ("GridSample",), "where rounding tells which is nearest"))
 
@@ -64,7 +79,8 @@ def masks(model, inputs, outputs):
     }
     if not own_masks:
         return {}, []
-    reached, _ = reaching.reach(model, inputs, values, own_masks, _extremes)
+    concerned = _concerned(model, values, own_masks)
+    reached, _ = reaching.reach(model, inputs, values, concerned, _extremes)
     codes = {
         name: numpy.asarray(mask, "uint8") * numpy.uint8(record.UNDEFINED_VALUE)
         for name, mask in reached.items()
@@ -83,6 +99,15 @@ def masks(model, inputs, outputs):
     return codes, remarks if codes else []
 
 
+def _concerned(model, values, own_masks):
+    """Return masks by name, of all outputs of nodes; of a Dropout, of its mask only."""
+    concerned = reaching.masks_of_outputs(model, values, own_masks)
+    dropouts = (x for x in map(model.graph.node.__getitem__, own_masks) if x.op_type == "Dropout")
+    for node in dropouts:
+        del concerned[node.output[0]]
+    return concerned
+
+
 def _suspects(model, arrays):
     """Return the numbers of the nodes whose values have to be looked at.
 
@@ -90,24 +115,29 @@ def _suspects(model, arrays):
     """
     from harness.graphs.operators import resizing
 
-    constants, divided = checks.constants(model), _integers_divided(model)
+    constants, computed = checks.constants(model), _integers_computed(model)
     has_nan = any(numpy.asarray(x).dtype.kind == "f" and numpy.isnan(x).any() for x in arrays)
     return [
         number
         for number, node in enumerate(model.graph.node)
         if node.op_type in CASTS + PLACES + ("DynamicQuantizeLinear",)
-        or node.output[0] in divided
+        or node.output[0] in computed
+        or (node.op_type == "Dropout" and _has_undefined_mask(node, reaching.opset(model)))
         or (node.op_type in EXTREMES + ("ReduceMean",) and has_nan)
         or (node.op_type == "GridSample" and _is_nearest(node))
         or (node.op_type in RESIZING and _is_nearest(node) and resizing.may_tie(node, constants))
     ]
 
 
-def _integers_divided(model):
-    """Return the names of what divisions of integers give."""
+def _has_undefined_mask(node, opset):
+    return opset < MASK_DEFINED and len(node.output) > 1 and bool(node.output[1])
+
+
+def _integers_computed(model):
+    """Return the names of what divisions and other arithmetic of integers give."""
     from harness.graphs import shapes
 
-    names = {node.output[0] for node in model.graph.node if node.op_type in DIVISIONS}
+    names = {x.output[0] for x in model.graph.node if x.op_type in (*DIVISIONS, *ARITHMETIC)}
     types = shapes.element_types(model) if names else {}
     return {name for name in names if types.get(name) in INTEGERS}
 
@@ -123,6 +153,8 @@ def _extremes(node, name, values):
     dtype = numpy.asarray(values[name]).dtype
     if dtype.kind == "f":
         return -1.0, 1.0
+    if dtype.kind == "b":
+        return False, True
     if node.op_type in PLACES and dtype == "int64":
         return 0, max(numpy.shape(values[node.input[0]])) - 1
     return _range(dtype)
@@ -145,6 +177,10 @@ def _own_mask(node, values, opset):
         return sampling.tie_mask(x, read[1], attributes)
     if node.op_type in DIVISIONS:
         return _is_divided_wrongly(x, numpy.asarray(read[1])) if x.dtype.kind in "iu" else None
+    if node.op_type in ARITHMETIC:
+        return _leaves_range(node.op_type, read, y.dtype) if y.dtype.kind in "iu" else None
+    if node.op_type == "Dropout":
+        return numpy.ones(y.shape, bool)
     if x.dtype.kind != "f":
         return None
     if node.op_type in CASTS:
@@ -171,6 +207,13 @@ def _is_divided_wrongly(x, divisor):
     if x.dtype.kind == "u":
         return by_zero
     return by_zero | ((divisor == -1) & (x == numpy.iinfo(x.dtype).min))
+
+
+def _leaves_range(operator, read, dtype):
+    """Return where a sum, a difference or a product of integers is beyond their range."""
+    limits = numpy.iinfo(dtype)
+    exact = ARITHMETIC[operator](*(numpy.asarray(x, "float64") for x in read))
+    return (exact < float(limits.min)) | (exact >= float(limits.max) + 1)
 
 
 def _extreme_mask(node, x, read, attributes):
