@@ -196,7 +196,7 @@ def test_models_of_one_file_name_have_names_of_their_own_however_few_are_verifie
     for words in ([], ["b/net.onnx"]):
         given = main.parse(["verify", *words, "--config", str(path)])
         *_, (_, options) = projects.options_by_entry(given, document, path.parent)
-        (model,) = files.recognise(options.models, options.listed)
+        (model,) = files.recognise(options.models, options.beside)
         assert model.name == "b-net"
 
 
