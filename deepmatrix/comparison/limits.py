@@ -79,7 +79,7 @@ def growth_of(limits: Sequence[Limit]) -> float:
 
 def describe_untimed(comparison: Comparison) -> str:
     """Return that no time could be compared, why, and what to do."""
-    reasons = [group.reason for group in comparison.untimed]
+    reasons = [f"{group.reason}: compare runs of one machine" for group in comparison.untimed]
     if comparison.single:
         reasons.append("one round on a side tells nothing, and `verify` has one; measure two")
         reasons[-1] += " versions with `compare --with`, or a preset with several rounds"

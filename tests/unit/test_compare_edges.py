@@ -101,7 +101,8 @@ def one_round(machine: str = "A") -> Results:
 
 
 @pytest.mark.parametrize(
-    ("head", "reason"), [("A", "one round on a side"), ("B", "processor: A, now B")]
+    ("head", "reason"),
+    [("A", "one round on a side"), ("B", "processor: A, now B: compare runs of one machine")],
 )
 def test_a_limit_on_times_is_broken_where_no_time_could_be_compared(head: str, reason: str) -> None:
     comparison = compare_results(one_round(), one_round(head), ("base", "head"))
