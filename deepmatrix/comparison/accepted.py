@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,10 @@ def compare_accepted(
     Raises:
         ArgumentError: two runs are of different models with one name.
     """
-    judged = verdicts.compare_verdicts(accepted, _outcomes(heads), growth)
+    outcomes = _outcomes(heads)
+    if any(results.models for results in heads):
+        accepted = dict(_by_model(accepted))
+    judged = verdicts.compare_verdicts(accepted, outcomes, growth)
     return Comparison(
         base=Side(name=names[0]),
         head=side(heads[0], names[1]) if len(heads) == 1 else Side(name=names[1]),
@@ -119,8 +123,16 @@ def compare_accepted(
         drifts=tuple(judged.drifts),
         unchanged=judged.unchanged,
         added=judged.added,
+        gone=judged.gone,
         compared=judged.compared,
     )
+
+
+def _by_model(accepted: dict[Key, Outcome]) -> Iterator[tuple[Key, Outcome]]:
+    """Yield accepted verdicts of users' own models, whose subjects people know by the name."""
+    for key, outcome in accepted.items():
+        _, name, _ = key[1].rsplit("--", 2) if key[1].count("--") > 1 else ("", key[1], "")
+        yield key, replace(outcome, subject=name)
 
 
 def _outcomes(heads: Sequence[Results]) -> dict[Key, Outcome]:

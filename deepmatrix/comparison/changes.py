@@ -121,9 +121,11 @@ class Comparison(Row):
     *failures*: new ones, and consumers that are lost. *changes*: verdicts that are other ones, and
     no new failure. *drifts*: errors that grew under the same verdict. *sizes*: grown or shrunk.
     *unchanged*: how many verdicts are the same. *added*: how many only HEAD has, and are no
-    failures. *compared*: how many both sides have, and ran for. *single*: how many times have one
-    round on a side, which tells nothing.
-    *other_inputs*: own models that the two sides served with other inputs.
+    failures. *gone*: how many only BASE has, and did not run, or might fail. *compared*: how many
+    both sides have, and ran for. *single*: how many times have one round on a side, which tells
+    nothing.
+    *other_inputs*: own models that the two sides served with other inputs; *other_files*: those
+    whose files differ.
     *broken*: the lines that break a limit of ``--fail-on``.
     """
 
@@ -138,9 +140,11 @@ class Comparison(Row):
     untimed: tuple[Untimed, ...] = ()
     unchanged: int = 0
     added: int = 0
+    gone: int = 0
     compared: int = 0
     single: int = 0
     other_inputs: tuple[str, ...] = ()
+    other_files: tuple[str, ...] = ()
     broken: tuple[str, ...] = ()
 
     @property
@@ -160,6 +164,11 @@ class Comparison(Row):
         """Whether nothing changed."""
         shown = (*self.failures, *self.changes, *self.drifts, *self.sizes)
         return not shown and not self.slower and not self.faster
+
+    @property
+    def lacks_times(self) -> bool:
+        """Whether two runs have no time that can be compared; accepted verdicts have none ever."""
+        return bool(self.base.run) and not self.times
 
     @property
     def is_void(self) -> bool:

@@ -39,22 +39,38 @@ def compare_results(
         drifts=tuple(judged.drifts),
         unchanged=judged.unchanged,
         added=judged.added,
+        gone=judged.gone,
         compared=judged.compared,
         times=tuple(with_operators(times, base, head)),
         single=single,
         untimed=untimed,
         sizes=tuple(compare_sizes(base, head)),
-        other_inputs=tuple(_other_inputs(base, head)),
+        other_inputs=tuple(
+            after.name for before, after in _shared(base, head) if _has_other_inputs(before, after)
+        ),
+        other_files=tuple(
+            after.name for before, after in _shared(base, head) if _has_other_files(before, after)
+        ),
     )
 
 
-def _other_inputs(base: Results, head: Results) -> Iterator[str]:
-    """Yield the names of own models whose inputs differ in type, shape or range."""
+def _shared(base: Results, head: Results) -> Iterator[tuple[ModelRow, ModelRow]]:
+    """Yield each own model of both sides as either has it."""
     before = {model.artifact: model for model in base.models}
     for model in head.models:
-        earlier = before.get(model.artifact)
-        if earlier and earlier.inputs and model.inputs and _drawn(earlier) != _drawn(model):
-            yield model.name
+        if model.artifact in before:
+            yield before[model.artifact], model
+
+
+def _has_other_inputs(before: ModelRow, after: ModelRow) -> bool:
+    """Return whether known inputs differ in type, shape or range."""
+    return bool(before.inputs and after.inputs) and _drawn(before) != _drawn(after)
+
+
+def _has_other_files(before: ModelRow, after: ModelRow) -> bool:
+    """Return whether known files differ, whatever they are called."""
+    digests = [sorted(model.sha256.values()) for model in (before, after)]
+    return all(digests) and digests[0] != digests[1]
 
 
 def _drawn(model: ModelRow) -> list[dict[str, Any]]:

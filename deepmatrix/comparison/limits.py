@@ -77,10 +77,19 @@ def growth_of(limits: Sequence[Limit]) -> float:
     return min([verdicts.GROWTH, *growths])
 
 
+def describe_untimed(comparison: Comparison) -> str:
+    """Return that no time could be compared, why, and what to do."""
+    reasons = [f"{group.reason}: compare runs of one machine" for group in comparison.untimed]
+    if comparison.single:
+        reasons.append("one round on a side tells nothing, and `verify` has one; measure two")
+        reasons[-1] += " versions with `compare --with`, or a preset with several rounds"
+    return f"no time could be compared: {'; '.join(reasons) or 'no cell was timed on both sides'}"
+
+
 def broken(comparison: Comparison, limits: Sequence[Limit]) -> tuple[str, ...]:
     """Return a line for everything that breaks a limit, each once.
 
-    Any limit is broken where nothing could be compared with it.
+    Any limit is broken where nothing could be compared with it, as one on times without any time.
     """
     lines = [line for limit in limits for line in _lines(comparison, limit)]
     lines += [VOID] if limits and comparison.is_void else []
@@ -98,6 +107,8 @@ def _lines(comparison: Comparison, limit: Limit) -> Iterator[str]:
                 yield f"drift: {describe_verdict(change)}"
     elif limit.name == "slower":
         yield from (f"slower: {describe_time(change)}" for change in too_slow(comparison, limit))
+        if not comparison.times and not comparison.is_void:
+            yield f"slower: {describe_untimed(comparison)}"
     else:
         quantities = ("memory",) if limit.name == "hungrier" else ("image", "artifact")
         for size in comparison.sizes:

@@ -82,6 +82,7 @@ class VerdictChanges:
     drifts: list[VerdictChange] = field(default_factory=list)
     unchanged: int = 0
     added: int = 0
+    gone: int = 0
     compared: int = 0
 
 
@@ -105,7 +106,7 @@ def _serving(results: Results) -> Iterator[tuple[Key, Outcome]]:
                 Outcome(
                     verdict=judged.verdict,
                     subject=judged.title,
-                    error=judged.error,
+                    error=judged.finite_error,
                     tolerance=judged.tolerance,
                     reason=judged.reason,
                     excused=judged.verdict != "match" and not remarks.is_problem(judged),
@@ -171,8 +172,10 @@ def _sort_in(
         else:
             changes.added += 1
     elif after is None:
-        if before is not None and not before.rank:
+        if before is not None and before.verdict != NOT_RUN and not before.excused:
             changes.failures.append(change)
+        else:
+            changes.gone += 1
     elif before is not None and before.verdict != after.verdict:
         is_worse = after.rank > before.rank and not after.excused
         (changes.failures if is_worse else changes.changes).append(change)

@@ -15,7 +15,7 @@ from deepmatrix.boundary.copying import copy_file
 from deepmatrix.errors import ArgumentError
 from deepmatrix.models.external_data import external_files
 from deepmatrix.models.formats import format_of, names_below
-from deepmatrix.models.names import own_names
+from deepmatrix.models.names import own_names, place_of
 from deepmatrix.store import artifacts
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.runs import Run
@@ -42,18 +42,21 @@ class Model:
         return main
 
 
-def recognise(paths: Sequence[Path], listed: Sequence[Path] = ()) -> list[Model]:
+def recognise(
+    paths: Sequence[Path], beside: Sequence[Path] = (), root: Path = Path()
+) -> list[Model]:
     """Return the models at some paths, each with a name of its own.
 
-    *listed*: more paths, of models that are verified in other runs and need other names.
+    *beside*: more paths, of models that are verified in other runs and need other names. *root*:
+    no model has the name of this folder, or of one above it.
 
     Raises:
         ArgumentError: a path is not there, or is not a model that can be read.
     """
     formats = [format_of(path) for path in paths]
-    names = own_names([*paths, *listed])
+    names = own_names([*paths, *beside], root)
     return [
-        Model(name=names[path.resolve()], format=entry.name, path=path, files=_files(path, entry))
+        Model(name=names[place_of(path)], format=entry.name, path=path, files=_files(path, entry))
         for path, entry in zip(paths, formats, strict=True)
     ]
 

@@ -45,7 +45,10 @@ def format_of(path: Path) -> Format:
         head, members = b"", list(itertools.islice(names_below(path), MOST_NAMES))
     else:
         head, members = _head(path), _members(path)
-    kind = identify(path.resolve().name, head, members, is_folder)
+    # The name of a link counts before that of its target, which in a cache may be a digest.
+    kind = identify(path.name, head, members, is_folder) or identify(
+        path.resolve().name, head, members, is_folder
+    )
     if kind is None:
         raise _unknown(path, is_folder)
     if not isinstance(kind, Format):
@@ -89,7 +92,7 @@ def _unknown(path: Path, is_folder: bool) -> ArgumentError:
         return ArgumentError(f"{path} is a part of {whole}", hint=f"name that: {whole}")
     if named := named_format(path.name):
         return ArgumentError(
-            f"{path} is not a {named.name} file: wrong header", hint="export it again"
+            f"{path} is no file of the format {named.name}: wrong header", hint="export it again"
         )
     served = [ending for entry in FORMATS.values() for ending in entry.extensions]
     return ArgumentError(

@@ -86,13 +86,15 @@ def headline(comparison: Comparison) -> tuple[str, Mood]:
     ]
     if comparison.is_void and comparison.is_empty:
         return (f"✗ {VOID}", "bad") if comparison.broken else (f"• {VOID}", "warned")
+    untimed = "; no times compared" if comparison.lacks_times else ""
+    changed = ", ".join(phrases) or f"nothing changed{untimed}"
     if comparison.broken:
         count = len(comparison.broken)
         broken = f"{count} limit{'s' * (count > 1)} broken"
-        return f"✗ {broken}: {', '.join(phrases)}", "bad"
+        return f"✗ {broken}: {changed}", "bad"
     if not phrases:
-        return "✓ nothing changed", "good"
-    return f"{'✗' if comparison.failures else '•'} {', '.join(phrases)}", (
+        return f"✓ {changed}", "good"
+    return f"{'✗' if comparison.failures else '•'} {changed}", (
         "bad" if comparison.failures else "warned"
     )
 
@@ -111,7 +113,11 @@ def _side(side: Side) -> str:
 def remarks(comparison: Comparison) -> Iterator[str]:
     """Yield what cannot be told, and why."""
     added = f", {comparison.added} new ones" if comparison.added else ""
-    yield f"the same: {numbers.count(comparison.unchanged, 'verdict')}{added}"
+    gone = f", {comparison.gone} gone that had not run, or might fail" if comparison.gone else ""
+    yield f"the same: {numbers.count(comparison.unchanged, 'verdict')}{added}{gone}"
+    if comparison.other_files:
+        named = ", ".join(comparison.other_files)
+        yield f"another file under the same name, so anything may differ by that: {named}"
     if comparison.other_inputs:
         named = ", ".join(comparison.other_inputs)
         yield f"served with other inputs, so errors and times may differ by that: {named}"

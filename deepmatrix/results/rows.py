@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Literal, Self
@@ -219,6 +220,11 @@ class PortabilityRow(Row):
     def title(self) -> str:
         """The artifact's name on screens: a user's own model by its name."""
         return self.model or self.artifact
+
+    @property
+    def finite_error(self) -> float | None:
+        """The error, None also where it is infinite or not a number."""
+        return self.error if self.error is not None and math.isfinite(self.error) else None
 
     @property
     def is_reduced(self) -> bool:

@@ -83,9 +83,8 @@ class Run:
             RecordError: it is not a run, or has a link or a deep nest of folders in it.
         """
         if not (path / "plan.json").is_file():
-            raise RecordError(
-                f"{path} is not a run: it has no plan.json", hint=_known_runs(path.parent)
-            )
+            problem = "is not a run: it has no plan.json" if path.exists() else "is not there"
+            raise RecordError(f"{path} {problem}", hint=_known_runs(path.parent))
         check_tree(path)
         return Run(path=path)
 

@@ -82,7 +82,7 @@ def said(capsys: pytest.CaptureFixture[str]) -> list[str]:
             "error: --resume finishes a run as it was planned",
         ),
         (["matrix", "*-cuda", *VENV], "error: none of the selected cells can run"),
-        (["matrix", "--resume", "nothing", *VENV], "error: runs/nothing is not a run: "),
+        (["matrix", "--resume", "nothing", *VENV], "error: runs/nothing is not there"),
         (["image"], "error: the following arguments are required: GLOB"),
         (
             ["image", "torch-debian12-arm64-cuda", *VENV],
@@ -90,12 +90,12 @@ def said(capsys: pytest.CaptureFixture[str]) -> list[str]:
             "the CUDA images are built for amd64 only",
         ),
         (["bench", "torch-*"], "error: the following arguments are required: --run"),
-        (["bench", "x", "--run", "nowhere"], "error: nowhere is not a run: it has no plan.json"),
+        (["bench", "x", "--run", "nowhere"], "error: nowhere is not there"),
         (
             ["bench", "x", "--run", "nowhere", "--wave", "both"],
             "error: argument --wave: invalid choice: 'both' (choose from 'produce', 'consume')",
         ),
-        (["merge", "nowhere"], "error: nowhere is not a run: it has no plan.json"),
+        (["merge", "nowhere"], "error: nowhere is not there"),
         (["merge"], "error: no run under runs"),
         (["merge", "--known", "x.yaml"], "error: --known is now --expected-failures"),
         (["merge", "--known=x.yaml"], "error: --known is now --expected-failures"),

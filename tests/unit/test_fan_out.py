@@ -26,6 +26,7 @@ from tests import planted
 from tests.workflows import Runner, load, plain_environment
 
 VERIFY = load(ROOT / ".github/workflows/verify.yml")
+ACTION = load(ROOT / "action.yml")
 COMMENT = load(ROOT / ".github/workflows/comment.yml")
 ARCHITECTURES = ("amd64", "arm64")
 CELL = "onnxruntime-debian12-amd64-cpu"
@@ -164,6 +165,50 @@ def test_the_results_of_all_jobs_are_reviewed_together(models: Path, tmp_path: P
 
 
 @needs_evaluator
+def test_models_of_one_file_name_have_the_same_names_in_every_job(
+    models: Path, tmp_path: Path
+) -> None:
+    for name in ("a", "b"):
+        (models / name).mkdir()
+        onnx.save(planted.model(gated=name == "b"), models / name / "net.onnx")
+    inputs = {"models": "a/net.onnx\nb/net.onnx\n", "cells": CELL}
+    temporary = tmp_path / "temp"
+    runner = new_runner(models, temporary, **inputs)
+    assert runner.run(own_steps(VERIFY, "plan")) == 0, runner.log
+    jobs = json.loads(runner.context["steps.plan.outputs.jobs"])["include"]
+    assert [job["models"] for job in jobs] == ["a/net.onnx", "b/net.onnx"]
+    results = [run_job(models, temporary, job, **inputs) for job in jobs]
+    names = [json.loads(path.read_text())["models"][0]["name"] for path in results]
+    assert names == ["a-net", "b-net"]
+    words = ["compare", "--baseline", str(models / "verdicts.yaml"), "--update-baseline"]
+    assert main.main([*words, *map(str, results)]) == 0
+    named = [job["name"] for job in jobs]
+    code, page, runner = review(models, temporary, named, baseline="verdicts.yaml")
+    assert code == 0, runner.log
+    assert "**Against verdicts.yaml:** ✓ nothing changed" in page
+
+
+def run_job(folder: Path, temporary: Path, job: dict[str, str], **inputs: str) -> Path:
+    """Run the action's verification as a job of the workflow does; return its results."""
+    runner = new_runner(folder, temporary / job["name"], **inputs)
+    runner.context.update({f"matrix.{key}": value for key, value in job.items()})
+    (used,) = (step for step in VERIFY["jobs"]["verify"]["steps"] if step.get("id") == "deepmatrix")
+    given = {key: runner.value(text) for key, text in used["with"].items()}
+    runner.context.update({f"inputs.{key}": value for key, value in given.items()})
+    runner.context["inputs.engine"] = "here"
+    runs = temporary / "results" / f"deepmatrix-models-results-{job['name']}"
+    program = runner.temporary / "deepmatrix"
+    program.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m deepmatrix "$@"\n')
+    program.chmod(0o755)
+    runner.context["steps.install.outputs.program"] = str(program)
+    runner.context["steps.install.outputs.runs"] = str(runs)
+    (step,) = (step for step in ACTION["runs"]["steps"] if step.get("id") == "verify")
+    assert runner.run([step]) == 0, runner.log
+    (path,) = runs.glob("*/results.json")
+    return path
+
+
+@needs_evaluator
 @pytest.mark.parametrize("result", ["failure", "cancelled", "success"])
 def test_a_job_that_left_no_results_is_named_with_its_cells(
     models: Path, tmp_path: Path, result: str
@@ -221,7 +266,7 @@ def review(
     **inputs: str,
 ) -> tuple[int, str, Runner]:
     """Run the job that reviews what the jobs left; return its exit code and its comment."""
-    share = {"models": "net.onnx\nother.onnx", "cells": f"{CELL}\nanother"}
+    share = {"models": "net.onnx\nother.onnx\n", "cells": f"{CELL}\nanother"}
     planned = {"include": [{"name": name, **share} for name in jobs]}
     runner = new_runner(models, temporary, **inputs)
     runner.context["needs.plan.outputs.jobs"] = json.dumps(planned) if jobs else ""

@@ -101,8 +101,8 @@ def test_a_model_is_known_by_its_ending_and_a_saved_model_by_its_folder(tmp_path
     [
         ("net.bin", b"x", ": unknown model format"),
         ("net.onnx", b"", "is empty"),
-        ("net.tflite", b"\x08\x07\x12\x07pytorch", "is not a tflite file: wrong header"),
-        ("net.pt", b"weights", "is not a torchscript file: wrong header"),
+        ("net.tflite", b"\x08\x07\x12\x07pytorch", "is no file of the format tflite: wrong header"),
+        ("net.pt", b"weights", "is no file of the format torchscript: wrong header"),
         ("missing.onnx", None, "is not there"),
     ],
 )
@@ -156,7 +156,7 @@ def test_models_of_one_name_are_told_apart_whatever_their_order(
     for ordered in (paths, paths[::-1]):
         names = {model.path: model.name for model in files.recognise(ordered)}
         assert [names[path] for path in paths] == list(named.values())
-    (alone,) = files.recognise(paths[:1], listed=paths)
+    (alone,) = files.recognise(paths[:1], beside=paths)
     assert alone.name == next(iter(named.values())), "a run of its own gives the same name"
 
 
@@ -176,6 +176,40 @@ def test_a_file_whose_name_says_nothing_is_named_by_its_folder(
     (tmp_path / path).parent.mkdir(parents=True)
     (tmp_path / path).write_bytes(b"onnx")
     assert [model.name for model in files.recognise([tmp_path / path])] == [name]
+
+
+def test_the_folder_of_a_clone_names_no_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for clone in ("mine", "yours"):
+        folder = tmp_path / clone / "resnet50"
+        folder.mkdir(parents=True)
+        for path in (folder.parent / "model.onnx", folder.parent / "1.onnx", folder / "model.onnx"):
+            path.write_bytes(b"onnx")
+        monkeypatch.chdir(folder.parent)
+        for name, wanted in (
+            ("model.onnx", "model"),
+            ("1.onnx", "model"),
+            ("resnet50/model.onnx", "resnet50"),
+        ):
+            (model,) = files.recognise([Path(name)])
+            assert model.name == wanted
+        monkeypatch.chdir(folder)
+        (model,) = files.recognise([folder / "model.onnx"], root=folder.parent)
+        assert model.name == "resnet50"
+
+
+def test_a_link_counts_by_its_own_name_before_that_of_its_target(tmp_path: Path) -> None:
+    (tmp_path / "blobs").mkdir()
+    (tmp_path / "blobs" / "5e1f").write_bytes(b"\x08\x07onnx")
+    (tmp_path / "blobs" / "net.onnx").write_bytes(b"\x08\x07onnx")
+    (tmp_path / "encoder.onnx").symlink_to(tmp_path / "blobs" / "5e1f")
+    (tmp_path / "latest").symlink_to(tmp_path / "blobs" / "net.onnx")
+    models = files.recognise([tmp_path / "encoder.onnx", tmp_path / "latest"])
+    assert [(model.name, model.format) for model in models] == [
+        ("encoder", "onnx"),
+        ("latest", "onnx"),
+    ]
 
 
 def test_a_saved_model_in_a_folder_of_versions_is_named_by_the_model(tmp_path: Path) -> None:
@@ -207,7 +241,7 @@ def test_whatever_files_are_called_their_names_differ_and_can_be_part_of_an_id(
     names: list[str],
 ) -> None:
     paths = [Path(f"/x/{name}.onnx") for name in names]
-    model_names = own_names(paths).values()
+    model_names = own_names(paths, Path()).values()
     assert len({*model_names}) == len(paths)
     for model_name in model_names:
         assert re.fullmatch("[a-z0-9_]+(-[a-z0-9_]+)*", model_name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -196,7 +197,7 @@ def test_models_of_one_file_name_have_names_of_their_own_however_few_are_verifie
     for words in ([], ["b/net.onnx"]):
         given = main.parse(["verify", *words, "--config", str(path)])
         *_, (_, options) = projects.options_by_entry(given, document, path.parent)
-        (model,) = files.recognise(options.models, options.listed)
+        (model,) = files.recognise(options.models, options.beside)
         assert model.name == "b-net"
 
 
@@ -220,6 +221,21 @@ def test_a_file_that_is_no_model_is_exit_code_2_and_the_others_are_verified(fold
     options = ["--engine", "here", "--only", CELL, "--runs", str(folder / "runs")]
     assert main.main(["verify", *options]) == ArgumentError.exit_code
     assert len(list(folder.glob("runs/*/results.json"))) == 1
+
+
+@pytest.mark.skipif(
+    sys.version_info[:2] != (3, 11), reason="no cell of the evaluator has this Python"
+)
+def test_the_folder_of_the_file_names_no_model(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "net.onnx").rename(folder / "model.onnx")
+    path = write("version: 1\nmodels:\n- model: model.onnx\n").resolve()
+    monkeypatch.chdir(folder.parent)
+    options = ["--engine", "here", "--only", CELL, "--runs", str(folder / "runs")]
+    assert main.main(["verify", "--config", str(path), *options]) == 0
+    (results,) = folder.glob("runs/*/results.json")
+    assert [model["name"] for model in json.loads(results.read_text())["models"]] == ["model"]
 
 
 @pytest.mark.skipif(

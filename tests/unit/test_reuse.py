@@ -499,7 +499,7 @@ def test_the_history_has_only_what_a_run_measured_itself(runs: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--reuse", "nothing"], "is not a run"),
+        (["--reuse", "nothing"], "is not there"),
         (["--reuse", "../base"], "it is not below"),
         (["--reuse", "base", "--resume"], "--resume finishes a run as it was planned"),
     ],

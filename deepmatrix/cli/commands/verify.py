@@ -100,7 +100,14 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
         help=f"the project's file, {project.FILE} here when no model is named; models that are "
         "named choose among those of the file",
     )
-    parser.set_defaults(overrides=(), images=None, listed=())
+    shared.add_repeated(
+        parser,
+        "--beside",
+        type=Path,
+        metavar="MODEL",
+        help="a model that another run verifies: it counts where names of models are told apart",
+    )
+    parser.set_defaults(overrides=(), images=None)
 
 
 def _add_inputs(parser: argparse.ArgumentParser) -> None:
@@ -225,7 +232,7 @@ def _verify(options: argparse.Namespace, console: Console) -> None:
         planning += [options.exclude, options.native, options.same, options.seed, options.name]
         planning += [options.shape, options.range, options.repeats, options.original, options.isa]
         planning += [options.isolate, options.max_p99, options.max_error, options.max_image]
-        planning += [options.reuse is not None]
+        planning += [options.reuse is not None, options.beside]
         verification, engine = resuming.resume(options, "verify", console, planning)
     _serve(verification, engine, options, console)
 
@@ -257,7 +264,9 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
     name, reuse = shared.check_run_name(options.name), resuming.reused_run(options, "verify")
     matrix = starting.load_matrix(options).overridden(options.overrides, options.images)
     paths = [*([options.original] if options.original else []), *options.models]
-    own_models, duplicates = files.drop_duplicates(files.recognise(paths, options.listed))
+    root = options.config.parent if options.config else Path()
+    recognised = files.recognise(paths, options.beside, root)
+    own_models, duplicates = files.drop_duplicates(recognised)
     for line in duplicates:
         print_line(console, line, "yellow", wrap=False)
     if options.original and len(own_models) < 2:

@@ -130,7 +130,7 @@ def options_by_entry(
     for entry in _chosen(options.models, document, folder):
         own = {
             "models": [folder / entry.model],
-            "listed": listed,
+            "beside": listed,
             "inputs": [_source(folder, source) for source in entry.inputs],
             "reference": folder / entry.reference if entry.reference else None,
             "original": folder / entry.original if entry.original else None,

@@ -1,0 +1,140 @@
+"""What a comparison must not pass over: what is lost, unlike, untimed, or no number."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deepmatrix import reports
+from deepmatrix.cli import main
+from deepmatrix.comparison import accepted, limits
+from deepmatrix.comparison.changes import ABSENT, Comparison
+from deepmatrix.comparison.comparing import compare_results
+from deepmatrix.comparison.verdicts import Outcome, VerdictChanges, compare_verdicts
+from deepmatrix.results.rows import Results
+from tests.unit import verifications
+
+DRIFTING = "openvino_default-debian13-arm64-cpu"
+
+
+def without(results: Results, cell: str) -> Results:
+    """Return results without a consumer."""
+    rows = tuple(row for row in results.portability if row.consumer != cell)
+    return results.model_copy(update={"portability": rows})
+
+
+def lost(verdict: str, **values: Any) -> VerdictChanges:
+    """Return what it means that a verdict is no longer there."""
+    key = ("serving", "artifact", "cell")
+    return compare_verdicts({key: Outcome(verdict=verdict, subject="net", **values)}, {})
+
+
+@pytest.mark.parametrize("verdict", ["match", "drift", "unsupported", "error"])
+def test_a_lost_consumer_is_a_new_failure_whatever_its_verdict_was(verdict: str) -> None:
+    changes = lost(verdict)
+    assert [(change.base, change.head) for change in changes.failures] == [(verdict, ABSENT)]
+    assert changes.gone == 0
+
+
+@pytest.mark.parametrize(("verdict", "excused"), [("drift", True), ("not-run", False)])
+def test_what_might_fail_or_never_ran_is_counted_where_it_is_gone(
+    verdict: str, excused: bool
+) -> None:
+    changes = lost(verdict, excused=excused)
+    assert (changes.failures, changes.gone) == ([], 1)
+
+
+def test_verdicts_that_are_gone_are_shown() -> None:
+    results = verifications.results()
+    base = results.model_copy(
+        update={
+            "portability": tuple(
+                row.model_copy(update={"expected_failure": "known"}) for row in results.portability
+            )
+        }
+    )
+    comparison = compare_results(base, without(base, DRIFTING), ("base", "head"))
+    assert not comparison.failures
+    assert ", 1 gone that had not run, or might fail" in reports.comparison_page(comparison)
+
+
+def test_a_lost_accepted_consumer_is_shown_by_the_models_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = verifications.results()
+    baseline = tmp_path / "verdicts.yaml"
+    accepted.update(baseline, [results])
+    (tmp_path / "head.json").write_text(without(results, DRIFTING).model_dump_json(), "utf-8")
+    words = ["compare", "--baseline", str(baseline), str(tmp_path / "head.json")]
+    assert main.main(words) == 1
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"new failure: resnet50 on {DRIFTING}: drift, now absent" in shown
+
+
+def with_digest(results: Results, digest: str) -> Results:
+    (model,) = results.models
+    model = model.model_copy(update={"sha256": {f"{digest}.onnx": digest * 64} if digest else {}})
+    return results.model_copy(update={"models": (model,)})
+
+
+def test_other_weights_under_one_name_are_named() -> None:
+    results = verifications.results()
+    base, head, unknown = (with_digest(results, digest) for digest in ("a", "b", ""))
+    comparison = compare_results(base, head, ("base", "head"))
+    assert comparison.other_files == ("resnet50",)
+    line = "another file under the same name, so anything may differ by that: resnet50"
+    assert line in reports.comparison_page(comparison)
+    for other in (base, unknown):
+        assert not compare_results(base, other, ("base", "head")).other_files
+
+
+def one_round(machine: str = "A") -> Results:
+    """Return results whose times have one round each."""
+    results = verifications.results()
+    cells = tuple(
+        row.model_copy(update={"environment": {"processor": machine}}) for row in results.cells
+    )
+    return results.model_copy(update={"cells": cells})
+
+
+@pytest.mark.parametrize(
+    ("head", "reason"),
+    [("A", "one round on a side"), ("B", "processor: A, now B: compare runs of one machine")],
+)
+def test_a_limit_on_times_is_broken_where_no_time_could_be_compared(head: str, reason: str) -> None:
+    comparison = compare_results(one_round(), one_round(head), ("base", "head"))
+    assert reports.comparison.headline(comparison)[0] == "✓ nothing changed; no times compared"
+    assert not limits.broken(comparison, limits.parse("new-failure,drift"))
+    (line,) = limits.broken(comparison, limits.parse("new-failure,slower:5%"))
+    assert line.startswith("slower: no time could be compared: ")
+    assert reason in line
+    broken = comparison.model_copy(update={"broken": (line,)})
+    assert reports.comparison.headline(broken) == (
+        "✗ 1 limit broken: nothing changed; no times compared",
+        "bad",
+    )
+
+
+def test_accepted_verdicts_lack_no_times() -> None:
+    results = verifications.results()
+    comparison = accepted.compare_accepted({}, [results], ("base", "head"), 2.0)
+    assert isinstance(comparison, Comparison)
+    assert not comparison.lacks_times
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity"])
+def test_an_error_that_is_no_number_is_accepted_without_it(number: str, tmp_path: Path) -> None:
+    results = without(verifications.results(), "")
+    document = json.loads(results.model_dump_json())
+    for row in document["portability"]:
+        if row["consumer"] == DRIFTING:
+            row["error"] = "THE ERROR"
+    text = json.dumps(document).replace('"THE ERROR"', number)
+    (tmp_path / "results.json").write_text(text, "utf-8")
+    baseline = ["--baseline", str(tmp_path / "verdicts.yaml"), str(tmp_path / "results.json")]
+    assert main.main(["compare", "--update-baseline", *baseline]) == 0
+    assert "error: ." not in (tmp_path / "verdicts.yaml").read_text("utf-8")
+    assert main.main(["compare", *baseline]) == 0
