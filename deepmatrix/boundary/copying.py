@@ -20,10 +20,11 @@ def copy_tree(source: Path, target: Path, *, exist_ok: bool = False) -> None:
 
     Raises OSError at the first that cannot be copied; also for a link, a pipe or a device.
     """
-    waiting = [(source, target)]
+    waiting, done = [(source, target)], []
     while waiting:
         folder, copied = waiting.pop()
         copied.mkdir(parents=True, exist_ok=exist_ok)
+        done.append((folder, copied))
         with os.scandir(folder) as entries:
             for entry in entries:
                 place = copied / entry.name
@@ -34,6 +35,7 @@ def copy_tree(source: Path, target: Path, *, exist_ok: bool = False) -> None:
                     shutil.copystat(entry.path, place)
                 else:
                     raise OSError(errno.EINVAL, "no plain file", entry.path)
+    for folder, copied in reversed(done):  # one that is read-only takes no file
         shutil.copystat(folder, copied)
 
 

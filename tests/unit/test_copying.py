@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import stat
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,3 +69,27 @@ def test_what_is_no_file_is_not_copied_and_named(tmp_path: Path, kind: str) -> N
         copy_tree(source, tmp_path / "target")
     assert (raised.value.errno, raised.value.filename) == (errno.EINVAL, str(source / "secret"))
     assert not (tmp_path / "target" / "secret").exists()
+
+
+def test_a_folder_that_is_read_only_is_copied_with_its_folders_and_their_modes() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        source, target = Path(folder, "source"), Path(folder, "target")
+        (source / "inner").mkdir(parents=True)
+        (source / "inner" / "file").write_text("kept")
+        (source / "inner").chmod(0o555)
+        source.chmod(0o555)
+        child = os.fork()
+        if not child:
+            with contextlib.suppress(BaseException):
+                if os.geteuid() == 0:  # root may write anywhere
+                    os.setuid(65534)
+                copy_tree(source, target)
+                os._exit(0)
+            os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert (target / "inner" / "file").read_text() == "kept"
+        modes = {stat.S_IMODE(path.stat().st_mode) for path in (target, target / "inner")}
+        for path in (source, source / "inner", target, target / "inner"):
+            path.chmod(0o755)
+        assert modes == {0o555}

@@ -522,13 +522,16 @@ def test_an_unknown_context_is_an_error(home: Path) -> None:
         ("ssh://me:secret@host", "ssh://me:***@host"),
         ("foo://me:secret@host", "foo://me:***@host"),
         ("tcp://me:secret@host:99999", "tcp://me:***@host:99999"),
-        ("tcp://me:secret@[::1", "tcp://***@[::1"),
+        ("tcp://me:secret@[::1", "tcp://me:***@[::1"),
+        ("foo://me:s@cr@t@host", "foo://me:***@host"),
     ],
 )
 def test_a_password_in_an_address_is_refused_and_not_repeated(url: str, shown: str) -> None:
     with pytest.raises(ArgumentError) as caught:
         endpoints.endpoint_named(url, {})
     assert caught.value.message.startswith(f"'{shown}' is not an address of an engine: ")
+    with pytest.raises(ArgumentError, match=r"'me:\*\*\*@host:2375' is not an address"):
+        _first({"DOCKER_HOST": "me:secret@host:2375"})
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has pipes")

@@ -94,6 +94,13 @@ def test_the_times_of_an_evaluator_do_not_count_so_it_answers_in_one_round() -> 
     }
 
 
+def test_programs_in_other_languages_serve_several_artifacts_in_one_process() -> None:
+    served = {cell.id: cell.serves_sessions for cell in make(preset="full").cells if cell.command}
+    assert served["onnxruntime-node-debian13-amd64-cpu"]
+    assert served["onnxruntime-cpp-debian13-amd64-cpu"]
+    assert all(is_served == ("_wine" not in name) for name, is_served in served.items())
+
+
 def test_a_run_of_more_jobs_than_can_be_run_is_not_made(tmp_path: Path) -> None:
     plan = replace(make(preset="full"), rounds_native=1000)
     with pytest.raises(ArgumentError, match=r"it has [\d,]+ jobs, more than 200,000") as raised:

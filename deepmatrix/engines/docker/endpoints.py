@@ -96,14 +96,12 @@ def _check(url: str) -> None:
     try:
         parts = urlparse(url)
         problem = _problem_of(parts)
-        if parts.password:
-            url = url.replace(f":{parts.password}@", ":***@")
     except ValueError as error:
         problem = str(error)
-        url = re.sub(r"//.*@", "//***@", url)
     if problem:
+        shown = re.sub(r":(?!//).*@", ":***@", url)
         raise ArgumentError(
-            f"'{url}' is not an address of an engine: {problem}",
+            f"'{shown}' is not an address of an engine: {problem}",
             hint="write unix:///PATH, ssh://USER@HOST or tcp://HOST:PORT",
         )
 

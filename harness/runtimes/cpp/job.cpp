@@ -145,9 +145,11 @@ Json environment(const Job& job, const Runtime* runtime, std::optional<int> thre
 
 Json Process::start(const Job& job) {
     if (runtime_) return {{"interpreter_s", nullptr}, {"import_s", 0.0}};
-    const double import_s = timed([&] { runtime_ = start_runtime(job.threads); });
+    std::unique_ptr<Runtime> runtime;
+    const double import_s = timed([&] { runtime = start_runtime(job.threads); });
     log_stage("self-test");
-    tests_ = run_selftest(*runtime_, job.selftest);
+    tests_ = run_selftest(*runtime, job.selftest);
+    runtime_ = std::move(runtime);
     return {{"interpreter_s", interpreter_s_ ? Json(*interpreter_s_) : Json(nullptr)},
             {"import_s", import_s}};
 }
@@ -159,6 +161,7 @@ Json Process::run(const Job& job) {
                    {"job", job.id},
                    {"harness", DEEPMATRIX_HARNESS},
                    {"place", place_},
+                   {"start_failed", true},
                    {"selftest", Json::array()},
                    {"records", Json::array()},
                    {"artifacts", Json::array()},
@@ -169,6 +172,7 @@ Json Process::run(const Job& job) {
         output["selftest"] = to_json(tests_);
         threads = runtime_->threads();
         prove(job, *threads, tests_);
+        output["start_failed"] = false;
         log_stage("canary");
         output["canaries"].push_back(to_json(measure_canary(*runtime_)));
         Session session(job, *runtime_);

@@ -18,8 +18,8 @@ export const HERE = path.dirname(fileURLToPath(import.meta.url));
  * Run a job, or those of a session: read each, let *execute* do it, write the answer; resolve to
  * the exit code.
  *
- * *execute* takes a job and its Control; it resolves to {described, selftest, records, pids}, the
- * last being the processes that did the work. What it throws ends the process.
+ * *execute* takes a job and its Control; it resolves to {described, selftest, records, startFailed,
+ * pids}, the last being the processes that did the work. What it throws ends the process.
  */
 export async function main(args, execute) {
   const interpreterS = machine.processAge();
@@ -56,13 +56,14 @@ export async function main(args, execute) {
 /** Do one job and write its answer. Of several in a process, *place* counts them from 1. */
 async function serve(folder, job, control, execute, place) {
   const watchdog = await watch(job.deadline_s, control.path("watchdog.txt"));
-  const { described, selftest, records, pids } = await execute(job, control);
+  const { described, selftest, records, startFailed, pids } = await execute(job, control);
   const { bytes, source } = machine.peakMemory(pids);
   writeOutput(folder, {
     schema: SCHEMA,
     job: job.job,
     harness: fingerprint(),
     place,
+    start_failed: Boolean(startFailed),
     environment: machine.environment(job, described, pids),
     selftest,
     peak_memory_bytes: bytes,

@@ -65,12 +65,12 @@ test("an answer is written whole, with what the machine is", (context) => {
 });
 
 /** Put a job into a session's folder as the host does. */
-function putJob(directory, number, { last = false } = {}) {
+function putJob(directory, number, { last = false, job = JOB } = {}) {
   const place = path.join(directory, "jobs", String(number).padStart(4, "0"));
   fs.mkdirSync(place, { recursive: true });
   fs.writeFileSync(
     path.join(place, "input.json"),
-    JSON.stringify({ ...JOB, job: `job ${number}` }),
+    JSON.stringify({ ...job, job: `job ${number}` }),
   );
   for (const name of ["ready", ...(last ? ["last"] : [])]) {
     fs.writeFileSync(path.join(place, name), "");
@@ -79,11 +79,11 @@ function putJob(directory, number, { last = false } = {}) {
 }
 
 /** Start a process for a session; resolve to its exit code once it has ended. */
-function startSession(directory, onServed) {
+function startSession(directory, onServed, source = "answer.records = [job.job]; return answer;") {
   const session = { schema: 1, nonce: "served abc", wait_s: 0.3 };
   fs.writeFileSync(path.join(directory, "session.json"), JSON.stringify(session));
   const file = path.join(directory, "program.mjs");
-  fs.writeFileSync(file, programOf("answer.records = [job.job]; return answer;"));
+  fs.writeFileSync(file, programOf(source));
   const child = spawn(process.execPath, [file, directory], { stdio: ["ignore", "ignore", "pipe"] });
   child.stderr.on("data", (text) => {
     for (const _ of String(text).matchAll(/^served abc$/gm)) {
@@ -112,6 +112,23 @@ test("a process serves the jobs of a session one by one", async (context) => {
     answers.map((answer) => answer.memory_source === "session"),
     [false, true, true],
   );
+});
+
+test("each job of a session has the whole of its deadline", async (context) => {
+  const directory = folder(context, null);
+  const job = { ...JOB, deadline_s: 1 };
+  let number = 1;
+  putJob(directory, number, { job });
+  const wait = "await new Promise((resolve) => setTimeout(resolve, 600)); return answer;";
+  const code = await startSession(
+    directory,
+    () => {
+      number += 1;
+      putJob(directory, number, { job, last: number === 3 });
+    },
+    wait,
+  );
+  assert.equal(code, 0);
 });
 
 test("a session whose host is gone ends with 2", async (context) => {

@@ -19,6 +19,19 @@ import { concatenate, format, parse, rows, same } from "./npy.mjs";
 import { bind } from "./onnx.mjs";
 import * as selftest from "./selftest.mjs";
 
+/** The job that the process served before, if any: its model still has its memory. */
+let previous = null;
+
+/** Release it once its answer is written: that may crash. What is caught costs no answer. */
+async function releasePrevious(host) {
+  try {
+    await previous?.release();
+  } catch (thrown) {
+    host.log(asError(thrown).message);
+  }
+  previous = null;
+}
+
 /**
  * Do what *document* asks; resolve to the parts of output.json that a page can know.
  *
@@ -28,7 +41,8 @@ import * as selftest from "./selftest.mjs";
  */
 export async function serve(document, runtime, host) {
   const began = performance.now();
-  const answer = { described: null, selftest: [], records: [] };
+  const answer = { described: null, selftest: [], records: [], startFailed: false };
+  await releasePrevious(host);
   let job;
   try {
     const [, importS] = await timed(runtime.start);
@@ -39,6 +53,7 @@ export async function serve(document, runtime, host) {
     job.started = { interpreter_s: host.interpreter_s, import_s: importS };
   } catch (thrown) {
     answer.records = noneRun(document, thrown);
+    answer.startFailed = true;
     return answer;
   }
   for (const phase of document.phases) {
@@ -50,11 +65,7 @@ export async function serve(document, runtime, host) {
     );
     await host.progress(answer);
   }
-  try {
-    await job.release();
-  } catch (thrown) {
-    host.log(asError(thrown).message); // the answer is what counts
-  }
+  previous = job;
   return answer;
 }
 

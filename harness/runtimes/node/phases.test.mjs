@@ -136,15 +136,25 @@ test("several inputs whose names do not fit are refused, with both", () => {
   assert.throws(() => bind({ inputs: ["a", "b"] }, inputs.slice(1)), RangeError);
 });
 
-test("a model is released once it has answered, and what fails then costs no answer", async () => {
+test("a model is released when the next job begins, and what fails then costs nothing", async () => {
   const released = [];
   const release = (model) => {
     released.push(model.outputs);
     throw new Error("gone");
   };
-  const { records } = await served({ runtime: { release } });
+  await served({ runtime: { release } });
+  assert.deepEqual(released, []);
+  const { records } = await served();
   assert.deepEqual(released, [["y"]]);
   assert.ok(records.every(({ status }) => status === "ok"));
+});
+
+test("a runtime that does not start says so", async () => {
+  const start = () => {
+    throw new Error("no such library");
+  };
+  assert.equal((await served({ runtime: { start } })).startFailed, true);
+  assert.equal((await served()).startFailed, false);
 });
 
 test("an answer that changes is not repeatable", async () => {

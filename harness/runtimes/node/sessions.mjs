@@ -31,7 +31,16 @@ export async function* folders(directory) {
     // At this line in the log the host takes the job's files.
     fs.writeSync(2, `\n${session.nonce}\n`);
     await appears(path.join(jobFolder(directory, number + 1), "ready"), session.wait_s);
+    remove(folder);
+  }
+}
+
+/** Remove what was served; what resists is the host's to remove. */
+function remove(folder) {
+  try {
     fs.rmSync(folder, { recursive: true, force: true });
+  } catch {
+    // the next job does not depend on it
   }
 }
 

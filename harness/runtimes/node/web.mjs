@@ -7,6 +7,7 @@ import fs from "node:fs";
 import http from "node:http";
 import { createRequire } from "node:module";
 import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 
 import { HERE, log, start } from "./job.mjs";
 import * as machine from "./machine.mjs";
@@ -104,10 +105,10 @@ async function listen(handle) {
   return server.address().port;
 }
 
-/** Start the browser and open the page; the deadline of the job is the only one. */
-async function open(port) {
+/** Start the browser; the deadline of the job is the only one. */
+async function launch() {
   const { chromium } = require("playwright-core");
-  const browser = await chromium.launch({
+  return chromium.launch({
     executablePath: CHROMIUM,
     args: FLAGS,
     timeout: 0,
@@ -115,6 +116,10 @@ async function open(port) {
     handleSIGTERM: false,
     handleSIGHUP: false,
   });
+}
+
+/** Open the page in a browser; resolve to it and to what rejects when one of them is gone. */
+async function open(browser, port) {
   const page = await browser.newPage();
   page.setDefaultTimeout(0);
   page.on("console", (message) => log(message.text()));
@@ -125,37 +130,55 @@ async function open(port) {
   });
   crashed.catch(() => {}); // also where nobody waits for it
   await page.goto(`http://127.0.0.1:${port}/harness/page.html`);
-  return { browser, page, crashed };
+  return { page, crashed };
 }
 
 /** The browser or its page is gone, as where there was not enough memory. */
 class PageCrashed extends Error {}
 
+/** How long a browser whose page failed may take to end, in milliseconds. */
+const CLOSE_MS = 5000;
+
 let desk; // of the job that the page is on
-let opened = null; // the browser and its page, which serve all jobs of the process
+let port; // of the server, which lives as long as the process
+let browser = null;
+let opened = null; // its page, which serves all jobs of the process
+
+/** End a browser whose page failed: the job after that one gets a new one. */
+async function closeFailed() {
+  if (browser && !opened) {
+    await Promise.race([browser.close().catch(() => {}), sleep(CLOSE_MS)]);
+    browser = null;
+  }
+}
 
 await start(async (job, control) => {
+  await closeFailed();
   desk = new Desk(job, control);
-  let version;
+  let isOpen = false;
   try {
-    opened ??= await open(await listen(handler(() => desk)));
-    const { browser, page, crashed } = opened;
-    version = browser.version();
+    port ??= await listen(handler(() => desk));
+    browser ??= await launch();
+    opened ??= await open(browser, port);
+    isOpen = true;
     // What interprets is the browser: its start is the interpreter's.
     const interpreterS = control.interpreterS === null ? null : machine.processAge();
     const facts = { architecture: machine.architecture(), interpreter_s: interpreterS };
-    const answered = page.evaluate((args) => globalThis.run(...args), [job, facts, desk.external]);
-    desk.answer = JSON.parse(await Promise.race([answered, crashed]));
+    const answered = opened.page.evaluate(
+      (args) => globalThis.run(...args),
+      [job, facts, desk.external],
+    );
+    desk.answer = JSON.parse(await Promise.race([answered, opened.crashed]));
   } catch (thrown) {
     log(thrown?.stack ?? thrown);
     desk.answer.records = noneRun(job, thrown, desk.answer.records);
-    await opened?.browser.close().catch(() => {}); // a later job gets a new one
+    desk.answer.startFailed = !isOpen;
     opened = null;
   }
   const { answer } = desk;
   const described = answer.described && {
     ...answer.described,
-    versions: { ...answer.described.versions, chromium: version },
+    versions: { ...answer.described.versions, chromium: browser?.version() },
   };
   // The browser still runs, so that its memory can be read; it ends with this process.
   return { ...answer, described, pids: [process.pid, ...machine.descendants(process.pid)] };

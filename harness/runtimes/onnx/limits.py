@@ -48,11 +48,11 @@ STEPS: Dict[str, Any] = {
     "Round": _from_half,
     "Floor": _from_whole,
     "Ceil": _from_whole,
-    "Sign": numpy.abs,
+    "Sign": abs,
     "Mod": _from_truncation,
 }
 STEPS.update(dict.fromkeys(CASTS, _from_truncation))
-STEPS.update(dict.fromkeys(COMPARISONS, numpy.abs))
+STEPS.update(dict.fromkeys(COMPARISONS, abs))
 
 
 def masks(model, inputs, outputs, gold):
