@@ -72,7 +72,7 @@ METER = 5
 
 def meter(error: float | None, tolerance: float | None) -> str:
     """An error's share of its tolerance, to see and to read: ``▰▰▱▱▱ 31 %``, ``▰▰▰▰▰ 42×``."""
-    if error is None or not tolerance or not math.isfinite(error):
+    if error is None or tolerance is None or not (math.isfinite(error) and tolerance > 0):
         return DASH
     ratio = error / tolerance  # infinite where that is beyond the largest float
     full = math.ceil(min(ratio * METER, METER))

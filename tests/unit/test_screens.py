@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from typing import Any
 
 import pytest
@@ -207,6 +208,7 @@ def test_outputs_that_match_share_a_line_and_others_have_their_own() -> None:
         (5e-324, 1.7e308, "▱▱▱▱▱ 0 %"),
         (None, 1.0, numbers.DASH),
         (1.0, None, numbers.DASH),
+        (1.0, math.nan, numbers.DASH),
     ],
 )
 def test_a_meter_shows_how_much_of_the_tolerance_is_used(

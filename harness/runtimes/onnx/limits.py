@@ -109,7 +109,8 @@ def steps(model, inputs):
         )
     except NotEvaluated:
         return {}, []
-    own_masks = {number: _is_near_step(node, values, precise) for number, node in nodes.items()}
+    with numpy.errstate(all="ignore"):  # an infinity takes no other step
+        own_masks = {number: _is_near_step(node, values, precise) for number, node in nodes.items()}
     own_masks = {number: mask for number, mask in own_masks.items() if mask.any()}
     if not own_masks:
         return {}, []
@@ -145,7 +146,6 @@ def _stepping(model):
     }
 
 
-@numpy.errstate(invalid="ignore", divide="ignore", over="ignore")  # an infinity takes no other step
 def _is_near_step(node, values, precise):
     """Return where an operator of `STEPS` is as near to a step as rounding is."""
     first, result = (numpy.asarray(values[name]) for name in (node.input[0], node.output[0]))

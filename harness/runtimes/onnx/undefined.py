@@ -9,7 +9,6 @@ see `reaching`.
 """
 
 import functools
-from typing import Any, Callable, Dict
 
 import numpy
 
@@ -26,13 +25,8 @@ EXTREMES = ("ReduceMax", "ReduceMin", "MaxPool", "GlobalMaxPool")
 RESIZING = ("Resize", "Upsample")
 DIVISIONS = ("Div", "Mod")
 
-#: Arithmetic that may leave the range of its integers.
-ARITHMETIC: Dict[str, Callable[..., Any]] = {
-    "Add": numpy.add,
-    "Sub": numpy.subtract,
-    "Mul": numpy.multiply,
-    "Sum": lambda *terms: functools.reduce(numpy.add, terms),
-}
+#: Arithmetic that may leave the range of its integers, by the name of NumPy's function.
+ARITHMETIC = {"Add": "add", "Sub": "subtract", "Mul": "multiply", "Sum": "add"}
 
 #: The opset from which the mask of a Dropout that does not train is true everywhere.
 MASK_DEFINED = 12
@@ -212,7 +206,8 @@ def _is_divided_wrongly(x, divisor):
 def _leaves_range(operator, read, dtype):
     """Return where a sum, a difference or a product of integers is beyond their range."""
     limits = numpy.iinfo(dtype)
-    exact = ARITHMETIC[operator](*(numpy.asarray(x, "float64") for x in read))
+    function = getattr(numpy, ARITHMETIC[operator])
+    exact = functools.reduce(function, (numpy.asarray(x, "float64") for x in read))
     return (exact < float(limits.min)) | (exact >= float(limits.max) + 1)
 
 
