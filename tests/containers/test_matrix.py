@@ -255,7 +255,8 @@ def test_without_python_an_image_is_a_few_megabytes(served: Results) -> None:
         assert sizes[cell] is not None
         assert sizes[cell] < 40e6
     consumers = {row.cell for row in served.serving if not row.emulated}
-    assert consumers == {row.cell for row in served.serving if row.start_s is not None}
+    started = {row.cell for row in served.serving if row.start_s is not None}
+    assert consumers - started == {"onnx-debian12-amd64-cpu"}  # an evaluator is not timed
 
 
 def verify(runs: Path, model: Path, *arguments: str) -> int:
