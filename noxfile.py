@@ -64,6 +64,7 @@ NEED_HEADERS = (
     "cpp/job.cpp",
     "cpp/main.cpp",
     "cpp/phases.cpp",
+    "cpp/queue.cpp",
     "cpp/*/machine.cpp",
     "cpp/*/runtime.cpp",
     "cpp/windows/*.cpp",
