@@ -149,6 +149,7 @@ def pushed(docker_engine: DockerEngine, images: Images, folder: Path) -> dict[st
     file.write_text(f"{text}\nimages: {{registry: {images.registry}}}\n", encoding="utf-8")
     shutil.copy(root / "expected-failures.yaml", folder)
     engine = f"docker:{docker_engine.endpoint.url}"
+    assert main.main(["image", SMALL, FOREIGN, "--engine", engine]) == 0
     before = listed(docker_engine, "image", "ls", "--format", "{{.Repository}}")
     arguments = [SMALL, FOREIGN, "--push", images.registry, "--engine", engine]
     assert main.main(["image", *arguments, "--file", str(file)]) == 0
