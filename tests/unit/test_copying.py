@@ -6,9 +6,7 @@ import contextlib
 import errno
 import os
 import stat
-import subprocess
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,18 +15,6 @@ import pytest
 from deepmatrix.boundary.copying import copy_tree
 from deepmatrix.errors import system_error
 from tests.unit.test_collected import collected, looked
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Return a folder on a file system of 1 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounting = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    if subprocess.run(mounting, capture_output=True, check=False).returncode:
-        pytest.skip("a file system cannot be mounted here")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_a_disk_that_is_full_while_a_model_is_copied_says_make_room(small_disk: Path) -> None:

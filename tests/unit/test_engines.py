@@ -13,7 +13,6 @@ import os
 import platform
 import signal
 import socket
-import subprocess
 import sys
 import tarfile
 import tempfile
@@ -253,18 +252,6 @@ def test_a_host_that_cannot_write_is_not_the_cells_fault(
     monkeypatch.setattr(archives.shutil, "copyfileobj", fail)
     with pytest.raises(EngineError, match=os.strerror(number)):
         archives.unpack([_tar({"control/x": b"x"})], target, limit_bytes=MIB)
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Return a folder on a file system of 1 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounting = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    if subprocess.run(mounting, capture_output=True, check=False).returncode:
-        pytest.skip("a file system cannot be mounted here")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_a_full_disk_says_make_room_and_where(small_disk: Path) -> None:

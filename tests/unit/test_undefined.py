@@ -463,6 +463,18 @@ def test_a_dynamic_quantisation_whose_range_overflows_is_undefined(
     assert all(undefined[name].all() for name in names)
 
 
+def arithmetic(operator: str, inputs: dict[str, np.ndarray]) -> onnx.ModelProto:
+    """Return a model of one operator, whose output is of the type of its inputs."""
+    kind = helper.np_dtype_to_tensor_dtype(next(iter(inputs.values())).dtype)
+    graph = helper.make_graph(
+        [helper.make_node(operator, list(inputs), ["y"], name="node")],
+        "arithmetic",
+        [helper.make_tensor_value_info(name, kind, x.shape) for name, x in inputs.items()],
+        [helper.make_tensor_value_info("y", kind, None)],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=9)
+
+
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize(
     ("operator", "dtype", "divisors", "mask"),
@@ -479,15 +491,7 @@ def test_integers_divided_by_zero_are_undefined(
 ) -> None:
     least = np.iinfo(dtype).min if dtype != "float32" else 1
     inputs = {"x": np.array([7, 7, least], dtype), "divisor": np.array(divisors, dtype)}
-    kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
-    graph = helper.make_graph(
-        [helper.make_node(operator, list(inputs), ["y"], name="node")],
-        "divided",
-        [helper.make_tensor_value_info(name, kind, (3,)) for name in inputs],
-        [helper.make_tensor_value_info("y", kind, None)],
-    )
-    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=9)
-    inspected = inspect(tmp_path, proto, inputs)
+    inspected = inspect(tmp_path, arithmetic(operator, inputs), inputs)
     if mask is None:
         assert inspected["undefined"] == {}
         return
@@ -526,15 +530,7 @@ def test_integers_beyond_their_range_are_undefined(
     tmp_path: Path, operator: str, dtype: str, second: list[int], mask: list[int] | None
 ) -> None:
     inputs = {"a": np.array([7, 7, 7], dtype), "b": np.array(second, dtype)}
-    kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
-    graph = helper.make_graph(
-        [helper.make_node(operator, list(inputs), ["y"], name="node")],
-        "arithmetic",
-        [helper.make_tensor_value_info(name, kind, (3,)) for name in inputs],
-        [helper.make_tensor_value_info("y", kind, None)],
-    )
-    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=9)
-    inspected = inspect(tmp_path, proto, inputs)
+    inspected = inspect(tmp_path, arithmetic(operator, inputs), inputs)
     if mask is None:
         assert inspected["undefined"] == {}
         return

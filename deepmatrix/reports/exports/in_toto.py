@@ -37,7 +37,7 @@ def document(results: Results) -> str:
 
 
 def _statement(results: Results, model: ModelRow) -> dict[str, Any]:
-    rows = consumers(row for row in results.portability if row.artifact == model.artifact)
+    rows = consumers(results.verdicts_of(model.artifact))
     return {
         "_type": STATEMENT,
         "subject": [
