@@ -66,6 +66,18 @@ def infer(model: Any, entries: List[Entry]) -> Shapes:
     return shapes
 
 
+def infer_whole(model: Any, inputs: Any) -> Shapes:
+    """Return the shapes that those of the inputs decide in every dimension; arrays by name."""
+    entries = [
+        {"name": name, "dtype": x.dtype.name, "shape": list(x.shape)} for name, x in inputs.items()
+    ]
+    return {
+        name: dims
+        for name, dims in infer(model, entries).items()
+        if all(isinstance(dim, int) for dim in dims)
+    }
+
+
 def element_types(model: Any) -> Dict[str, int]:
     """Return the element types, as ONNX numbers them, of the tensors that inference knows."""
     import onnx

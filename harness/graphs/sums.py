@@ -58,14 +58,7 @@ def largest_error(terms: int, dtype: "numpy.dtype") -> float:
 
 def longest_sum(model: Any, inputs: Any) -> int:
     """Return the number of terms of the longest sum, at least 1, for inputs: arrays by name."""
-    entries = [
-        {"name": name, "dtype": x.dtype.name, "shape": list(x.shape)} for name, x in inputs.items()
-    ]
-    known = {
-        name: shape
-        for name, shape in shapes.infer(model, entries).items()
-        if all(isinstance(dim, int) for dim in shape)
-    }
+    known = shapes.infer_whole(model, inputs)
     return max((_terms(node, known) for node in checks.all_nodes(model.graph)), default=1)
 
 

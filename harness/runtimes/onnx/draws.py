@@ -17,7 +17,7 @@ def with_other_shapes(model, inputs, outputs, gold, random):
         gold: another one.
         random: the names of the outputs that are random by design.
     """
-    fixed = _fixed_shapes(model, inputs)
+    fixed = shapes.infer_whole(model, inputs)
     unseeded, outputs = _unseeded(model), dict(outputs)
     for _ in range(DRAWS):
         alike = [
@@ -33,15 +33,6 @@ def with_other_shapes(model, inputs, outputs, gold, random):
             break
         outputs.update((name, drawn[name]) for name in alike if name in drawn)
     return outputs
-
-
-def _fixed_shapes(model, inputs):
-    """Return the names of the tensors whose shape the inputs' shapes decide."""
-    entries = [
-        {"name": name, "dtype": x.dtype.name, "shape": list(x.shape)} for name, x in inputs.items()
-    ]
-    inferred = shapes.infer(model, entries)
-    return {name for name, dims in inferred.items() if all(isinstance(dim, int) for dim in dims)}
 
 
 def _unseeded(model):
