@@ -58,30 +58,41 @@ def windows(x, kernel, strides=None, dilations=None, pads=None, auto_pad="NOTSET
     return [len(lines) for lines in indices], indices
 
 
-def reduced(x, kernel, reduce, **settings):
-    """Return *reduce* of every window: called with its values (N, C, n) and its padded count."""
+def steps(x, kernel, **settings):
+    """Yield, for each value of a window in turn, what all windows have there.
+
+    Args:
+        x: (N, C, dims...).
+        kernel: the size of a window, a number a dimension.
+        settings: of `windows`.
+
+    Yields:
+        (the values (N, C, places...), whether they are of the input (places...), whether they are
+        of it or of its padding (places...)). A value that is not of the input means nothing.
+    """
     dims, indices = windows(x, kernel, **settings)
-    answer = numpy.zeros(x.shape[:2] + tuple(dims), x.dtype)
-    for place in itertools.product(*(range(dim) for dim in dims)):
-        lines = [indices[at][index] for at, index in enumerate(place)]
-        padded = numpy.prod([sum(index is not None for index in line) for line in lines])
-        inside = [[index for index in line if index is not None and index >= 0] for line in lines]
-        values = x[(slice(None), slice(None)) + numpy.ix_(*inside)]
-        answer[(slice(None), slice(None)) + place] = reduce(
-            values.reshape(x.shape[:2] + (-1,)), int(padded)
-        )
-    return answer
+    for offset in itertools.product(*(range(size) for size in kernel)):
+        values, inside, padded = x, numpy.ones(dims, bool), numpy.ones(dims, bool)
+        for at, step in enumerate(offset):
+            line = [window[step] for window in indices[at]]
+            along = [1] * len(dims)
+            along[at] = dims[at]
+            inside &= numpy.array([index not in (None, -1) for index in line], bool).reshape(along)
+            padded &= numpy.array([index is not None for index in line], bool).reshape(along)
+            places = numpy.array([max(index or 0, 0) for index in line], "int64")
+            values = values.take(places, axis=2 + at)
+        yield values, inside, padded
 
 
 class AveragePool(Operator):
     """Means over windows; with *count_include_pad* the padding counts as zeros."""
 
     def _run(self, x, kernel_shape=None, count_include_pad=0, **settings):
-        def mean(values, padded):
-            count = padded if count_include_pad else values.shape[-1]
-            return values.sum(axis=-1) / max(count, 1)
-
-        return (reduced(x, kernel_shape, mean, **settings),)
+        total, count = 0, 0
+        for values, inside, padded in steps(x, kernel_shape, **settings):
+            total = total + numpy.where(inside, values, x.dtype.type(0))
+            count = count + (padded if count_include_pad else inside)
+        return ((total / numpy.maximum(count, 1)).astype(x.dtype),)
 
 
 class MaxPool(Operator):
@@ -91,33 +102,39 @@ class MaxPool(Operator):
     """
 
     def _run(self, x, kernel_shape=None, storage_order=0, **settings):
-        dims, indices = windows(x, kernel_shape, **settings)
-        answer = numpy.zeros(x.shape[:2] + tuple(dims), x.dtype)
-        places = numpy.zeros(answer.shape, "int64")
         inner = x.shape[2:]
         numbers = numpy.arange(int(numpy.prod(inner)))
         numbers = numbers.reshape(inner[::-1]).T if storage_order else numbers.reshape(inner)
-        channels = numpy.arange(x.shape[0] * x.shape[1]).reshape(x.shape[:2]) * numbers.size
-        for place in itertools.product(*(range(dim) for dim in dims)):
-            lines = [indices[at][index] for at, index in enumerate(place)]
-            inside = [[index for index in line if index not in (None, -1)] for line in lines]
-            picked = (slice(None), slice(None)) + numpy.ix_(*inside)
-            values = x[picked].reshape(x.shape[:2] + (-1,))
-            largest = values.argmax(axis=-1)
-            answer[(slice(None), slice(None)) + place] = values.max(axis=-1)
-            window = numbers[numpy.ix_(*inside)].ravel()
-            places[(slice(None), slice(None)) + place] = channels + window[largest]
-        return (answer, places)[: len(self.onnx_node.output)]
+        numbers = numbers.reshape((1, 1) + inner)
+        answer = places = is_set = None
+        of_numbers = steps(numbers, kernel_shape, **settings)
+        for (values, inside, _), (number, _, _) in zip(
+            steps(x, kernel_shape, **settings), of_numbers
+        ):
+            if answer is None:
+                answer, places = values.copy(), numpy.zeros(values.shape, "int64")
+                is_set = numpy.zeros(inside.shape, bool)
+            is_larger = ~is_set | (values > answer)
+            if x.dtype.kind == "f":  # the first NaN of a window is its largest value
+                is_larger |= numpy.isnan(values) & ~numpy.isnan(answer)
+            is_larger &= inside
+            answer = numpy.where(is_larger, values, answer)
+            places = numpy.where(is_larger, number, places)
+            is_set |= inside
+        if not is_set.all():
+            raise ValueError("a window of MaxPool has nothing but padding")
+        channels = numpy.arange(x.shape[0] * x.shape[1]).reshape(x.shape[:2] + (1,) * len(inner))
+        return (answer, channels * numbers.size + places)[: len(self.onnx_node.output)]
 
 
 class LpPool(Operator):
     """The p-norm of windows."""
 
     def _run(self, x, kernel_shape=None, p=2, **settings):
-        def norm(values, _):
-            return (numpy.abs(values) ** p).sum(axis=-1) ** (1.0 / p)
-
-        return (reduced(x, kernel_shape, norm, **settings),)
+        total = 0
+        for values, inside, _ in steps(x, kernel_shape, **settings):
+            total = total + numpy.where(inside, numpy.abs(values) ** p, x.dtype.type(0))
+        return (total ** (1.0 / p),)
 
 
 class GlobalMaxPool(Operator):

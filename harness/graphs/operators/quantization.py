@@ -236,15 +236,15 @@ class QLinearAveragePool(_QLinearSingle):
 
     def apply(self, value, channels_last=0, kernel_shape=None, count_include_pad=0, **settings):
         """Return them."""
-        from harness.graphs.operators.pooling import reduced
-
-        def mean(values, _):
-            # A window that ends beyond the padding has as many values as any: so does its kernel.
-            count = numpy.prod(kernel_shape) if count_include_pad else values.shape[-1]
-            return values.sum(axis=-1) / max(count, 1)
+        from harness.graphs.operators.pooling import steps
 
         value = numpy.moveaxis(value, -1, 1) if channels_last else value
-        answer = reduced(value, kernel_shape, mean, **settings)
+        total, count = 0, 0
+        for values, inside, _ in steps(value, kernel_shape, **settings):
+            total = total + numpy.where(inside, values, 0)
+            # A window that ends beyond the padding has as many values as any: so does its kernel.
+            count = count + (1 if count_include_pad else inside)
+        answer = total / numpy.maximum(count, 1)
         return numpy.moveaxis(answer, 1, -1) if channels_last else answer
 
 

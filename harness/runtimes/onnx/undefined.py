@@ -219,7 +219,8 @@ def _extreme_mask(node, x, read, attributes):
     if node.op_type == "MaxPool":
         settings = {name: x for name, x in attributes.items() if name != "storage_order"}
         kernel = settings.pop("kernel_shape")
-        return pooling.reduced(is_nan, kernel, lambda found, _: found.any(axis=-1), **settings)
+        every = pooling.steps(is_nan, kernel, **settings)
+        return functools.reduce(numpy.logical_or, (values & inside for values, inside, _ in every))
     if node.op_type == "GlobalMaxPool":
         return is_nan.any(axis=tuple(range(2, x.ndim)), keepdims=True)
     axes = read[0] if read and read[0] is not None else attributes.get("axes", ())
