@@ -214,6 +214,7 @@ export const log = (line) => process.stderr.write(`${line}\n`);
  * Kill this process after *seconds*, from a thread: a model that is being loaded blocks timers.
  *
  * Resolve to the thread. It first writes *report*, the host's sign that the deadline has passed.
+ * The signal is not SIGKILL: an engine takes that for the memory limit's.
  */
 async function watch(seconds, report) {
   const text = `The deadline of ${seconds} s has passed.\n`;
@@ -223,7 +224,7 @@ async function watch(seconds, report) {
       try {
         require("node:fs").writeFileSync(report, text);
       } finally {
-        process.kill(process.pid, "SIGKILL"); // also where the disk is full
+        process.kill(process.pid, "SIGQUIT"); // also where the disk is full
       }
     }, ${Math.min(seconds * 1000, LONGEST_MS)});`;
   const watchdog = new Worker(source, { eval: true, workerData: { report, text } });

@@ -147,7 +147,7 @@ test("work that throws ends with 1, its reason in the log, and no answer", (cont
 test("the deadline ends work that blocks everything", (context) => {
   const job = { ...JOB, deadline_s: 0.2 };
   const { directory, signal, output } = run(context, "for (;;);", job);
-  assert.equal(signal, "SIGKILL");
+  assert.equal(signal, "SIGQUIT");
   const report = fs.readFileSync(path.join(directory, "watchdog.txt"), "utf8");
   assert.match(report, /deadline of 0.2 s/);
   assert.equal(output, null);
