@@ -90,7 +90,7 @@ def _add_versions(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Say what changed between two runs, and fail where that breaks a limit."""
+    """Say what changed between two runs, and fail if that breaks a limit."""
     console = make_console()
     _check(options)
     wanted = _limits(options)

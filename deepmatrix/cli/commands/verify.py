@@ -56,7 +56,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--same",
         action="store_true",
-        help="all files are one model; the first one's outputs are right",
+        help="all files are one model in several formats; the first one says what is right",
     )
     parser.add_argument(
         "--original",
@@ -68,8 +68,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--repeats",
         type=shared.repeats,
         metavar="N",
-        help=f"answer N times, {REPEATS} by default, and compare the bits; above {REPEATS} with "
-        "two threads too",
+        help=f"answer N times, {REPEATS} by default, and compare the bits; if N is above "
+        f"{REPEATS}, also with two threads",
     )
     shared.add_repeated(
         parser,
@@ -105,7 +105,7 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
         "--beside",
         type=Path,
         metavar="MODEL",
-        help="a model that another run verifies: it counts where names of models are told apart",
+        help="a model that another run verifies, so that all runs give each model the same name",
     )
     parser.set_defaults(overrides=(), images=None)
 

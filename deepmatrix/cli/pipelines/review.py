@@ -57,12 +57,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="print the worst as annotations of GitHub Actions",
     )
-    parser.add_argument("--link", type=_link, metavar="URL", help="where the run is")
+    parser.add_argument(
+        "--link", type=_link, metavar="URL", help="the page of CI's run, for the comment"
+    )
     shared.add_runs(parser)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Say what the runs of a change show together, for CI, and fail where that fails."""
+    """Summarise the runs of one change for CI, and fail if one of them is not as expected."""
     if not options.runs_of_change and not options.lost:
         raise ArgumentError("no run is named", hint="name the runs of the change")
     review = Review(
