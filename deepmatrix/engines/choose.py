@@ -49,7 +49,8 @@ def choose(name: str, matrix: Matrix, *, say: Callable[[str], None]) -> Engine:
     if colon and not address:
         raise ArgumentError(
             f"'{name}' names no context and no URL",
-            hint="`docker context ls` lists contexts; `docker` alone is the first that answers",
+            hint="`docker context ls` lists contexts; --engine docker takes the first engine that "
+            "answers",
         )
     if kind == "venv":
         return VenvEngine()

@@ -97,5 +97,8 @@ def _results(path: Path, parent: Path) -> Results:
 
 def _link(text: str) -> str:
     if not re.fullmatch(r"https?://[!-'*-;=?-~]{1,2000}", text):
-        raise argparse.ArgumentTypeError(f"'{text[:80]}' is not the address of a page")
+        raise argparse.ArgumentTypeError(
+            f"'{text[:80]}' is not the address of a page; write https://HOST/PATH without spaces, "
+            "brackets and quotes"
+        )
     return text
