@@ -19,7 +19,10 @@ KINDS = ("docker", "venv", "here")
 NAMES = ("auto", *KINDS)
 
 NO_ENGINE = "no container engine answers on this machine"
-HINT = f"set one up with `{command_line('engine')}`, or name one: --engine docker:CONTEXT_OR_URL"
+HINT = (
+    f"set one up with `{command_line('engine')}`, or name one: --engine docker:CONTEXT_OR_URL; "
+    "--engine venv needs none"
+)
 
 
 class NoEngine(EngineError):
