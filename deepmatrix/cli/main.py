@@ -48,7 +48,8 @@ def _run(arguments: Sequence[str]) -> int:
     except OSError as error:
         return _print_error(system_error(error))
     except MemoryError:
-        return _print_error(EngineError("this machine has not enough memory"))
+        hint = "close some programs; a run that has begun goes on with --resume"
+        return _print_error(EngineError("this machine has not enough memory", hint=hint))
     except Exception:
         return _print_fault(arguments)
     return 0

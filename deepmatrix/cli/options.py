@@ -87,9 +87,9 @@ def add_trust(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trust",
         action="store_true",
-        help="who made the models, or the run, is trusted: formats that run code (TorchScript, "
-        "SavedModel, Keras, .pt2), and what the run's plan starts other than the matrix file, may "
-        "run outside a container",
+        help="run code of others outside a container, since you trust its authors: models of "
+        "formats that are programs (TorchScript, SavedModel, Keras, .pt2), and what the plan of a "
+        "run starts that the matrix file does not",
     )
 
 
@@ -105,9 +105,10 @@ def add_explain(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--explain-for",
         type=duration,
-        default=BUDGET_S,
-        metavar="2m",
-        help="how long to search the first wrong node of each wrong answer; 0s: not at all",
+        default=f"{BUDGET_S / 60:g}m",
+        metavar="TIME",
+        help="how long to search the first wrong node of each wrong answer, such as 30s or 10m; "
+        "0s: not at all",
     )
 
 
@@ -132,8 +133,8 @@ def add_reuse(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const="",
         metavar="RUN",
-        help="take over the records of a run of this command that this one would only repeat; of "
-        "the newest by default",
+        help="copy what an earlier run of this command measured and this one would only repeat; "
+        "from the newest by default",
     )
 
 

@@ -46,7 +46,8 @@ def resume(
     """
     if any(planning):
         raise ArgumentError(
-            "--resume finishes a run as it was planned", hint="leave what plans a run out"
+            "--resume finishes a run as it was planned",
+            hint="leave out what plans a run: models, cells, inputs, budgets and its name",
         )
     parent = options.runs
     resumed = Run.open(parent / options.resume) if options.resume else runs.latest(parent, command)
@@ -90,7 +91,7 @@ def _choose_engine(run: Run, options: argparse.Namespace, say: Callable[[str], N
     if engine.name != began_on:
         raise ArgumentError(
             f"{run.id} began on the engine '{began_on}'; a new run would have {engine.name}",
-            hint=f"name the engine that it goes on with, such as --engine {engine.name}",
+            hint=f"name the engine that finishes it, such as --engine {engine.name}",
         )
     return engine
 

@@ -58,8 +58,9 @@ def check_architectures(names: Sequence[str], matrix: Matrix) -> None:
     """Raise ArgumentError for a name that is no architecture of the matrix file."""
     for name in names:
         if name not in matrix.architectures:
-            suggestion = did_you_mean(name, matrix.architectures)
-            raise ArgumentError(f"no architecture '{name}'{suggestion}")
+            raise ArgumentError(
+                f"no architecture '{name}'{did_you_mean(name, matrix.architectures)}"
+            )
 
 
 def check_limits(matrix: Matrix, capabilities: Capabilities) -> None:

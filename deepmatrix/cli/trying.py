@@ -50,7 +50,7 @@ def compare_versions(
         EngineError: a version cannot be locked, or its image not be built.
     """
     if not options.sides:
-        raise ArgumentError("--with: which model is served?", hint="name its file")
+        raise ArgumentError("--with needs a model to serve", hint="name its file before --with")
     package, versions = trials.parse(options.versions)
     matrix = starting.load_matrix(options)
     capabilities = starting.choose_engine(options, matrix, console).capabilities()

@@ -56,10 +56,13 @@ def _limit(text: str) -> Limit:
     if name == "drift" and colon:
         growth = _number(text, value, NUMBER + r"\s*x", "10x")
         if growth < 1:
-            raise ArgumentError(f"--fail-on {text}: an error that shrinks is no failure")
+            raise ArgumentError(
+                f"--fail-on {text}: the factor is below 1",
+                hint="write how many times an error may grow, such as drift:2x",
+            )
         return Limit(name=name, growth=growth)
     if colon:
-        raise ArgumentError(f"--fail-on {text}: '{name}' takes no number")
+        raise ArgumentError(f"--fail-on {text}: '{name}' takes no number", hint=f"write {name}")
     return Limit(name=name)
 
 
@@ -67,7 +70,9 @@ def _number(text: str, value: str, pattern: str, example: str) -> float:
     match = re.fullmatch(pattern, value.strip())
     if match is None:
         name = text.partition(":")[0]
-        raise ArgumentError(f"--fail-on {text}: write it like {name}:{example}")
+        raise ArgumentError(
+            f"--fail-on {text}: '{value}' is not an amount", hint=f"write it like {name}:{example}"
+        )
     return float(match[1])
 
 

@@ -83,18 +83,29 @@ def read(path: Path, limits: Bounds = BY_PEOPLE) -> Source:
             f"{path}: no such file", hint="run in the repository's root, or name one with --file"
         ) from None
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path.name}:1:1: not UTF-8 text ({error.reason})") from None
+        raise ConfigError(
+            f"{path.name}:1:1: not UTF-8 text ({error.reason})", hint="save it as UTF-8"
+        ) from None
     except OSError as error:
-        raise ArgumentError(f"{path}: cannot be read ({error.strerror})") from None
+        raise ArgumentError(
+            f"{path}: cannot be read ({error.strerror})", hint="name a file that you may read"
+        ) from None
     if len(content) > limits.size:
         largest = binary_size(limits.size)
-        raise ConfigError(f"{path.name}:1:1: larger than {largest}, more than people write")
+        raise ConfigError(
+            f"{path.name}:1:1: the file is larger than {largest}, the most that is read",
+            hint="is it the right file?",
+        )
     if len(text.splitlines()) > limits.lines:
-        raise ConfigError(f"{path.name}:1:1: more than {limits.lines} lines")
+        raise ConfigError(
+            f"{path.name}:1:1: more than {limits.lines} lines", hint="is it the right file?"
+        )
     document = _parse(path, text, limits)
     if not isinstance(document, CommentedMap):
-        message = f"expected a mapping with 'version', found {shown(document)}"
-        raise ConfigError(f"{path.name}:1:1: {message}")
+        raise ConfigError(
+            f"{path.name}:1:1: expected a mapping with 'version', found {shown(document)}",
+            hint="begin the file with: version: 1",
+        )
     return Source(path=path, lines=tuple(text.splitlines()), document=document)
 
 
@@ -165,7 +176,10 @@ def _parse(path: Path, text: str, limits: Bounds) -> object:
             hint=_hint(text, error.context_mark, error.problem_mark),
         ) from None
     except YAMLError as error:
-        raise ConfigError(f"{path.name}:1:1: not YAML: {str(error).splitlines()[0]}") from None
+        raise ConfigError(
+            f"{path.name}:1:1: not YAML: {str(error).splitlines()[0]}",
+            hint="remove what is not text",
+        ) from None
 
 
 def _hint(text: str, *marks: StreamMark | None) -> str:

@@ -19,7 +19,10 @@ KINDS = ("docker", "venv", "here")
 NAMES = ("auto", *KINDS)
 
 NO_ENGINE = "no container engine answers on this machine"
-HINT = f"set one up with `{command_line('engine')}`, or name one: --engine docker:CONTEXT_OR_URL"
+HINT = (
+    f"set one up with `{command_line('engine')}`, or name one: --engine docker:CONTEXT_OR_URL; "
+    "--engine venv needs none"
+)
 
 
 class NoEngine(EngineError):
@@ -49,7 +52,8 @@ def choose(name: str, matrix: Matrix, *, say: Callable[[str], None]) -> Engine:
     if colon and not address:
         raise ArgumentError(
             f"'{name}' names no context and no URL",
-            hint="`docker context ls` lists contexts; `docker` alone is the first that answers",
+            hint="`docker context ls` lists contexts; --engine docker takes the first engine that "
+            "answers",
         )
     if kind == "venv":
         return VenvEngine()

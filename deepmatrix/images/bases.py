@@ -202,7 +202,7 @@ def _forced_kind() -> Kind | None:
     forced = os.environ.get("DEEPMATRIX_BASES", "")
     if forced and forced not in KINDS:
         raise ArgumentError(
-            f"DEEPMATRIX_BASES is '{forced}'",
+            f"DEEPMATRIX_BASES is '{forced}', from which no base image can be made",
             hint="set it to 'registry' or 'debian', or not at all",
         )
     return KINDS.get(forced)

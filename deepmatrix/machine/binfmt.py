@@ -108,7 +108,11 @@ def register(architecture: str, table: Path = TABLE) -> None:
     with (table / "register").open("w", encoding="utf-8") as register_file:
         register_file.write(line)
     if architecture not in emulated_architectures(table):
-        raise EngineError(f"the kernel's entry for {architecture} is not one containers can use")
+        raise EngineError(
+            f"the kernel's entry for {architecture} is off, or lacks the flag F, which containers "
+            "need",
+            hint="install qemu-user-static, then try again",
+        )
 
 
 def unregister(architecture: str, table: Path = TABLE) -> None:

@@ -96,7 +96,7 @@ def _open(path: Path) -> int:
         if error.errno not in _IN_THE_WAY:
             raise
         raise RecordError(
-            f"{path}: the file of a lock cannot be used: {error.strerror}", hint="remove it"
+            f"{path}: the lock file cannot be used: {error.strerror}", hint="remove it"
         ) from None
 
 

@@ -114,7 +114,7 @@ def _check_size(path: Path, entry: Format) -> None:
     size, limit = path.stat().st_size, entry.size_limit
     if limit is not None and size >= limit:
         raise ArgumentError(
-            f"{path} has {binary_size(size)}, a file of the format {entry.name} less than "
+            f"{path} has {binary_size(size)}; a file of the format {entry.name} has less than "
             f"{binary_size(limit)}",
             hint="export it again, ONNX with its weights as external data",
         )

@@ -59,8 +59,8 @@ def read(sources: Sequence[str]) -> dict[str, Values]:
         shared = values.keys() & joined.keys()
         if shared and names[text] != names[first_text]:
             raise ArgumentError(
-                f"--inputs {text}: it has the input '{min(shared)}', which {first_text} has too, "
-                "and not all of its others",
+                f"--inputs {text}: it shares the input '{min(shared)}' with {first_text}, but "
+                "not all inputs",
                 hint="give each input once, or several sets of all inputs",
             )
         for name, value in values.items():

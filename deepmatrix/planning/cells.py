@@ -203,7 +203,10 @@ class Capabilities:
             return f"the {self.engine} engine runs only Python"
         if cell.architecture not in self.native | self.emulated:
             if self.engine == "docker":
-                return f"no {cell.architecture} emulation where this engine runs"
+                return (
+                    f"no {cell.architecture} emulation where this engine runs: install "
+                    "qemu-user-static there"
+                )
             return f"the {self.engine} engine runs only its own architecture"
         if cell.device not in self.devices:
             if self.engine == "docker" and cell.device == "cuda":
@@ -215,7 +218,7 @@ class Capabilities:
             if cell.command and not cell.command[0].startswith("/"):
                 return f"QEMU runs a program by its path, and {cell.command[0]} has none"
         if self.pythons is not None and cell.python not in self.pythons:
-            return f"no Python {cell.python} on this machine"
+            return f"no Python {cell.python} on this machine; a container engine brings it"
         return self.lacking.get(cell.base)
 
 

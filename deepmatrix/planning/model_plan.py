@@ -86,7 +86,7 @@ def _check_served(
         ]
         raise ArgumentError(
             "\n".join(
-                f"{name}: no cell that is chosen, and can run here, reads {format}"
+                f"{name}: no selected cell that can run here reads the format {format}"
                 for name, format in unserved
             ),
             hint="\n".join(reasons) or "try a wider --only, or drop an --exclude",

@@ -78,7 +78,11 @@ def select_cells(matrix: Matrix, selection: Selection, suggested: Iterable[str] 
     known = {tag for cell in cells for tag in cell.tags}
     for tag in selection.tags:
         if tag not in known:
-            raise ArgumentError(f"no cell has the tag '{tag}'{did_you_mean(tag, known)}")
+            raise ArgumentError(
+                f"no cell has the tag '{tag}'{did_you_mean(tag, known)}",
+                hint="a tag is a system, role, base, architecture, device, or one of an entry's "
+                "`tags`",
+            )
     is_included = _matcher(selection.include or preset.cells)
     is_excluded = _matcher(selection.exclude)
     without = frozenset() if selection.include else frozenset(preset.without)
@@ -92,7 +96,8 @@ def select_cells(matrix: Matrix, selection: Selection, suggested: Iterable[str] 
     ]
     if not chosen:
         raise ArgumentError(
-            "the selection leaves no cell", hint="leave fewer cells out, or try a wider glob"
+            "the selection leaves no cell: none matches all globs and tags",
+            hint="exclude fewer cells, or try a wider glob",
         )
     return chosen
 

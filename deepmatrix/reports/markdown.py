@@ -81,7 +81,9 @@ def insert(path: Path, page: Callable[[Sequence[str]], str]) -> None:
             hint="save it as UTF-8; it is unchanged",
         ) from None
     except OSError as error:
-        raise ArgumentError(f"{path} cannot be read: {error.strerror}") from None
+        raise ArgumentError(
+            f"{path} cannot be read: {error.strerror}", hint="name a page that you may read"
+        ) from None
     begins = list(BEGIN.finditer(text))
     if len(begins) != 1 or text.count(END) != 1 or text.index(END) < begins[0].end():
         raise ArgumentError(

@@ -94,7 +94,7 @@ def _unique_record(records: list[JobRecord]) -> JobRecord:
 
 def _common_manifest(runs: Sequence[Run]) -> Manifest:
     if not runs:
-        raise RecordError("nothing to merge")
+        raise RecordError("nothing to merge", hint="name a run")
     first = runs[0].manifest
     for run in runs[1:]:
         for field in ("id", "plan", "matrix"):

@@ -147,7 +147,11 @@ class RowCollector:
     def _check(self, record: JobRecord) -> None:
         cell = self._cells.get(record.cell)
         if record.run != self._manifest.id:
-            raise RecordError(f"the record of {record.job} is of the run {record.run}")
+            raise RecordError(
+                f"the record of {record.job} is of the run {record.run}, and the run is "
+                f"{self._manifest.id}",
+                hint="remove the record, and run again with --resume",
+            )
         is_planned = cell is not None and record.round < self._manifest.plan.rounds(cell)
         if not is_planned or record.subject not in self._subjects[record.wave]:
             raise RecordError(

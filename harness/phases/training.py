@@ -61,7 +61,9 @@ def _take_steps(job: WorkloadJob, model: Any, data: Dict[str, Any]) -> None:
         loss, seconds = timing.timed(job.step, model, batch)
         loss = float(loss)
         if not numpy.isfinite(loss):
-            raise Diverged(f"the loss of step {len(data['losses'])} is {loss}; lower the rate")
+            raise Diverged(
+                f"the loss of step {len(data['losses'])} is {loss}: lower the workload's `rate`"
+            )
         data["step_s"].append(seconds)
         data["losses"].append(loss)
 
@@ -73,7 +75,9 @@ def _evaluate(job: WorkloadJob, model: Any, data: Dict[str, Any]) -> None:
     data["accuracy"] = float((logits.argmax(axis=-1) == held_out["test_y"]).mean())
     loss = _cross_entropy(logits, held_out["test_y"])
     if not numpy.isfinite(loss):
-        raise Diverged(f"the held-out loss after the last step is {loss}; lower the rate")
+        raise Diverged(
+            f"the held-out loss after the last step is {loss}: lower the workload's `rate`"
+        )
     data["test_loss"] = loss
 
 

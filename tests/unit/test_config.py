@@ -741,7 +741,7 @@ BOMB = "a0: &a0 [x]\n" + "".join(
         ("a: &x [*x]\n", "1:8: not YAML: nothing before it, and not around it, is &x"),
         ("a: [" + "1," * 30_000 + "]\n", "1:19999: not YAML: more than 10000 values"),
         ("".join(f"k{at}: 1\n" for at in range(9_000)), "5000:8: not YAML: more than 10000 val"),
-        ("x" * 300_000, "1:1: larger than 256 KiB, more than people write"),
+        ("x" * 300_000, "1:1: the file is larger than 256 KiB, the most that is read"),
         ("#\n" * 10_001, "1:1: more than 10000 lines"),
         ("\r" * 10_001, "1:1: more than 10000 lines"),
         ("a: 1\n<<: {b: 1}\n", "2:1: not YAML: the key << is not used here"),

@@ -107,3 +107,19 @@ def test_public_functions_and_their_arguments_have_names_that_say_what_they_are(
                 names = set(VAGUE.split()).intersection(named(node))
                 vague += [f"{path}:{node.lineno} {node.name}: {name}" for name in sorted(names)]
     assert vague == []
+
+
+def unhelped(source: str) -> Iterator[str]:
+    """Yield the errors about what a user wrote that neither have a hint nor name a right word."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+            error = ast.unparse(node.exc)
+            is_users = error.startswith(("ArgumentError(", "ConfigError("))
+            if is_users and "hint=" not in error and "did_you_mean(" not in error:
+                yield error
+
+
+def test_an_error_about_what_a_user_wrote_says_what_to_do() -> None:
+    paths = (path for folder in folders() for path in folder.glob("*.py"))
+    silent = [f"{path}: {error}" for path in paths for error in unhelped(path.read_text("utf-8"))]
+    assert silent == []

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from deepmatrix.cli.maintenance import reference
 from deepmatrix.paths import PACKAGE, ROOT
+from deepmatrix.store.records import Status
 from tests.unit.documents import FENCE, REFERENCE, SPAN, listed
 
 LONGEST_README = 1500
@@ -113,6 +115,13 @@ def test_the_reference_lists_every_folder_of_a_run():
     listed_folders = {name.split("/")[0] for name in reference.RUN_FILES if "/" in name}
     assert "records" in folders
     assert folders - {"lock", "scratch"} <= listed_folders
+
+
+def test_every_status_of_a_job_says_what_to_do():
+    page = (ROOT / "docs" / "how-it-works.md").read_text("utf-8")
+    table = page.split("## Statuses")[1].split("\n## ")[0]
+    statuses = [line.split(" | ")[0] for line in table.splitlines() if line.startswith("| `")]
+    assert set(re.findall(r"`([a-z-]+)`", " ".join(statuses))) == set(get_args(Status))
 
 
 def test_every_promise_names_a_test_that_is_there() -> None:

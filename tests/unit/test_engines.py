@@ -714,7 +714,7 @@ def test_a_cell_without_its_python_or_pins_is_not_prepared(
     mine = dataclasses.replace(OWN, python="3.11")
     unpinned = dataclasses.replace(OWN, name="unpinned", python="3.13")
     prepared = VenvEngine(root=tmp_path).prepare([mine, unpinned], lambda *_: None)
-    assert prepared[mine.id].error == "no Python 3.11 on this machine"
+    assert prepared[mine.id].error == "no Python 3.11 on this machine; a container engine brings it"
     assert prepared[unpinned.id].error == "it has no pins: run `nox -s pins`"
 
 

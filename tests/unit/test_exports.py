@@ -221,7 +221,7 @@ def test_a_run_without_own_models_has_no_statement(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("benchr=x.json", "'benchr' is no format; did you mean 'bencher'?"),
+        ("benchr=x.json", "'benchr' is not a format of results; did you mean 'bencher'?"),
         ("bencher", "'bencher' names no file; write bencher=FILE"),
     ],
 )

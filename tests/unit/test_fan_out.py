@@ -147,7 +147,7 @@ def test_a_model_that_no_architecture_serves_is_refused(
 ) -> None:
     words = ["jobs", str(models / "net.onnx"), "--native", "amd64", "--only", "torch-*"]
     assert main.main(words) == 2
-    assert "no cell that is chosen, and can run here, reads onnx" in capsys.readouterr().err
+    assert "no selected cell that can run here reads the format onnx" in capsys.readouterr().err
 
 
 @needs_evaluator

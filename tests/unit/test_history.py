@@ -211,7 +211,7 @@ def test_wrong_arguments_and_files_say_what_is_wrong(
     assert main.main(["history", "cel/*", "--runs", str(tmp_path)]) == 2
     assert capsys.readouterr().err.startswith("error: 'cel/*' matches no series")
     path.write_text(path.read_text("utf-8") + "{torn\n", "utf-8")
-    with pytest.raises(RecordError, match=rf"{history.FILE}:2: no measurement"):
+    with pytest.raises(RecordError, match=rf"{history.FILE}:2: the line is damaged"):
         history.read(path)
 
 

@@ -251,7 +251,7 @@ def test_whatever_files_are_called_their_names_differ_and_can_be_part_of_an_id(
 def test_a_model_larger_than_its_format_can_be_is_refused_unread(tmp_path: Path) -> None:
     with (tmp_path / "net.onnx").open("wb") as file:
         file.truncate(12 * 2**30)
-    with pytest.raises(ArgumentError, match=r"has 12 GiB, a file of the format onnx less"):
+    with pytest.raises(ArgumentError, match=r"has 12 GiB; a file of the format onnx has less"):
         files.recognise([tmp_path / "net.onnx"])
 
 
@@ -329,7 +329,7 @@ def test_without_a_cell_that_can_look_there_is_no_plan() -> None:
 )
 def test_a_model_that_no_chosen_cell_reads_is_refused(only: str, unread: str, hint: str) -> None:
     models = [("net", "onnx", "model.onnx"), ("lite", "tflite", "model.tflite")]
-    with pytest.raises(ArgumentError, match=f"{unread}: no cell that is chosen") as caught:
+    with pytest.raises(ArgumentError, match=f"{unread}: no selected cell that can") as caught:
         verification(*models, only=only)
     assert hint in str(caught.value.hint)
 

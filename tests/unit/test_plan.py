@@ -118,7 +118,9 @@ def test_a_cell_that_the_engine_cannot_run_is_kept_with_the_reason() -> None:
 def test_without_emulation_foreign_cells_are_not_run() -> None:
     native = Capabilities(engine="docker", native=frozenset({"amd64"}))
     reasons = {skip.cell.id: skip.reason for skip in make(capabilities=native).skipped}
-    assert reasons["torch-debian13-arm64-cpu"] == ("no arm64 emulation where this engine runs")
+    assert reasons["torch-debian13-arm64-cpu"] == (
+        "no arm64 emulation where this engine runs: install qemu-user-static there"
+    )
 
 
 def test_virtual_environments_run_only_pythons_that_are_there() -> None:
@@ -126,7 +128,9 @@ def test_virtual_environments_run_only_pythons_that_are_there() -> None:
     plan = make(capabilities=venv)
     assert not plan.cells
     reasons = {skip.cell.id: skip.reason for skip in plan.skipped}
-    assert reasons["torch-debian12-amd64-cpu"] == "no Python 3.11 on this machine"
+    assert reasons["torch-debian12-amd64-cpu"] == (
+        "no Python 3.11 on this machine; a container engine brings it"
+    )
     assert reasons["torch-debian13-arm64-cpu"] == "the venv engine runs only its own architecture"
 
 

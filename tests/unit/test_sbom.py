@@ -238,7 +238,10 @@ def test_an_engine_without_images_has_no_bill(
 ) -> None:
     arguments = ["image", "onnxruntime-debian12-amd64-cpu", "--engine", "venv"]
     assert main.main([*arguments, "--sbom", str(tmp_path)]) == 2
-    assert "--sbom is for images, and the engine venv has none" in capsys.readouterr().err
+    assert (
+        "--sbom needs a container engine; the engine venv builds no images"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_python_of_an_official_image_is_listed() -> None:

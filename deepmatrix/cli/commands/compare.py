@@ -90,7 +90,7 @@ def _add_versions(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Say what changed between two runs, and fail where that breaks a limit."""
+    """Say what changed between two runs, and fail if that breaks a limit."""
     console = make_console()
     _check(options)
     wanted = _limits(options)
@@ -129,10 +129,15 @@ def conclude(options: argparse.Namespace, comparison: Comparison, console: Conso
 def _check(options: argparse.Namespace) -> None:
     """Raise ArgumentError where the options do not say which two are compared."""
     if options.update_baseline and not options.baseline:
-        raise ArgumentError("--update-baseline: which file?", hint="name it with --baseline FILE")
+        raise ArgumentError(
+            "--update-baseline needs --baseline FILE",
+            hint="name the file of accepted verdicts; it is created if it is not there",
+        )
     if options.versions and options.baseline:
         raise ArgumentError(
-            "--with and --baseline: which is the earlier one?", hint="leave one out"
+            "--with and --baseline cannot be combined",
+            hint="leave one out: --with compares two versions of a package, --baseline compares "
+            "runs with accepted verdicts",
         )
     _refuse_ignored(options)
     if options.versions:
@@ -148,7 +153,7 @@ def _check(options: argparse.Namespace) -> None:
         raise ArgumentError(
             f"compare takes {'a run with --baseline' if options.baseline else '2 runs'}, "
             f"not {len(options.sides)}",
-            hint=f"compare BASE HEAD; compare --baseline FILE RUN; or {EXAMPLE} MODEL",
+            hint=f"compare BASE HEAD; compare --baseline FILE RUN; or compare MODEL {EXAMPLE}",
         )
 
 
@@ -156,13 +161,12 @@ def _refuse_ignored(options: argparse.Namespace) -> None:
     """Raise ArgumentError for an option that what is asked for would ignore."""
     if options.update_baseline and (named := _given(options, JUDGING)):
         raise ArgumentError(
-            f"--{named[0].replace('_', '-')}: --update-baseline accepts the verdicts, and judges "
-            "nothing",
-            hint="leave one of them out",
+            f"--{named[0].replace('_', '-')} and --update-baseline cannot be combined",
+            hint="leave one out: --update-baseline writes the verdicts, and compares nothing",
         )
     if not options.versions and (named := _given(options, RUNNING)):
         raise ArgumentError(
-            f"--{named[0]} is for --with, which runs models; runs are compared as they are",
+            f"--{named[0]} needs --with: it says how models are run",
             hint=f"leave it out, or name two versions: {EXAMPLE}",
         )
 
@@ -178,8 +182,9 @@ def _limits(options: argparse.Namespace) -> tuple[Limit, ...]:
     untold = [limit.name for limit in wanted if limit.name in limits.SHARES]
     if options.baseline and untold:
         raise ArgumentError(
-            f"--fail-on {untold[0]}: a baseline holds verdicts only",
-            hint="compare two runs for times and sizes",
+            f"--fail-on {untold[0]} and --baseline cannot be combined: a baseline has no times "
+            "and no sizes",
+            hint="compare two runs instead: compare BASE HEAD",
         )
     return wanted
 

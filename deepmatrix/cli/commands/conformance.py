@@ -63,4 +63,7 @@ def run(options: argparse.Namespace) -> None:
     for cell_id, reason in broken.items():
         print_line(console, f"✗ {cell_id}: {reason}", "red", wrap=False)
     if broken or new_failures:
-        raise CellFailed(f"{new_failures} new failures, {len(broken)} cells could not be tried")
+        raise CellFailed(
+            f"{new_failures} new failures, {len(broken)} cells could not be tried",
+            hint="they are listed above; --record accepts failures as the baseline",
+        )

@@ -19,6 +19,7 @@ from deepmatrix.errors import ArgumentError, EngineError
 from deepmatrix.images.prepared import Prepared
 from deepmatrix.images.registry import digests
 from deepmatrix.images.sbom import contents
+from deepmatrix.invocation import command_line
 from deepmatrix.planning.cells import Capabilities, Cell
 from deepmatrix.planning.matrix_plan import plan_matrix
 from deepmatrix.planning.selection import Selection
@@ -52,8 +53,8 @@ def run(options: argparse.Namespace) -> None:
     for option in ("sbom", "push"):
         if getattr(options, option) and not isinstance(engine, DockerEngine):
             raise ArgumentError(
-                f"--{option} is for images, and the engine {engine.name} has none",
-                hint="name a container engine: --engine docker",
+                f"--{option} needs a container engine; the engine {engine.name} builds no images",
+                hint=f"name one: --engine docker; `{command_line('engine')}` sets one up",
             )
     cells = _cells(matrix, options.globs, engine.name)
     with Display(console) as display:
@@ -73,7 +74,7 @@ def run(options: argparse.Namespace) -> None:
                 print_line(console, f"wrote {path}", wrap=False)
     broken = [cell_id for cell_id, prepared in prepared_cells.items() if prepared.error]
     if broken:
-        raise EngineError(f"not built: {', '.join(broken)}")
+        raise EngineError(f"not built: {', '.join(broken)}", hint="the reasons are above")
 
 
 def _cells(matrix: Matrix, globs: Sequence[str], engine: str) -> tuple[Cell, ...]:
@@ -86,7 +87,10 @@ def _cells(matrix: Matrix, globs: Sequence[str], engine: str) -> tuple[Cell, ...
     planned = plan_matrix(matrix, Selection(include=tuple(globs)), every_platform, seed=0)
     if not planned.cells:
         skipped = planned.skipped[0]
-        raise ArgumentError(f"{skipped.cell.id} is excluded: {skipped.reason}")
+        raise ArgumentError(
+            f"{skipped.cell.id} is excluded: {skipped.reason}",
+            hint="`exclude` in the matrix file lists what is excluded; choose another cell",
+        )
     return planned.cells
 
 

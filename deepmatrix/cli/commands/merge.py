@@ -51,7 +51,9 @@ def _export(text: str) -> tuple[str, Path]:
     name, _, path = text.partition("=")
     if name not in EXPORTS:
         suggestion = did_you_mean(name, EXPORTS)
-        raise argparse.ArgumentTypeError(f"'{name[:80]}' is no format{suggestion}")
+        raise argparse.ArgumentTypeError(
+            f"'{name[:80]}' is not a format of results{suggestion}; write NAME=FILE"
+        )
     if not path:
         raise argparse.ArgumentTypeError(f"'{text}' names no file; write {name}=FILE")
     return name, Path(path)

@@ -56,7 +56,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--same",
         action="store_true",
-        help="all files are one model; the first one's outputs are right",
+        help="all files are one model in several formats; the first one says what is right",
     )
     parser.add_argument(
         "--original",
@@ -68,8 +68,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--repeats",
         type=shared.repeats,
         metavar="N",
-        help=f"answer N times, {REPEATS} by default, and compare the bits; above {REPEATS} with "
-        "two threads too",
+        help=f"answer N times, {REPEATS} by default, and compare the bits; if N is above "
+        f"{REPEATS}, also with two threads",
     )
     shared.add_repeated(
         parser,
@@ -105,7 +105,7 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
         "--beside",
         type=Path,
         metavar="MODEL",
-        help="a model that another run verifies: it counts where names of models are told apart",
+        help="a model that another run verifies, so that all runs give each model the same name",
     )
     parser.set_defaults(overrides=(), images=None)
 
@@ -213,14 +213,15 @@ def _refuse_models_options(options: argparse.Namespace) -> None:
     """Raise ArgumentError for options that the file has for each model, and --resume."""
     if options.resume is not None:
         raise ArgumentError(
-            "--config plans runs, and --resume finishes one", hint="leave one of them out"
+            "--config and --resume cannot be combined: each model of the file has its own run",
+            hint="finish one of them: leave --config out, and name it with --resume RUN",
         )
     for name in ("inputs", "shape", "range", "reference", "original", "same", "name", "reuse"):
         if getattr(options, name):
             raise ArgumentError(
-                f"--{name} belongs to one model, and a file lists them",
-                hint=f"name the model without --config, or write it in "
+                f"--{name} is for models that are named, and not for those of "
                 f"{options.config or project.FILE}",
+                hint="name the models without --config, or write it into the file",
             )
 
 
@@ -271,7 +272,7 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
         print_line(console, line, "yellow", wrap=False)
     if options.original and len(own_models) < 2:
         raise ArgumentError(
-            "--original: no other model is named", hint="name the models that were made from it"
+            "--original needs another model", hint="name the quantised models before it"
         )
     for line in filter(None, map(files.describe_external, own_models)):
         print_line(console, line, "dim", wrap=False)
@@ -317,8 +318,8 @@ def _check_sweep(options: argparse.Namespace) -> None:
     """Raise ArgumentError for options that exclude each other."""
     if options.isa and options.native:
         raise ArgumentError(
-            "--isa and --native: other instruction sets run emulated, and --native leaves them out",
-            hint="leave one out; --only chooses the cells that are swept",
+            "--isa and --native cannot be combined: other instruction sets run emulated",
+            hint="leave one out; --only chooses the cells that serve on each instruction set",
         )
 
 

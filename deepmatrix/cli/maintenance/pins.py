@@ -37,7 +37,11 @@ def run(options: argparse.Namespace) -> None:
         print_line(f"{'✗' if change.error else '✓'} {change.name}: {outcome}")
     broken = [change.name for change in changes if change.error]
     if broken:
-        raise CellFailed(f"cannot be locked: {', '.join(broken)}")
+        raise CellFailed(
+            f"cannot be locked: {', '.join(broken)}",
+            hint="the reasons are above; list cells of a platform without wheels under `exclude` "
+            "in the matrix file",
+        )
     stale = [change.name for change in changes if change.lines]
     if options.check and stale:
         raise CellFailed(f"stale: {', '.join(stale)}", hint="run `nox -s pins`")

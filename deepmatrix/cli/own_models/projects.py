@@ -155,7 +155,10 @@ def _chosen(models: Sequence[Path], document: Project, folder: Path) -> list[Ent
     for path in models:
         if path.resolve() not in entries:
             named = did_you_mean(str(path), [entry.model for entry in document.models])
-            raise ArgumentError(f"{project.FILE.name} has no model {path}{named}")
+            raise ArgumentError(
+                f"{project.FILE.name} has no model {path}{named}",
+                hint="name one that it lists, or add it to the file",
+            )
     paths = [path.resolve() for path in models] or list(entries)
     return [entries[path] for path in dict.fromkeys(paths)]
 

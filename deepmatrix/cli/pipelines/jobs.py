@@ -40,7 +40,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="an architecture that has machines of its own",
     )
     parser.add_argument(
-        "--most", type=shared.job_count, default=MOST, metavar="N", help="so many jobs at most"
+        "--most",
+        type=shared.job_count,
+        default=MOST,
+        metavar="N",
+        help="the most jobs there may be",
     )
 
 

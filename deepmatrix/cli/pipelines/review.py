@@ -57,12 +57,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="print the worst as annotations of GitHub Actions",
     )
-    parser.add_argument("--link", type=_link, metavar="URL", help="where the run is")
+    parser.add_argument(
+        "--link", type=_link, metavar="URL", help="the page of CI's run, for the comment"
+    )
     shared.add_runs(parser)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Say what the runs of a change show together, for CI, and fail where that fails."""
+    """Summarise the runs of one change for CI, and fail if one of them is not as expected."""
     if not options.runs_of_change and not options.lost:
         raise ArgumentError("no run is named", hint="name the runs of the change")
     review = Review(
@@ -95,5 +97,8 @@ def _results(path: Path, parent: Path) -> Results:
 
 def _link(text: str) -> str:
     if not re.fullmatch(r"https?://[!-'*-;=?-~]{1,2000}", text):
-        raise argparse.ArgumentTypeError(f"'{text[:80]}' is not the address of a page")
+        raise argparse.ArgumentTypeError(
+            f"'{text[:80]}' is not the address of a page; write https://HOST/PATH without spaces, "
+            "brackets and quotes"
+        )
     return text

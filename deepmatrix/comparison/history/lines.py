@@ -241,6 +241,6 @@ def _measurement_of(path: Path, number: int, line: bytes) -> Measurement:
         return _MEASUREMENT.validate_json(line)
     except ValidationError as error:
         raise RecordError(
-            f"{path}:{number}: no measurement: {describe(error)}",
+            f"{path}:{number}: the line is damaged: {describe(error)}",
             hint="remove the line; `merge` adds a run's lines again",
         ) from None

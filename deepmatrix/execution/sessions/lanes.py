@@ -31,7 +31,8 @@ def check_threads(limits: Limits, capabilities: Capabilities) -> None:
     """Raise ArgumentError where a cell may use more CPUs than the engine has."""
     if limits.threads > capabilities.cpus:
         raise ArgumentError(
-            f"limits.threads is {limits.threads}; the engine has {capabilities.cpus} CPUs"
+            f"limits.threads is {limits.threads}; the engine has {capabilities.cpus} CPUs",
+            hint="lower `threads` under `limits` in the matrix file",
         )
 
 
@@ -47,7 +48,8 @@ def timed_lane(limits: Limits, capabilities: Capabilities) -> Lane:
     if len(set(cpus)) < limits.threads or max(cpus) >= last:
         raise ArgumentError(
             f"limits.cpus is {list(cpus)}: at least {limits.threads} of the engine's CPUs, "
-            f"0 to {last - 1}, are needed"
+            f"0 to {last - 1}, are needed",
+            hint="change `cpus` under `limits` in the matrix file; [] takes the last ones",
         )
     return Lane(cpus, int(limits.memory))
 
