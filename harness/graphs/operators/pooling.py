@@ -106,21 +106,19 @@ class MaxPool(Operator):
         numbers = numpy.arange(int(numpy.prod(inner)))
         numbers = numbers.reshape(inner[::-1]).T if storage_order else numbers.reshape(inner)
         numbers = numbers.reshape((1, 1) + inner)
-        answer = places = is_set = None
+        answer, places = numpy.zeros((), x.dtype), numpy.zeros((), "int64")
+        is_set = numpy.zeros((), bool)
         of_numbers = steps(numbers, kernel_shape, **settings)
         for (values, inside, _), (number, _, _) in zip(
             steps(x, kernel_shape, **settings), of_numbers
         ):
-            if answer is None:
-                answer, places = values.copy(), numpy.zeros(values.shape, "int64")
-                is_set = numpy.zeros(inside.shape, bool)
             is_larger = ~is_set | (values > answer)
             if x.dtype.kind == "f":  # the first NaN of a window is its largest value
                 is_larger |= numpy.isnan(values) & ~numpy.isnan(answer)
             is_larger &= inside
             answer = numpy.where(is_larger, values, answer)
             places = numpy.where(is_larger, number, places)
-            is_set |= inside
+            is_set = is_set | inside
         if not is_set.all():
             raise ValueError("a window of MaxPool has nothing but padding")
         channels = numpy.arange(x.shape[0] * x.shape[1]).reshape(x.shape[:2] + (1,) * len(inner))

@@ -239,7 +239,7 @@ class QLinearAveragePool(_QLinearSingle):
         from harness.graphs.operators.pooling import steps
 
         value = numpy.moveaxis(value, -1, 1) if channels_last else value
-        total, count = 0, 0
+        total, count = numpy.zeros(()), numpy.zeros(())
         for values, inside, _ in steps(value, kernel_shape, **settings):
             total = total + numpy.where(inside, values, 0)
             # A window that ends beyond the padding has as many values as any: so does its kernel.
