@@ -157,7 +157,10 @@ def test_tags_narrow() -> None:
     [
         ({"preset": "smoek"}, "no preset 'smoek'; did you mean 'smoke'?"),
         ({"tags": ["arm46"]}, "no cell has the tag 'arm46'; did you mean 'arm64'?"),
-        ({"exclude": ["*"]}, "the selection leaves no cell"),
+        (
+            {"exclude": ["*"]},
+            "the selection leaves no cell: none matches all globs and tags",
+        ),
         (
             {"exclude": ["torch-debian12-amd46-cpu"]},
             "'torch-debian12-amd46-cpu' matches no cell; did you mean 'torch-debian12-amd64-cpu'?",

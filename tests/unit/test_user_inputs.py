@@ -91,7 +91,7 @@ def test_sets_that_do_not_fit_are_refused(folder: Path) -> None:
     np.savez(folder / "c.npz", x=np.ones((1, 4)))
     with pytest.raises(ArgumentError, match=r"b.npz: x is float64 of the shape \(1, 5\)"):
         inputs.read(["a.npz", "b.npz"])
-    with pytest.raises(ArgumentError, match=r"c.npz: it has the input 'x', which a.npz has too"):
+    with pytest.raises(ArgumentError, match=r"c.npz: it shares the input 'x' with a.npz"):
         inputs.read(["a.npz", "c.npz"])
 
 
