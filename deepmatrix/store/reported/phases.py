@@ -201,12 +201,14 @@ class IdiomRecord(PhaseRecord[IdiomData]):
 class ProbeOutcome(Reported):
     """How one probe ended inside a cell; its numbers are in a file of arrays.
 
-    *ran*: the framework's operations that ran, where the probe reports them.
+    *ran*: the convolution that the probe called. *outside*: what of the probe Python did, because
+    the framework's graph or net did not.
     """
 
     status: PhaseStatus
     error: Failure | None = None
     ran: Remark | None = None
+    outside: Remark | None = None
 
 
 class ProbeData(Reported):
