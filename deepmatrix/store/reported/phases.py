@@ -201,8 +201,7 @@ class IdiomRecord(PhaseRecord[IdiomData]):
 class ProbeOutcome(Reported):
     """How one probe ended inside a cell; its numbers are in a file of arrays.
 
-    *ran*: the convolution that the probe called. *outside*: what of the probe Python did, because
-    the framework's graph or net did not.
+    *ran*: the convolution that it called. *outside*: what Python did in place of a graph or net.
     """
 
     status: PhaseStatus
