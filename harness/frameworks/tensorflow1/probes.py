@@ -70,7 +70,7 @@ def data_dependent_loop_gradient(x, brief, w):
 
 
 def python_loop(x, w):
-    """Run eagerly, which TensorFlow 1 can since 1.5, by `tf.enable_eager_execution()`.
+    """Run eagerly, which TensorFlow 1 can since 1.7, by `tf.enable_eager_execution()`.
 
     That has to be called before any graph is made; this is what it calls.
     """
