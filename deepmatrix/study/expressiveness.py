@@ -21,7 +21,7 @@ def probe_evidence(check: ProbeCheck, results: Results) -> Iterator[Evidence]:
                 confirms, reason = _judge_ran(check, row) if check.ran else _judge_probe(row)
                 yield Evidence(
                     confirms=confirms,
-                    reason=f"{row.cell}: {reason}",
+                    reason=f"{row.cell}, {row.probe}: {reason}",
                     record=record_path(row.cell, row.workload),
                 )
 

@@ -710,7 +710,7 @@ def test_the_page_names_stand_ins_and_both_outcomes() -> None:
     document = Statements(version=1, claims={"interfaces": (stated(then=PROBE, now=check),)})
     page = reports.claims_page(decide(document, [of_probe(probed("one", "unsupported"))], MATRIX))
     assert "| so | line 80: “so it is” | did not hold | no longer holds |" in page
-    assert "then: one-here-amd64-cpu: unsupported: it cannot" in page
-    assert "now (PyTorch for Torch): one-here-amd64-cpu: unsupported" in page
+    assert "then: one-here-amd64-cpu, attention: unsupported: it cannot" in page
+    assert "now (PyTorch for Torch): one-here-amd64-cpu, attention: unsupported" in page
     assert RECORD in page
     assert "| cannot be decided here | 0 | 0 |" in page
