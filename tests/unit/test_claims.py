@@ -705,6 +705,12 @@ def test_the_page_has_every_statement_with_its_decision() -> None:
     assert "| not tried |" in page
 
 
+def test_the_page_of_the_results_has_the_statements_of_today() -> None:
+    page = (ROOT / "docs" / "results" / "claims.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([^|]+) \| lines? ", page, flags=re.MULTILINE)
+    assert rows == [claim.says for claims in DOCUMENT.claims.values() for claim in claims]
+
+
 def test_the_page_names_stand_ins_and_both_outcomes() -> None:
     check = PROBE.model_copy(update={"stand_in": "PyTorch for Torch"})
     document = Statements(version=1, claims={"interfaces": (stated(then=PROBE, now=check),)})
