@@ -3,8 +3,9 @@
 ``harness/frameworks/<framework>/probes.py`` has a function for each probe. It takes its inputs as
 numpy arrays by name and returns its answers as numpy arrays by name. Only the host knows the
 expected answers. A probe that a framework cannot express is written as a user would try it, so that
-the framework's own error is recorded. Beside its arrays a probe may return ``ran``, a short text:
-which of the framework's operations ran.
+the framework's own error is recorded. Beside its arrays a probe may return two short texts:
+``ran``, which of the framework's functions it called for its convolution, and ``outside``, what of
+the probe Python does because the framework's graph or net does not.
 """
 
 import time
@@ -26,7 +27,7 @@ def try_all(module: ModuleType, inputs: Arrays) -> Tuple[Arrays, Dict[str, Dict[
 
     Returns:
         (the answers, ``<probe>/<name>`` -> float32 array; the outcome of each probe by its name:
-        ``status``, ``error``, ``seconds`` and ``ran``, which may be empty).
+        ``status``, ``error``, ``seconds``, ``ran`` and ``outside``; these two may be empty).
     """
     inputs_by_probe: Dict[str, Arrays] = {}
     for name, value in inputs.items():
@@ -52,10 +53,11 @@ def _try(module: ModuleType, probe: str, arrays: Arrays) -> Tuple[Dict[str, Any]
     except failures.CAUGHT as exception:
         status, error = failures.status_of(exception), failures.as_error(exception)
     seconds = time.perf_counter() - start
-    ran = answers.pop("ran", "")
-    return answers, {"status": status, "error": error, "seconds": seconds, "ran": ran}
+    texts = {name: answers.pop(name, "") for name in ("ran", "outside")}
+    return answers, dict(texts, status=status, error=error, seconds=seconds)
 
 
-def dimensions(count: int) -> str:
-    """Return the number of dimensions that an operation covers, in words."""
-    return "1 dimension" if count == 1 else "%d dimensions" % count
+def called(function: str, kernel: Any) -> str:
+    """Return which convolution was called, and the number of dimensions of its *kernel*."""
+    dims = kernel.ndim - 2
+    return "%s of %s" % (function, "1 dimension" if dims == 1 else "%d dimensions" % dims)

@@ -184,13 +184,21 @@ def native_peaks(
 
 def noise_warnings(summaries: Mapping[str, CellSummary]) -> Iterator[str]:
     """Yield a warning for each native cell with noisy rounds that no retry replaced."""
-    for cell_id, summary in summaries.items():
-        noisy = [] if summary.emulated else noise.noisy_jobs(summary.rates)
-        if noisy:
-            yield (
-                f"{cell_id}: {len(noisy)} of {len(summary.rates)} jobs are noisy: the machine was "
-                "slower; measure again when it is idle"
-            )
+    for cell_id, noisy in noisy_jobs(summaries).items():
+        yield (
+            f"{cell_id}: {len(noisy)} of {len(summaries[cell_id].rates)} jobs are noisy: the "
+            "machine was slower; measure again when it is idle"
+        )
+
+
+def noisy_jobs(summaries: Mapping[str, CellSummary]) -> dict[str, list[str]]:
+    """Return the noisy jobs of the native cells that have some, by cell."""
+    noisy = {
+        cell_id: noise.noisy_jobs(summary.rates)
+        for cell_id, summary in summaries.items()
+        if not summary.emulated
+    }
+    return {cell_id: jobs for cell_id, jobs in noisy.items() if jobs}
 
 
 def harness_problems(

@@ -58,6 +58,7 @@ def _probe_row(
         emulated=record.emulated,
         verdict="match",
         ran=(outcome.ran if outcome else None) or "",
+        outside=(outcome.outside if outcome else None) or "",
     )
     if outcome is None:
         return row.model_copy(update={"verdict": "failed", "reason": "it was not run"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 from deepmatrix.errors import RecordError
@@ -188,6 +189,7 @@ class RowCollector:
             models=self._models,
             portability=tuple(portability),
             timeline=tuple(self._timeline.spans(self._rates())),
+            noisy=tuple(itertools.chain(*cells.noisy_jobs(self._summaries).values())),
             reused={run: tuple(jobs) for run, jobs in sorted(self._reused.items())},
             anew={reason: tuple(jobs) for reason, jobs in sorted(self._anew.items())},
             findings=tuple(remarks.findings(produced, portability)),

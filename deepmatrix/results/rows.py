@@ -155,7 +155,8 @@ class IdiomRow(Row):
 class ProbeRow(Row):
     """One capability of a framework, checked by its numbers.
 
-    *workload*: that of the job that ran the probe. *ran*: the framework's operations that ran.
+    *workload*: that of the job that ran the probe. *ran*: the framework's convolution that the
+    probe called. *outside*: what of it Python did, because the framework's graph or net did not.
     """
 
     cell: str
@@ -166,6 +167,7 @@ class ProbeRow(Row):
     error: Measure | None = None
     reason: str = ""
     ran: str = ""
+    outside: str = ""
 
 
 class NoteRow(Row):
@@ -306,7 +308,8 @@ class CostRow(Row):
 class Results(Row):
     """All results of a run: ``results.json``.
 
-    *problems*: all that is not as expected. *over_budget*: those of them that break a budget.
+    *noisy*: jobs during which the machine was slower, and that no retry replaced. *problems*: all
+    that is not as expected. *over_budget*: those of them that break a budget.
     *reused*: the jobs whose records are of another run, by that run. *anew*: the jobs that were to
     be reused and were not, by the reason.
     """
@@ -338,6 +341,7 @@ class Results(Row):
     warnings: tuple[str, ...]
     problems: tuple[str, ...]
     over_budget: tuple[str, ...] = ()
+    noisy: tuple[str, ...] = ()
     reused: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     anew: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Discriminator, PositiveFloat, Tag
+from pydantic import BeforeValidator, Discriminator, Field, PositiveFloat, Tag
 from pydantic_core import PydanticCustomError
 
 from deepmatrix.config.documents import Name, Section, Text
 
-Figure = Literal[
-    "import", "start", "first step", "step", "forward and backward", "lines", "image", "memory"
-]
+Figure = Literal["import", "start", "first step", "step", "forward and backward", "lines", "image"]
 
 
 class BaseCheck(Section):
@@ -28,9 +26,10 @@ class BaseCheck(Section):
 
 
 class ProbeCheck(BaseCheck):
-    """A system can express a probe; with *ran*, the operations that ran there match that glob.
+    """A system can express a probe; with *ran*, the convolution that it called matches that glob.
 
-    Of the failures only ``unsupported`` counts as "it cannot".
+    Of the failures only ``unsupported`` counts as "it cannot". What Python did outside the graph
+    decides nothing.
     """
 
     kind = "probe"
@@ -40,33 +39,47 @@ class ProbeCheck(BaseCheck):
 
 
 class NetworkCheck(BaseCheck):
-    """A system trained the workload *network* with the outputs of gold.
+    """A system trained all of the workloads *networks*, to the accuracy that each has to reach.
 
     Of the failures only ``unsupported`` counts as "it cannot".
     """
 
-    kind = "network"
-    network: Name
+    kind = "networks"
+    networks: tuple[Name, ...] = Field(min_length=1)
+    of: Name
+
+
+class IdiomCheck(BaseCheck):
+    """A system's idiom of the workload *idiom*, a program by its own interface, equals gold."""
+
+    kind = "idiom"
+    idiom: Name
     of: Name
 
 
 class FigureCheck(BaseCheck):
-    """A number of a system is *at_least* or *at_most* a bound.
+    """A number of a system, over that of another, is *at_least* or *at_most* a bound.
 
-    With *over* the number is the ratio to the same number of another system.
+    On all of *workloads*. *bound_from*: where a bound other than 1 comes from.
     """
 
     kind = "figure"
     figure: Figure
     of: Name
-    over: Name | None = None
-    workload: Name | None = None
+    over: Name
+    workloads: tuple[Name, ...] = ()
     at_least: PositiveFloat | None = None
     at_most: PositiveFloat | None = None
+    bound_from: Text | None = None
+
+    @property
+    def bound(self) -> float:
+        """The one of the two bounds that is set."""
+        return self.at_least or self.at_most or 0.0
 
 
 class CellCheck(BaseCheck):
-    """Cells of this glob ran."""
+    """A cell of this glob ran. That none did decides nothing, whoever excluded it."""
 
     kind = "cell"
     cell: Text
@@ -89,7 +102,15 @@ class NoCheck(BaseCheck):
 
 KINDS = tuple(
     check_class.kind
-    for check_class in (ProbeCheck, NetworkCheck, FigureCheck, CellCheck, ArtifactCheck, NoCheck)
+    for check_class in (
+        ProbeCheck,
+        NetworkCheck,
+        IdiomCheck,
+        FigureCheck,
+        CellCheck,
+        ArtifactCheck,
+        NoCheck,
+    )
 )
 
 
@@ -118,7 +139,8 @@ def _tag(value: Mapping[str, object] | BaseCheck) -> str:
 
 Check = Annotated[
     Annotated[ProbeCheck, Tag("[probe]")]
-    | Annotated[NetworkCheck, Tag("[network]")]
+    | Annotated[NetworkCheck, Tag("[networks]")]
+    | Annotated[IdiomCheck, Tag("[idiom]")]
     | Annotated[FigureCheck, Tag("[figure]")]
     | Annotated[CellCheck, Tag("[cell]")]
     | Annotated[ArtifactCheck, Tag("[artifact]")]

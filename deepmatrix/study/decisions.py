@@ -20,6 +20,7 @@ from deepmatrix.study.checks import (
     CellCheck,
     Check,
     FigureCheck,
+    IdiomCheck,
     NetworkCheck,
     NoCheck,
     ProbeCheck,
@@ -106,6 +107,8 @@ def find_evidence(check: Check, results: Results) -> Iterator[Evidence]:
             return expressiveness.probe_evidence(check, results)
         case NetworkCheck():
             return expressiveness.network_evidence(check, results)
+        case IdiomCheck():
+            return expressiveness.idiom_evidence(check, results)
         case FigureCheck():
             return figures.figure_evidence(check, results)
         case CellCheck():

@@ -22,17 +22,16 @@ BROKEN_CELL_ERRORS = (
 
 
 def cell_evidence(check: CellCheck, results: Results) -> Iterator[Evidence]:
-    """Yield evidence for it from every cell that ran; against it where none can exist."""
+    """Yield evidence for it from every cell that ran; the others say only why they did not."""
     rows = [row for row in results.cells if fnmatch.fnmatchcase(row.cell, check.cell)]
     for row in (row for row in rows if row.status == "ok"):
         mode = "ran, emulated" if row.emulated else "ran"
         record = cell_record_path(row, results)
         yield Evidence(confirms=True, reason=f"{row.cell}: {mode}", record=record)
-    confirms = False if all(row.excluded for row in rows) else None
     for row in rows:
         record = cell_record_path(row, results) if row.jobs else "plan.json"
         reason = f"{row.cell}: {row.reason or row.status}"
-        yield Evidence(confirms=confirms, reason=reason, record=record)
+        yield Evidence(confirms=None, reason=reason, record=record)
 
 
 def artifact_evidence(check: ArtifactCheck, results: Results) -> Iterator[Evidence]:

@@ -1,12 +1,12 @@
-"""Evidence of what a system can express: its probes, and the networks it trained."""
+"""Evidence of what a system can express: its probes, its idioms, and the networks it trained."""
 
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from deepmatrix.results.rows import ProbeRow, Results, TrainingRow
-from deepmatrix.study.checks import NetworkCheck, ProbeCheck
+from deepmatrix.study.checks import IdiomCheck, NetworkCheck, ProbeCheck
 from deepmatrix.study.evidence import Evidence, cells_of, record_path
 
 #: Phases in which ``unsupported`` means that the network cannot be expressed; an export's does not.
@@ -21,12 +21,14 @@ def probe_evidence(check: ProbeCheck, results: Results) -> Iterator[Evidence]:
                 confirms, reason = _judge_ran(check, row) if check.ran else _judge_probe(row)
                 yield Evidence(
                     confirms=confirms,
-                    reason=f"{row.cell}: {reason}",
+                    reason=f"{row.cell}, {row.probe}: {reason}",
                     record=record_path(row.cell, row.workload),
                 )
 
 
 def _judge_probe(row: ProbeRow) -> tuple[bool | None, str]:
+    if row.verdict == "match" and row.outside:
+        return None, f"{row.error:.1e} from gold, but {row.outside}"
     if row.verdict == "match":
         return True, f"{row.error:.1e} from gold"
     return False if row.verdict == "unsupported" else None, f"{row.verdict}: {row.reason}"
@@ -36,28 +38,66 @@ def _judge_ran(check: ProbeCheck, row: ProbeRow) -> tuple[bool | None, str]:
     if row.verdict != "match":
         return None, f"{row.verdict}: {row.reason}"
     if not row.ran:
-        return None, "it did not report which operations ran"
-    return fnmatch.fnmatchcase(row.ran, check.ran or ""), f"operations that ran: {row.ran}"
+        return None, "it did not report what it called"
+    return fnmatch.fnmatchcase(row.ran, check.ran or ""), f"it called {row.ran}"
+
+
+def idiom_evidence(check: IdiomCheck, results: Results) -> Iterator[Evidence]:
+    """Yield how the idiom ended in each cell of the system; no failure shows that it cannot be."""
+    for cell in cells_of(check.of, results):
+        for row in results.idioms:
+            if row.cell == cell.cell and row.workload == check.idiom:
+                reason = row.expected_failure or row.reason
+                if row.status == "ok":
+                    reason = f"{row.lines} lines of {row.workload}, {row.error:.1e} from gold"
+                yield Evidence(
+                    confirms=True if row.status == "ok" else None,
+                    reason=f"{row.cell}: {reason}",
+                    record=record_path(row.cell, row.workload),
+                )
 
 
 def network_evidence(check: NetworkCheck, results: Results) -> Iterator[Evidence]:
-    """Yield how the training ended in each cell of the system."""
+    """Yield how the trainings ended in each cell of the system, of all networks together."""
     for cell in cells_of(check.of, results):
-        for row in results.training:
-            if row.cell == cell.cell and row.workload == check.network:
-                confirms, reason = _judge_training(row)
-                record = record_path(row.cell, row.workload)
-                yield Evidence(confirms=confirms, reason=reason, record=record)
+        rows = {
+            row.workload: row
+            for row in results.training
+            if row.cell == cell.cell and row.workload in check.networks
+        }
+        if rows:
+            yield _training_evidence(check, rows)
+
+
+def _training_evidence(check: NetworkCheck, rows: Mapping[str, TrainingRow]) -> Evidence:
+    """Return what trainings show together: one that cannot be, before one that cannot tell."""
+    judged = {network: _judge_training(row) for network, row in rows.items()}
+    for wanted in (False, None):
+        for network, (confirms, reason) in judged.items():
+            if confirms is wanted:
+                record = record_path(rows[network].cell, network)
+                return Evidence(confirms=wanted, reason=reason, record=record)
+    first = next(iter(rows.values()))
+    record = record_path(first.cell, first.workload)
+    if missing := [network for network in check.networks if network not in rows]:
+        reason = f"{first.cell}: {', '.join(missing)} not in this run"
+        return Evidence(confirms=None, reason=reason, record=record)
+    errors = [row.output_error for row in rows.values() if row.output_error is not None]
+    worst = f", at most {max(errors):.1e} from gold" if errors else ""
+    reason = f"{first.cell} trained {', '.join(check.networks)}{worst}"
+    return Evidence(confirms=True, reason=reason, record=record)
 
 
 def _judge_training(row: TrainingRow) -> tuple[bool | None, str]:
-    if row.status == "ok" and row.accuracy is not None:
-        error = "" if row.output_error is None else f", {row.output_error:.1e} from gold"
-        return True, f"{row.cell} trained {row.workload}{error}"
+    subject = f"{row.cell}, {row.workload}"
+    if row.status == "ok" and row.accuracy is None:
+        return None, f"{subject}: it was not trained to the end"
+    if row.status == "ok" and not row.accuracy_wanted:
+        return None, f"{subject}: no accuracy is asked of it, so nothing shows that it learned"
     if row.status == "ok":
-        return None, f"{row.cell}: the workload has no training"
+        return True, ""
     lacking = row.status == "unsupported" and row.failed_phase in EXPRESSING_PHASES
     return (
         False if lacking else None,
-        f"{row.cell}: {row.status}: {row.expected_failure or row.reason}",
+        f"{subject}: {row.status}: {row.expected_failure or row.reason}",
     )

@@ -1,4 +1,9 @@
-"""Evidence by numbers: a figure of a system, alone or as a ratio to another system's."""
+"""Evidence by numbers: the ratio of a system's figure to another system's.
+
+What was counted is exact. A time decides only by at least `LEAST_ROUNDS` rounds, none of them
+disturbed, and only where the whole interval of the ratio is on one side of the bound: how far
+rounds differ is measured in the run itself, not assumed.
+"""
 
 from __future__ import annotations
 
@@ -7,165 +12,182 @@ from dataclasses import dataclass
 
 from deepmatrix.results.rows import CellRow, Results
 from deepmatrix.results.timing.rows import BOTH_PASSES
-from deepmatrix.results.timing.statistics import Estimate
+from deepmatrix.results.timing.statistics import Estimate, compare
 from deepmatrix.sizes import DECIMAL_UNITS, decimal_size
 from deepmatrix.study.checks import FigureCheck
-from deepmatrix.study.evidence import Evidence, cell_record_path, cells_of, record_path
+from deepmatrix.study.evidence import Evidence, cells_of, record_path
 
-#: Rounds differ: a ratio of times of one round decides only past its bound by this factor.
-MARGIN = 1.5
+#: With two rounds Student's t is up to 12.7, with three up to 4.3, with many it is 2.
+LEAST_ROUNDS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class Number:
-    """A figure of a cell, with its interval where it has one, and the file it is from."""
+    """A figure of a cell, and the file it is from.
+
+    *rounds*: a time, the median of each round; None where it was counted. *disturbed*: a job that
+    measured it ran while the machine was slower.
+    """
 
     value: float
-    low: float | None = None
-    high: float | None = None
-    text: str = ""
-    record: str = ""
-
-
-UNIT = Number(value=1.0, low=1.0, high=1.0)
+    text: str
+    record: str
+    rounds: tuple[float, ...] | None = None
+    disturbed: bool = False
 
 
 def figure_evidence(check: FigureCheck, results: Results) -> Iterator[Evidence]:
-    """Yield where the figure lies, if the run has it; both figures are of this run."""
-    number = next(_numbers(check, check.of, results), None)
-    reference = next(_numbers(check, check.over, results), None) if check.over else UNIT
+    """Yield where the figures of all workloads lie, if the run has one; all are of this run."""
+    workloads = check.workloads or ("",)
+    found = {
+        workload: next(_workload_evidence(check, workload, results), None) for workload in workloads
+    }
+    parts = [evidence for evidence in found.values() if evidence]
+    if not parts:
+        return
+    confirmed = {evidence.confirms if evidence else None for evidence in found.values()}
+    reasons = [
+        f"{workload}: " * (len(found) > 1) + (evidence.reason if evidence else "not in this run")
+        for workload, evidence in found.items()
+    ]
+    if confirmed == {True, False}:
+        reasons.append("it depends on the network")
+    yield Evidence(
+        confirms=confirmed.pop() if len(confirmed) == 1 else None,
+        reason="; ".join(reasons),
+        record=parts[0].record,
+        measured=any(evidence.measured for evidence in parts),
+    )
+
+
+def _workload_evidence(check: FigureCheck, workload: str, results: Results) -> Iterator[Evidence]:
+    number = next(_numbers(check, check.of, workload, results), None)
+    reference = next(_numbers(check, check.over, workload, results), None)
     if number is None or reference is None:
-        yield from _missing_number(check, number, reference, results)
+        lacking = check.of if number is None else check.over
+        present = number or reference
+        if present and cells_of(lacking, results):
+            reason = f"no {check.figure} of {lacking}, native and correct, in the same run"
+            yield Evidence(confirms=None, reason=reason, record=present.record)
+        else:
+            yield from _failed_trainings(check, workload, results)
         return
-    low, high = _ratio_range(number, reference)
-    confirms = _compare_bound(check, low, high)
-    value = number.value / reference.value
-    ratio = f", {reference.text}: {value:.3g} times" if check.over else ""
-    reason = f"{check.figure} {number.text}{ratio}{_range_text(number, reference)}"
-    if confirms is None:
-        reason += f", near the threshold {check.at_least or check.at_most:g}: inconclusive"
-    yield Evidence(confirms=confirms, reason=reason, record=number.record, measured=True)
+    confirms, remark = _judge(check, number, reference)
+    ratio = f"{number.value / reference.value:.3g} times{remark}"
+    yield Evidence(
+        confirms=confirms,
+        reason=f"{check.figure} {number.text}, {reference.text}: {ratio}",
+        record=number.record,
+        measured=True,
+    )
 
 
-def _missing_number(
-    check: FigureCheck, number: Number | None, reference: Number | None, results: Results
-) -> Iterator[Evidence]:
+def _failed_trainings(check: FigureCheck, workload: str, results: Results) -> Iterator[Evidence]:
     """Yield why a figure is missing; nothing where the run did not try it."""
-    present = number or (reference if check.over else None)
-    lacking = check.of if number is None else check.over
-    if present and lacking and cells_of(lacking, results):
-        reason = f"no {check.figure} of {lacking}, native and correct, in the same run"
-        yield Evidence(confirms=None, reason=reason, record=present.record)
-        return
-    systems = {check.of, check.over}
-    cells = {cell.cell for cell in results.cells if cell.name in systems}
+    cells = {cell.cell for cell in results.cells if cell.name in (check.of, check.over)}
     for row in results.training:
-        if row.cell in cells and row.workload == check.workload and row.status != "ok":
+        if row.cell in cells and row.workload == workload and row.status != "ok":
             reason = f"{row.cell}: {row.status}: {row.expected_failure or row.reason}"
             record = record_path(row.cell, row.workload)
             yield Evidence(confirms=None, reason=reason, record=record)
 
 
-def _range_text(number: Number, reference: Number) -> str:
-    low, high = _ratio_range(number, reference)
-    if number.low is None or reference.low is None:
-        return ", one round"
-    return "" if low == high else f" [{low:.3g}, {high:.3g}]"
-
-
-def _ratio_range(number: Number, reference: Number) -> tuple[float, float]:
-    """Return the bounds of the ratio: from the intervals, else by the margin."""
-    if number.low is None or number.high is None or reference.low is None or reference.high is None:
-        value = number.value / reference.value
-        return value / MARGIN, value * MARGIN
-    return number.low / reference.high, number.high / reference.low
+def _judge(check: FigureCheck, number: Number, reference: Number) -> tuple[bool | None, str]:
+    """Return on which side of the bound the ratio is, None where that is open, and a remark."""
+    value = number.value / reference.value
+    if number.rounds is None or reference.rounds is None:
+        return _compare_bound(check, value, value), ""
+    if number.disturbed or reference.disturbed:
+        return None, ", but the machine was slower meanwhile; measure again when it is idle"
+    rounds = min(len(number.rounds), len(reference.rounds))
+    comparison = compare(number.rounds, reference.rounds)
+    if comparison is None or rounds < LEAST_ROUNDS:
+        return None, f", {rounds} of the {LEAST_ROUNDS} rounds that it takes"
+    low, high = comparison.low, comparison.high
+    interval = f" [{low:.3g}, {high:.3g}]"
+    confirms = _compare_bound(check, low, high)
+    if confirms is None:
+        return None, f"{interval}, on both sides of {check.bound:g}: inconclusive"
+    source = f", bound {check.bound:g}: {check.bound_from}" if check.bound_from else ""
+    return confirms, interval + source
 
 
 def _compare_bound(check: FigureCheck, low: float, high: float) -> bool | None:
     """Return on which side of the bound a range is, None where it is on both."""
     if check.at_least is not None:
-        return True if low >= check.at_least else False if high < check.at_least else None
-    bound = check.at_most or 0.0
-    return True if high <= bound else False if low > bound else None
+        return True if low >= check.bound else False if high < check.bound else None
+    return True if high <= check.bound else False if low > check.bound else None
 
 
-def _numbers(check: FigureCheck, system: str, results: Results) -> Iterator[Number]:
+def _numbers(check: FigureCheck, system: str, workload: str, results: Results) -> Iterator[Number]:
     """Yield a system's figures, of native cells: an emulated one measures the emulator."""
     for cell in cells_of(system, results):
         if not cell.emulated:
-            yield from FIGURES[check.figure](check, cell, results)
+            yield from FIGURES[check.figure](workload, cell, results)
 
 
 def _sum_of_times(
-    estimates: Sequence[Estimate | None], cell: str, subject: str
+    estimates: Sequence[Estimate | None], cell: str, subject: str, results: Results
 ) -> Iterator[Number]:
-    """Yield the sum of times, if all of them were measured."""
+    """Yield the sum of times, if all of them were measured, with the sum of each round."""
     times = [estimate for estimate in estimates if estimate]
     if len(times) < len(estimates):
         return
     value = sum(time.median for time in times)
-    has_interval = all(time.rounds > 1 and time.low > 0 for time in times)
+    lengths = {len(time.round_medians) for time in times}
+    by_round = zip(*(time.round_medians for time in times), strict=True)
+    jobs = f"{cell}--{subject}--r"
     yield Number(
         value=value,
-        low=sum(time.low for time in times) if has_interval else None,
-        high=sum(time.high for time in times) if has_interval else None,
+        rounds=tuple(map(sum, by_round)) if len(lengths) == 1 else (),
         text=f"{cell} {value:.3g} s",
         record=record_path(cell, subject),
+        disturbed=any(job.startswith(jobs) for job in results.noisy),
     )
 
 
-NumberFinder = Callable[[FigureCheck, CellRow, Results], Iterable[Number]]
+NumberFinder = Callable[[str, CellRow, Results], Iterable[Number]]
 
 
 def _startup_times(*fields: str) -> NumberFinder:
     """Return a finder of the sum of some fields of the start-up's row."""
 
-    def find(check: FigureCheck, cell: CellRow, results: Results) -> Iterator[Number]:
+    def find(workload: str, cell: CellRow, results: Results) -> Iterator[Number]:
         for row in results.startup:
-            if row.cell == cell.cell and row.workload == check.workload:
+            if row.cell == cell.cell and row.workload == workload:
                 times = [getattr(row, field) for field in fields]
-                yield from _sum_of_times(times, row.cell, row.workload)
+                yield from _sum_of_times(times, row.cell, row.workload, results)
 
     return find
 
 
-def _step_time(check: FigureCheck, cell: CellRow, results: Results) -> Iterator[Number]:
+def _step_time(workload: str, cell: CellRow, results: Results) -> Iterator[Number]:
     for row in results.training:
-        if row.cell == cell.cell and row.workload == check.workload and row.status == "ok":
-            yield from _sum_of_times([row.step_s], row.cell, row.workload)
+        if row.cell == cell.cell and row.workload == workload and row.status == "ok":
+            yield from _sum_of_times([row.step_s], row.cell, row.workload, results)
 
 
-def _pass_time(check: FigureCheck, cell: CellRow, results: Results) -> Iterator[Number]:
+def _pass_time(workload: str, cell: CellRow, results: Results) -> Iterator[Number]:
     for row in results.passes:
-        if row.cell == cell.cell and row.workload == check.workload:
-            yield from _sum_of_times([row.backward_s], row.cell, row.workload)
+        if row.cell == cell.cell and row.workload == workload:
+            yield from _sum_of_times([row.backward_s], row.cell, row.workload, results)
 
 
-def _line_count(check: FigureCheck, cell: CellRow, results: Results) -> Iterator[Number]:
+def _line_count(workload: str, cell: CellRow, results: Results) -> Iterator[Number]:
     """Yield the lines of a network that was proven to be the same one."""
     for row in results.idioms:
-        matches = row.cell == cell.cell and row.workload == check.workload
+        matches = row.cell == cell.cell and row.workload == workload
         if matches and row.status == "ok" and row.lines:
             text = f"{row.cell} {row.lines} lines"
-            record = record_path(row.cell, row.workload)
-            yield Number(value=row.lines, low=row.lines, high=row.lines, text=text, record=record)
+            yield Number(value=row.lines, text=text, record=record_path(row.cell, row.workload))
 
 
-def _image_size(check: FigureCheck, cell: CellRow, results: Results) -> Iterator[Number]:
-    del check, results
+def _image_size(workload: str, cell: CellRow, results: Results) -> Iterator[Number]:
+    del workload, results
     if cell.image_bytes:
         value = cell.image_bytes / DECIMAL_UNITS["MB"]
         text = f"{cell.cell} {decimal_size(cell.image_bytes)}"
-        record = f"builds/{cell.cell}.json"
-        yield Number(value=value, low=value, high=value, text=text, record=record)
-
-
-def _peak_memory(check: FigureCheck, cell: CellRow, results: Results) -> Iterator[Number]:
-    del check
-    if cell.peak_memory_bytes:
-        value = cell.peak_memory_bytes / DECIMAL_UNITS["MB"]
-        text = f"{cell.cell} {decimal_size(cell.peak_memory_bytes)}"
-        yield Number(value=value, text=text, record=cell_record_path(cell, results))
+        yield Number(value=value, text=text, record=f"builds/{cell.cell}.json")
 
 
 FIGURES: dict[str, NumberFinder] = {
@@ -176,5 +198,4 @@ FIGURES: dict[str, NumberFinder] = {
     BOTH_PASSES: _pass_time,
     "lines": _line_count,
     "image": _image_size,
-    "memory": _peak_memory,
 }

@@ -12,12 +12,14 @@ from deepmatrix.config.sections import Preset
 from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.selection import Selection, select_cells
 from deepmatrix.results.timing.rows import BOTH_PASSES
+from deepmatrix.study import figures
 from deepmatrix.study.checks import (
     ArtifactCheck,
     CellCheck,
     Check,
     Figure,
     FigureCheck,
+    IdiomCheck,
     NetworkCheck,
     NoCheck,
     ProbeCheck,
@@ -33,6 +35,9 @@ FIGURE_PHASES: dict[Figure, str] = {
     BOTH_PASSES: record.PASSES,
     "lines": record.IDIOM,
 }
+
+#: Figures that are exact: one round is enough.
+COUNTED: tuple[Figure, ...] = ("lines", "image")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +57,10 @@ class _Choice:
     def has_systems(self, *systems: str) -> bool:
         """Return whether each of the systems has a cell that can run."""
         return {cell.name for cell in self.runnable}.issuperset(systems)
+
+    def has_workloads(self, workloads: Sequence[str]) -> bool:
+        """Return whether it has all of the workloads."""
+        return set(self.preset.workloads).issuperset(workloads)
 
     def artifacts(self) -> Iterator[tuple[str, str]]:
         """Yield id and format of each model that its cells export."""
@@ -92,8 +101,11 @@ def _tries(check: Check, choice: _Choice) -> bool:
         case ProbeCheck():
             return record.PROBE in preset.phases and choice.has_systems(check.of)
         case NetworkCheck():
-            is_trained = record.TRAIN in preset.phases and check.network in preset.workloads
+            is_trained = record.TRAIN in preset.phases and choice.has_workloads(check.networks)
             return is_trained and choice.has_systems(check.of)
+        case IdiomCheck():
+            is_written = record.IDIOM in preset.phases and choice.has_workloads([check.idiom])
+            return is_written and choice.has_systems(check.of)
         case FigureCheck():
             return _measures(check, choice)
         case CellCheck():
@@ -105,11 +117,14 @@ def _tries(check: Check, choice: _Choice) -> bool:
 
 
 def _measures(check: FigureCheck, choice: _Choice) -> bool:
-    preset = choice.preset
-    systems = (check.of, check.over) if check.over else (check.of,)
     phase = FIGURE_PHASES.get(check.figure)
-    has_workload = check.workload is None or check.workload in preset.workloads
-    return has_workload and choice.has_systems(*systems) and (not phase or phase in preset.phases)
+    rounds = 1 if check.figure in COUNTED else figures.LEAST_ROUNDS
+    return (
+        choice.has_workloads(check.workloads)
+        and choice.has_systems(check.of, check.over)
+        and (not phase or phase in choice.preset.phases)
+        and choice.preset.rounds.native >= rounds
+    )
 
 
 def _serves(check: ArtifactCheck, choice: _Choice) -> bool:

@@ -25,7 +25,6 @@ Answers = dict[str, Floats]
 SCALE = 0.5  # factor of `own_layer` in its own gradient
 SMALL = 0.1  # the loop ends when all values are smaller
 STEPS, WIDTH = 5, 3  # of the beam search
-DILATION = 2
 RATE = 0.1  # of the changed model's SGD
 
 
@@ -114,8 +113,10 @@ def inputs() -> dict[str, Arrays]:
     """
     return {
         "own_layer": {"x": 3 * _numbers(1, 4, 5), "upstream": _numbers(2, 4, 5)},
+        "derived_gradient": {"x": 3 * _numbers(3, 4, 5), "upstream": _numbers(4, 4, 5)},
         "data_dependent_loop": _loop_inputs(),
         "data_dependent_loop_gradient": _loop_inputs(),
+        "python_loop": {name: _loop_inputs()[name] for name in ("x", "w")},
         **_sequence_inputs(),
         "attention": _attention_inputs(),
         **_convolution_inputs(),
@@ -164,6 +165,13 @@ def _own_layer(arrays: Arrays) -> Answers:
     return {"y": rounded, "gradient": SCALE * arrays["upstream"]}
 
 
+def _derived_gradient(arrays: Arrays) -> Answers:
+    """The product x sin(x), of which the program writes no gradient."""
+    x = arrays["x"]
+    gradient = arrays["upstream"] * (np.sin(x) + x * np.cos(x))
+    return {"y": x * np.sin(x), "gradient": gradient}
+
+
 def _loop(x: Floats, w: Floats) -> tuple[Floats, list[Floats]]:
     """Return tanh(... tanh(x w) w ...) until every value is small, and all states on the way."""
     states = [x]
@@ -188,6 +196,12 @@ def _data_dependent_loop_gradient(arrays: Arrays) -> Answers:
         gradient += before.T @ upstream
         upstream = upstream @ w.T
     return {"gradient": gradient}
+
+
+def _python_loop(arrays: Arrays) -> Answers:
+    """The same by Python's own ``while``, on values that the framework gives at once."""
+    y, _ = _loop(arrays["x"], arrays["w"])
+    return {"y": y, **_data_dependent_loop_gradient(arrays)}
 
 
 def _recurrence(arrays: Arrays, **settings: bool) -> recurrent.Recurrent:
@@ -268,13 +282,9 @@ def _convolution_of_video(arrays: Arrays) -> Answers:
 
 
 def _temporal_convolution(arrays: Arrays) -> Answers:
-    """Causal and dilated: the kernel has gaps, the input is padded on the left only."""
+    """Causal: the input is padded on the left only."""
     kernel = arrays["kernel"]
-    left_padding = DILATION * (kernel.shape[2] - 1)
-    dilated_kernel = np.zeros((*kernel.shape[:2], left_padding + 1))
-    dilated_kernel[:, :, ::DILATION] = kernel
-    answers = _convolved(arrays, dilated_kernel, [[left_padding, 0]])
-    return {"y": answers["y"], "gradient": answers["gradient"][:, :, ::DILATION]}
+    return _convolved(arrays, kernel, [[kernel.shape[2] - 1, 0]])
 
 
 def _weight_sharing(arrays: Arrays) -> Answers:
@@ -329,8 +339,10 @@ def _dense_loss(names: tuple[str, ...], weights: Answers, arrays: Arrays) -> tup
 
 EXPECTED: dict[str, Callable[[Arrays], Answers]] = {
     "own_layer": _own_layer,
+    "derived_gradient": _derived_gradient,
     "data_dependent_loop": _data_dependent_loop,
     "data_dependent_loop_gradient": _data_dependent_loop_gradient,
+    "python_loop": _python_loop,
     "different_lengths": _different_lengths,
     "beam_search": _beam_search,
     "bidirectional": _bidirectional,

@@ -110,3 +110,40 @@ def test_exports_of_old_frameworks_match_on_current_runtimes(
     ran = {row.name for row in results.cells if row.jobs and row.cell in OLD.values()}
     assert served == ran
     assert {row.verdict for row in results.portability} == {"match"}
+
+
+#: System -> probe -> its verdict, where that is no plain match: `outside`, Python does a part.
+LIMITS = {
+    "caffe": {
+        "derived_gradient": "unsupported",
+        "data_dependent_loop": "outside",
+        "data_dependent_loop_gradient": "outside",
+        "python_loop": "outside",
+        "beam_search": "outside",
+        "bidirectional": "outside",
+        "higher_order_gradients": "unsupported",
+    },
+    "cntk": {
+        "python_loop": "unsupported",
+        "beam_search": "outside",
+        "attention": "outside",
+        "higher_order_gradients": "failed",
+    },
+    "theano": {"python_loop": "unsupported"},
+    "tensorflow1": {},
+}
+
+
+def test_what_old_frameworks_express_and_what_python_does_for_them(
+    docker_engine: DockerEngine, tmp_path: Path
+) -> None:
+    cells = ["caffe-debian11-amd64-cpu", "theano-debian11-amd64-cpu"]
+    results = run(docker_engine, tmp_path, "heritage-probes", *cells)
+    limits: dict[str, dict[str, str]] = {row.cell.split("-")[0]: {} for row in results.probes}
+    for row in results.probes:
+        if row.verdict != "match" or row.outside:
+            verdict = "outside" if row.verdict == "match" else row.verdict
+            limits[row.cell.split("-")[0]][row.probe] = verdict
+    assert limits == {name: LIMITS[name] for name in limits}
+    called = {row.ran for row in results.probes if row.probe == "temporal_convolution"}
+    assert all(ran.endswith("of 1 dimension") for ran in called), called

@@ -151,11 +151,10 @@ def expressed(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Results:
 
 
 def test_probes_have_the_expected_answers(expressed: Results) -> None:
-    failed = {(row.cell, row.probe): row.reason for row in expressed.probes if row.error is None}
     assert len(expressed.probes) == 3 * len(probes.NAMES)
-    assert list(failed) == [("jax-debian12-amd64-cpu", "data_dependent_loop_gradient")]
-    assert "Reverse-mode differentiation" in failed.popitem()[1]
-    assert {row.verdict for row in expressed.probes} == {"match", "failed"}
+    assert {row.verdict for row in expressed.probes} == {"match"}
+    assert not [row for row in expressed.probes if row.outside]
+    assert all("of 1 dimension" in row.ran for row in expressed.probes if "temporal" in row.probe)
 
 
 def test_an_idiom_is_the_neutral_network(expressed: Results) -> None:

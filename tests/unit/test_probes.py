@@ -39,6 +39,8 @@ def answer(name: str, part: str, **changes: np.ndarray) -> np.ndarray:
 
 #: Probe, its answer that is a gradient, by which input, of the sum of which answer (with `given`).
 GRADIENTS = [
+    ("derived_gradient", "gradient", "x", "y"),
+    ("python_loop", "gradient", "w", "y"),
     ("attention", "query", "query", "y"),
     ("attention", "key", "key", "y"),
     ("attention", "value", "value", "y"),
@@ -140,7 +142,9 @@ def test_a_changed_answer_has_a_larger_error(name: str) -> None:
         assert probes.answer_error(name, {**right, part: value * np.float32(np.nan)}) is None
 
 
-@pytest.mark.parametrize("framework", ["torch", "tensorflow", "jax"])
+@pytest.mark.parametrize(
+    "framework", ["torch", "tensorflow", "jax", "tensorflow1", "theano", "cntk"]
+)
 def test_every_framework_has_a_program_for_every_probe(framework: str) -> None:
     source = (ROOT / "harness" / "frameworks" / framework / "probes.py").read_text()
     assert all(f"\ndef {name}(" in source for name in probes.NAMES)
@@ -150,7 +154,8 @@ def test_every_framework_has_a_program_for_every_probe(framework: str) -> None:
 
 
 def attended(**arrays: np.ndarray) -> dict[str, Any]:
-    return {"y": arrays["query"], "ran": "Attention of 1 dimension"}
+    outside = "Python takes the heads"
+    return {"y": arrays["query"], "ran": "Attention of 1 dimension", "outside": outside}
 
 
 def outcomes(**programs: Any) -> tuple[dict[str, np.ndarray], dict[str, dict[str, Any]]]:
@@ -158,11 +163,22 @@ def outcomes(**programs: Any) -> tuple[dict[str, np.ndarray], dict[str, dict[str
     return harness_probes.try_all(types.SimpleNamespace(**programs), arrays)
 
 
-def test_a_probe_may_report_operations_beside_its_arrays() -> None:
+def test_a_probe_may_report_what_it_called_and_what_python_did_beside_its_arrays() -> None:
     answers, reports = outcomes(attention=attended)
     assert list(answers) == ["attention/y"]
     assert reports["attention"]["ran"] == "Attention of 1 dimension"
-    assert outcomes(attention=lambda query: {"y": query})[1]["attention"]["ran"] == ""
+    assert reports["attention"]["outside"] == "Python takes the heads"
+    silent = outcomes(attention=lambda query: {"y": query})[1]["attention"]
+    assert silent["ran"] == silent["outside"] == ""
+
+
+@pytest.mark.parametrize(
+    ("shape", "text"), [((4, 3, 3), "f of 1 dimension"), ((4, 3, 3, 1), "f of 2 dimensions")]
+)
+def test_the_dimensions_of_a_convolution_are_those_of_its_kernel(
+    shape: tuple[int, ...], text: str
+) -> None:
+    assert harness_probes.called("f", np.zeros(shape)) == text
 
 
 def test_an_unwritten_program_is_not_a_lacking_capability() -> None:
@@ -205,4 +221,5 @@ def test_the_row_of_a_probe_has_its_operations_and_its_job(programs: dict[str, A
     )
     assert row.workload == "digits-conv"
     assert row.ran == ("Attention of 1 dimension" if programs else "")
+    assert row.outside == ("Python takes the heads" if programs else "")
     assert row.verdict == ("match" if programs else "failed")

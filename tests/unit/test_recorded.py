@@ -124,6 +124,7 @@ GAINED: list[tuple[str, str, Any]] = [
     ("", "reused", {}),
     ("", "anew", {}),
     ("", "over_budget", []),
+    ("", "noisy", ANY),
     # Tests of their own check what a report draws.
     ("inference.*", "range_s", ANY),
     ("inference.*", "operators", {}),

@@ -26,7 +26,7 @@ from deepmatrix.results import cells, merging
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.reported.output import Output
 from deepmatrix.store.runs import Run
-from tests.unit.examples import MATRIX, new_run, output, planned, record
+from tests.unit.examples import CANARY, MATRIX, new_run, output, planned, record
 
 PLAN = planned("torch-debian1*-a*64-cpu", "onnxruntime-debian12-amd64-cpu")
 
@@ -369,6 +369,15 @@ def test_more_than_ten_rounds_come_in_their_order_and_once(tmp_path: Path) -> No
     (row,) = (row for row in merging.merge([first, second]).cells if row.jobs)
     assert row.jobs == len(all_jobs(plan))
     assert row.missing == 0
+
+
+def test_a_job_on_a_slowed_machine_is_named(tmp_path: Path) -> None:
+    run = whole(tmp_path)
+    assert merging.merge([run]).noisy == ()
+    job = next(job for job in PLAN.jobs("produce") if job.cell == "torch-debian12-amd64-cpu")
+    slow = {**CANARY, "matmul_flops": CANARY["matmul_flops"] / 2}
+    run.save(job, record(job, output=output(job, canaries=[slow])))
+    assert merging.merge([run]).noisy == (f"{job.cell}--{job.subject}--r{job.round}",)
 
 
 def test_rounds_that_are_missing_are_a_problem(tmp_path: Path) -> None:

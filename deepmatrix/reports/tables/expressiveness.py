@@ -75,8 +75,9 @@ def probes(results: Results) -> Table:
         rows=tuple(rows),
         note=(
             "Small programs in each framework, whose numbers are compared with a float64 "
-            "evaluation. `match` is followed by the error, `failed` by the framework's own "
-            "message. The code is in harness/frameworks/*/probes.py."
+            "evaluation. `match` is followed by the error, and by what Python does because the "
+            "framework's graph or net does not; `failed` by the framework's own message. The code "
+            "is in harness/frameworks/*/probes.py."
         ),
     )
 
@@ -85,12 +86,15 @@ def _probe_text(probe: ProbeRow | None) -> str:
     if probe is None:
         return numbers.DASH
     if probe.verdict == "match":
-        return f"match {numbers.error(probe.error)}"
+        matched = f"match {numbers.error(probe.error)}"
+        return f"{matched}, but {probe.outside}" if probe.outside else matched
     return status(probe.verdict, probe.reason)
 
 
 def _probe_mood(probe: ProbeRow | None) -> Mood:
-    return "muted" if probe is None else "good" if probe.verdict == "match" else "bad"
+    if probe is None or (probe.verdict == "match" and probe.outside):
+        return "muted"
+    return "good" if probe.verdict == "match" else "bad"
 
 
 def notes(results: Results) -> Table:

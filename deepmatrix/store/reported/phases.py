@@ -201,12 +201,13 @@ class IdiomRecord(PhaseRecord[IdiomData]):
 class ProbeOutcome(Reported):
     """How one probe ended inside a cell; its numbers are in a file of arrays.
 
-    *ran*: the framework's operations that ran, where the probe reports them.
+    *ran*: the convolution that it called. *outside*: what Python did in place of a graph or net.
     """
 
     status: PhaseStatus
     error: Failure | None = None
     ran: Remark | None = None
+    outside: Remark | None = None
 
 
 class ProbeData(Reported):

@@ -7,7 +7,7 @@ import caffe
 import numpy
 
 from harness.adapters import Unsupported
-from harness.probes import dimensions
+from harness.probes import called
 
 
 def _net(*layers, without_a_loss=False):
@@ -62,10 +62,39 @@ class Round(caffe.Layer):
         bottom[0].diff[...] = 0.5 * top[0].diff
 
 
+def _python(layer):
+    """Return a layer of this module, as text."""
+    settings = 'python_param { module: "harness.frameworks.caffe.probes" layer: "%s" }' % layer
+    return _layer("Python", "y", ["x"], settings)
+
+
 def own_layer(x, upstream):
-    settings = 'python_param { module: "harness.frameworks.caffe.probes" layer: "Round" }'
-    net = _net(_input("x", x.shape), _layer("Python", "y", ["x"], settings), without_a_loss=True)
+    net = _net(_input("x", x.shape), _python("Round"), without_a_loss=True)
     _run_backward(net, upstream, x=x)
+    return {"y": net.blobs["y"].data, "gradient": net.blobs["x"].diff}
+
+
+class Waves(caffe.Layer):
+    """x sin(x), in Python, of which only the way forward is written."""
+
+    def setup(self, bottom, top):
+        """Take no settings."""
+
+    def reshape(self, bottom, top):
+        """Give the output its input's shape."""
+        top[0].reshape(*bottom[0].data.shape)
+
+    def forward(self, bottom, top):
+        """Multiply by the sine."""
+        top[0].data[...] = bottom[0].data * numpy.sin(bottom[0].data)
+
+
+def derived_gradient(x, upstream):
+    net = _net(_input("x", x.shape), _python("Waves"), without_a_loss=True)
+    try:
+        _run_backward(net, upstream, x=x)
+    except AttributeError as error:
+        raise Unsupported("a layer has to have its own backward: %s" % error)
     return {"y": net.blobs["y"].data, "gradient": net.blobs["x"].diff}
 
 
@@ -91,19 +120,32 @@ def _run_loop(net, start):
 def data_dependent_loop(x, brief, w):
     net = _loop_step(x, w)
     long, short = _run_loop(net, x), _run_loop(net, brief)
-    return {"long": long[-1], "short": short[-1], "steps": [len(long) - 1, len(short) - 1]}
+    return {
+        "long": long[-1],
+        "short": short[-1],
+        "steps": [len(long) - 1, len(short) - 1],
+        "outside": "Python repeats the net",
+    }
 
 
-def data_dependent_loop_gradient(x, brief, w):
+def python_loop(x, w):
     """Run each step again, the last first, and pass the gradient of the step after it."""
-    del brief
     net = _loop_step(x, w)
     upstream, total = numpy.ones_like(x), numpy.zeros_like(w)
-    for before in _run_loop(net, x)[-2::-1]:
+    values = _run_loop(net, x)
+    for before in values[-2::-1]:
         _run_backward(net, upstream, x=before)
         upstream = net.blobs["x"].diff.copy()
         total += net.params["product"][0].diff.T
-    return {"gradient": total}
+    outside = "Python repeats the net, and passes its gradient on"
+    return {"y": values[-1], "gradient": total, "outside": outside}
+
+
+def data_dependent_loop_gradient(x, brief, w):
+    del brief
+    answers = python_loop(x, w)
+    del answers["y"]
+    return answers
 
 
 def _gates(array):
@@ -149,7 +191,8 @@ def bidirectional(x, **weights):
     names = ("kernel", "recurrent", "bias")
     forward = _lstm(x, *(weights[name] for name in names)).blobs["y"].data
     turned = _lstm(x[:, ::-1], *(weights["backward_" + name] for name in names)).blobs["y"].data
-    return {"y": numpy.concatenate([forward, turned[::-1]], axis=2).transpose(1, 0, 2)}
+    y = numpy.concatenate([forward, turned[::-1]], axis=2).transpose(1, 0, 2)
+    return {"y": y, "outside": "Python reverses the input and the output"}
 
 
 def beam_search(embedding, recurrent, output):
@@ -176,7 +219,8 @@ def beam_search(embedding, recurrent, output):
         parents, tokens = divmod(chosen, len(output))
         scores, states = grown[chosen], net.blobs["hidden"].data[parents]
         sequences = numpy.concatenate([sequences[parents], tokens[:, None]], axis=1)
-    return {"sequences": sequences[:, 1:], "scores": scores}
+    outside = "Python repeats the net and chooses the beams"
+    return {"sequences": sequences[:, 1:], "scores": scores, "outside": outside}
 
 
 def attention(query, key, value, mask, upstream):
@@ -221,23 +265,18 @@ def higher_order_gradients(x, w1, w2):
     raise Unsupported("Caffe's gradients are arrays outside of any net: none is made of them")
 
 
-def _convolution(x, kernel, upstream, settings=""):
+def _convolution(x, kernel, upstream):
     sizes = " ".join("kernel_size: %d" % dim for dim in kernel.shape[2:])
-    settings = "convolution_param { num_output: %d bias_term: false %s %s }" % (
-        len(kernel),
-        sizes,
-        settings,
-    )
+    settings = "convolution_param { num_output: %d bias_term: false %s }" % (len(kernel), sizes)
     net = _net(
         _input("x", x.shape), _layer("Convolution", "y", ["x"], settings), without_a_loss=True
     )
     net.params["y"][0].data[...] = kernel
     _run_backward(net, upstream, x=x)
-    kind, over = net.layers[-1].type, net.params["y"][0].data.ndim - 2
     return {
         "y": net.blobs["y"].data,
         "gradient": net.params["y"][0].diff,
-        "ran": "%s of %s" % (kind, dimensions(over)),
+        "ran": called(net.layers[-1].type, net.params["y"][0].data),
     }
 
 
@@ -246,8 +285,8 @@ def convolution_of_video(x, kernel, upstream):
 
 
 def temporal_convolution(x, kernel, upstream):
-    before = numpy.pad(x, ((0, 0), (0, 0), (4, 0)), "constant")
-    return _convolution(before, kernel, upstream, "dilation: 2")
+    before = numpy.pad(x, ((0, 0), (0, 0), (2, 0)), "constant")
+    return _convolution(before, kernel, upstream)
 
 
 def weight_sharing(tokens, targets, embedding):

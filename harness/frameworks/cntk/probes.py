@@ -5,7 +5,8 @@ from typing import Any, Dict, List
 import cntk
 import numpy
 
-from harness.probes import dimensions
+from harness.adapters import Unsupported
+from harness.probes import called
 
 
 def _input(x, gradient=True):
@@ -32,6 +33,14 @@ class Round(cntk.ops.functions.UserFunction):
 def own_layer(x, upstream):
     variable, weights = _input(x), _input(upstream, gradient=False)
     y = cntk.user_function(Round(variable))
+    total = cntk.reduce_sum(y * weights)
+    feed = {variable: x, weights: upstream}
+    return {"y": y.eval({variable: x}), "gradient": total.grad(feed, wrt=[variable])}
+
+
+def derived_gradient(x, upstream):
+    variable, weights = _input(x), _input(upstream, gradient=False)
+    y = variable * cntk.sin(variable)
     total = cntk.reduce_sum(y * weights)
     feed = {variable: x, weights: upstream}
     return {"y": y.eval({variable: x}), "gradient": total.grad(feed, wrt=[variable])}
@@ -69,6 +78,16 @@ def data_dependent_loop_gradient(x, brief, w):
     total = cntk.reduce_sum(cntk.sequence.last(_loop(variable, longest, weights)))
     feed = {variable: x[None], longest: numpy.zeros((1, 1000, 1), "float32")}
     return {"gradient": total.grad(feed, wrt=[weights])}
+
+
+def python_loop(x, w):
+    y, weights = cntk.constant(x), cntk.parameter(init=w)
+    try:
+        while float(cntk.reduce_max(cntk.abs(y))) > 0.1:
+            y = cntk.tanh(cntk.times(y, weights))
+    except TypeError as error:
+        raise Unsupported("a function has no value that Python could read: %s" % error)
+    return {"y": y.eval(), "gradient": cntk.reduce_sum(y).grad({}, wrt=[weights])}
 
 
 def _lstm(units, width, **weights):
@@ -119,7 +138,8 @@ def beam_search(embedding, recurrent, output):
         parents, tokens = divmod(chosen, len(output))
         scores, states = grown[chosen], outputs[hidden.output][parents]
         sequences = numpy.concatenate([sequences[parents], tokens[:, None]], axis=1)
-    return {"sequences": sequences[:, 1:], "scores": scores}
+    outside = "Python repeats the step and chooses the beams"
+    return {"sequences": sequences[:, 1:], "scores": scores, "outside": outside}
 
 
 def bidirectional(x, **weights):
@@ -150,16 +170,17 @@ def attention(query, key, value, mask, upstream):
         gradients = total.grad({**feed, factors: upstream[:, head]}, wrt=variables)
         for name, variable in zip(("query", "key", "value"), variables):
             answers[name].append(gradients[variable])
-    return {name: numpy.stack(values, axis=1) for name, values in answers.items()}
+    stacked = {name: numpy.stack(values, axis=1) for name, values in answers.items()}
+    return dict(stacked, outside="Python takes one head after the other")
 
 
-def _convolution(x, kernel, upstream, **settings):
+def _convolution(x, kernel, upstream):
     weights, variable = cntk.parameter(init=kernel), _input(x, gradient=False)
     factors = _input(upstream, gradient=False)
-    y = cntk.convolution(weights, variable, auto_padding=[False], **settings)
+    y = cntk.convolution(weights, variable, auto_padding=[False])
     total = cntk.reduce_sum(y * factors)
     gradient = total.grad({variable: x, factors: upstream}, wrt=[weights])
-    ran = "%s of %s" % (y.root_function.op_name, dimensions(kernel.ndim - 2))
+    ran = called(y.root_function.op_name, kernel)
     return {"y": y.eval({variable: x}), "gradient": gradient, "ran": ran}
 
 
@@ -168,8 +189,8 @@ def convolution_of_video(x, kernel, upstream):
 
 
 def temporal_convolution(x, kernel, upstream):
-    before = numpy.pad(x, ((0, 0), (0, 0), (4, 0)), "constant")
-    return _convolution(before, kernel, upstream, dilation=(1, 2))
+    before = numpy.pad(x, ((0, 0), (0, 0), (2, 0)), "constant")
+    return _convolution(before, kernel, upstream)
 
 
 def weight_sharing(tokens, targets, embedding):

@@ -8,7 +8,7 @@ import optax
 from jax import lax
 from jax import numpy as jnp
 
-from harness.probes import dimensions
+from harness.probes import called
 
 
 @jax.custom_vjp
@@ -22,6 +22,14 @@ _round.defvjp(lambda x: (jnp.round(x), None), lambda residual, gradient: (0.5 * 
 def own_layer(x, upstream):
     gradient = jax.jit(jax.grad(lambda x: (_round(x) * upstream).sum()))(x)
     return {"y": jax.jit(_round)(x), "gradient": gradient}
+
+
+def derived_gradient(x, upstream):
+    def waves(x):
+        return x * jnp.sin(x)
+
+    gradient = jax.jit(jax.grad(lambda x: (waves(x) * upstream).sum()))(x)
+    return {"y": jax.jit(waves)(x), "gradient": gradient}
 
 
 @jax.jit
@@ -39,7 +47,25 @@ def data_dependent_loop(x, brief, w):
 
 
 def data_dependent_loop_gradient(x, brief, w):
-    return {"gradient": jax.grad(lambda w: _loop(x, w)[0].sum())(w)}
+    """Take at most 1000 steps: only a loop with a bound has a gradient on the way back."""
+
+    def last(w):
+        def advance(x, _):
+            return jnp.where(jnp.abs(x).max() > 0.1, jnp.tanh(x @ w), x), None
+
+        return lax.scan(advance, jnp.asarray(x), length=1000)[0]
+
+    return {"gradient": jax.jit(jax.grad(lambda w: last(w).sum()))(w)}
+
+
+def python_loop(x, w):
+    def last(w):
+        value = jnp.asarray(x)
+        while jnp.abs(value).max() > 0.1:
+            value = jnp.tanh(value @ w)
+        return value
+
+    return {"y": last(w), "gradient": jax.grad(lambda w: last(w).sum())(w)}
 
 
 def _advance(weights, state, x):
@@ -130,15 +156,7 @@ def _convolution(x, kernel, upstream, **settings):
         return lax.conv_general_dilated(x, kernel, strides, **settings)
 
     gradient = jax.jit(jax.grad(lambda kernel: (convolve(kernel) * upstream).sum()))(kernel)
-    equations = [
-        equation
-        for equation in jax.make_jaxpr(convolve)(kernel).eqns
-        if "conv_" in equation.primitive.name
-    ]
-    ran = ", ".join(
-        "%s of %s" % (equation.primitive.name, dimensions(equation.invars[0].aval.ndim - 2))
-        for equation in equations
-    )
+    ran = called(lax.conv_general_dilated.__name__, kernel)
     return {"y": jax.jit(convolve)(kernel), "gradient": gradient, "ran": ran}
 
 
@@ -147,7 +165,7 @@ def convolution_of_video(x, kernel, upstream):
 
 
 def temporal_convolution(x, kernel, upstream):
-    return _convolution(x, kernel, upstream, padding=[(4, 0)], rhs_dilation=(2,))
+    return _convolution(x, kernel, upstream, padding=[(2, 0)])
 
 
 def weight_sharing(tokens, targets, embedding):

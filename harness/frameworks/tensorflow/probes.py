@@ -4,6 +4,8 @@ import keras
 import numpy
 import tensorflow as tf
 
+from harness.probes import called
+
 
 @tf.custom_gradient
 def _round(x):
@@ -15,6 +17,15 @@ def own_layer(x, upstream):
     with tf.GradientTape() as tape:
         tape.watch(x)
         y = _round(x)
+        total = tf.reduce_sum(y * upstream)
+    return {"y": y, "gradient": tape.gradient(total, x)}
+
+
+def derived_gradient(x, upstream):
+    x = tf.constant(x)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = x * tf.sin(x)
         total = tf.reduce_sum(y * upstream)
     return {"y": y, "gradient": tape.gradient(total, x)}
 
@@ -40,6 +51,15 @@ def data_dependent_loop_gradient(x, brief, w):
         last, _ = _loop(tf.constant(x), w)
         total = tf.reduce_sum(last)
     return {"gradient": tape.gradient(total, w)}
+
+
+def python_loop(x, w):
+    y, w = tf.constant(x), tf.Variable(w)
+    with tf.GradientTape() as tape:
+        while tf.reduce_max(tf.abs(y)) > 0.1:
+            y = tf.tanh(y @ w)
+        total = tf.reduce_sum(y)
+    return {"y": y, "gradient": tape.gradient(total, w)}
 
 
 def _set(layer, kernel, recurrent, bias):
@@ -71,9 +91,13 @@ def different_lengths(x, lengths, upstream, **weights):
 @tf.function
 def _beams(embedding, recurrent, output):
     count = tf.shape(output)[0]
-    sequences = tf.zeros((1, 1), tf.int32)
-    scores, hidden = tf.zeros(1), tf.zeros((1, embedding.shape[1]))
-    for _ in range(5):
+    sequences = tf.zeros((3, 1), tf.int32)
+    scores = tf.constant([0.0, -numpy.inf, -numpy.inf])  # one beam to begin with
+    hidden = tf.zeros((3, embedding.shape[1]))
+    for _ in tf.range(5):
+        tf.autograph.experimental.set_loop_options(
+            shape_invariants=[(sequences, tf.TensorShape([3, None]))]
+        )
         now = tf.gather(embedding, sequences[:, -1])
         hidden = tf.tanh(now + tf.matmul(hidden, recurrent, transpose_b=True))
         logits = tf.matmul(hidden, output, transpose_b=True)
@@ -123,15 +147,8 @@ def _convolution(layer, x, kernel, upstream):
     return {
         "y": numpy.moveaxis(y.numpy(), -1, 1),
         "gradient": gradient.numpy().transpose(numpy.argsort(last)),
-        "ran": _convolutions(layer, x),
+        "ran": called(type(layer).__name__, kernel),
     }
-
-
-def _convolutions(layer, x):
-    """Return the kinds of the convolutions in a layer's graph."""
-    graph = tf.function(layer).get_concrete_function(tf.constant(x)).graph
-    kinds = {operation.type for operation in graph.get_operations()}
-    return ", ".join(sorted(kind for kind in kinds if "Conv" in kind))
 
 
 def convolution_of_video(x, kernel, upstream):
@@ -140,9 +157,7 @@ def convolution_of_video(x, kernel, upstream):
 
 
 def temporal_convolution(x, kernel, upstream):
-    layer = keras.layers.Conv1D(
-        kernel.shape[0], kernel.shape[2], dilation_rate=2, padding="causal", use_bias=False
-    )
+    layer = keras.layers.Conv1D(kernel.shape[0], kernel.shape[2], padding="causal", use_bias=False)
     return _convolution(layer, x, kernel, upstream)
 
 

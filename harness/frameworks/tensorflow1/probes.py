@@ -4,6 +4,9 @@ import functools
 
 import numpy
 import tensorflow as tf
+from tensorflow.python.eager import context
+
+from harness.probes import called
 
 #: The collection of the operations that set variables.
 SET = "set"
@@ -18,15 +21,9 @@ def _in_a_graph(probe):
             wanted = probe(**inputs)
             session.run(tf.global_variables_initializer())
             session.run(tf.get_collection(SET))
-            return dict(session.run(wanted), ran=_convolutions(session.graph))
+            return session.run(wanted)
 
     return ran
-
-
-def _convolutions(graph):
-    """Return the kinds of a graph's convolutions, and of their gradients."""
-    kinds = {operation.type for operation in graph.get_operations()}
-    return ", ".join(sorted(kind for kind in kinds if "Conv" in kind))
 
 
 @_in_a_graph
@@ -37,6 +34,14 @@ def own_layer(x, upstream):
 
     x = tf.constant(x)
     y = layer(x)
+    (gradient,) = tf.gradients(tf.reduce_sum(y * upstream), x)
+    return {"y": y, "gradient": gradient}
+
+
+@_in_a_graph
+def derived_gradient(x, upstream):
+    x = tf.constant(x)
+    y = x * tf.sin(x)
     (gradient,) = tf.gradients(tf.reduce_sum(y * upstream), x)
     return {"y": y, "gradient": gradient}
 
@@ -62,6 +67,20 @@ def data_dependent_loop_gradient(x, brief, w):
     w = tf.Variable(w)
     last, _ = _loop(tf.constant(x), w)
     return {"gradient": tf.gradients(tf.reduce_sum(last), w)[0]}
+
+
+def python_loop(x, w):
+    """Run eagerly, which TensorFlow 1 can since 1.7, by `tf.enable_eager_execution()`.
+
+    That has to be called before any graph is made; this is what it calls.
+    """
+    with context.eager_mode():
+        y, w = tf.constant(x), tf.Variable(w)
+        with tf.GradientTape() as tape:
+            while tf.reduce_max(tf.abs(y)) > 0.1:
+                y = tf.tanh(tf.matmul(y, w))
+            total = tf.reduce_sum(y)
+        return {"y": y.numpy(), "gradient": tape.gradient(total, w).numpy()}
 
 
 def _gates(array):
@@ -99,10 +118,9 @@ def different_lengths(x, lengths, upstream, **weights):
 
 @_in_a_graph
 def beam_search(embedding, recurrent, output):
-    count = output.shape[0]
-    sequences = tf.zeros((1, 1), tf.int32)
-    scores, hidden = tf.zeros(1), tf.zeros((1, embedding.shape[1]))
-    for _ in range(5):
+    count, width = embedding.shape
+
+    def grow(step, sequences, scores, hidden):
         now = tf.gather(embedding, sequences[:, -1])
         hidden = tf.tanh(now + tf.matmul(hidden, recurrent, transpose_b=True))
         logits = tf.matmul(hidden, output, transpose_b=True)
@@ -110,7 +128,16 @@ def beam_search(embedding, recurrent, output):
         scores, chosen = tf.nn.top_k(tf.reshape(grown, [-1]), 3)
         parents, tokens = chosen // count, chosen % count
         sequences = tf.concat([tf.gather(sequences, parents), tokens[:, None]], axis=1)
-        hidden = tf.gather(hidden, parents)
+        return step + 1, sequences, scores, tf.gather(hidden, parents)
+
+    start = (
+        tf.constant(0),
+        tf.zeros((3, 1), tf.int32),
+        tf.constant([0.0, -numpy.inf, -numpy.inf]),  # one beam to begin with
+        tf.zeros((3, width)),
+    )
+    shapes = tuple(map(tf.TensorShape, ([], [3, None], [3], [3, width])))
+    _, sequences, scores, _ = tf.while_loop(lambda step, *_: step < 5, grow, start, shapes)
     return {"sequences": sequences[:, 1:], "scores": scores}
 
 
@@ -154,12 +181,16 @@ def convolution_of_video(x, kernel, upstream):
 
 
 @_in_a_graph
-def temporal_convolution(x, kernel, upstream):
+def _causal_convolution(x, kernel, upstream):
     def causal(x, kernel):
-        before = tf.pad(x, [[0, 0], [4, 0], [0, 0]])
-        return tf.nn.convolution(before, kernel, "VALID", dilation_rate=[2])
+        return tf.nn.conv1d(tf.pad(x, [[0, 0], [2, 0], [0, 0]]), kernel, 1, "VALID")
 
     return _convolution(causal, x, kernel, upstream)
+
+
+def temporal_convolution(x, kernel, upstream):
+    answers = _causal_convolution(x=x, kernel=kernel, upstream=upstream)
+    return dict(answers, ran=called(tf.nn.conv1d.__name__, kernel))
 
 
 @_in_a_graph

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from harness.probes import dimensions
+from harness.probes import called
 
 
 def _tensor(array, grad=False):
@@ -33,6 +33,13 @@ def own_layer(x, upstream):
     return _numpy(y=y, gradient=x.grad)
 
 
+def derived_gradient(x, upstream):
+    x = _tensor(x, grad=True)
+    y = x * torch.sin(x)
+    (y * _tensor(upstream)).sum().backward()
+    return _numpy(y=y, gradient=x.grad)
+
+
 def _loop(x, w):
     steps = 0
     while x.abs().max() > 0.1:
@@ -52,6 +59,13 @@ def data_dependent_loop_gradient(x, brief, w):
     last, _ = _loop(_tensor(x), w)
     last.sum().backward()
     return _numpy(gradient=w.grad)
+
+
+def python_loop(x, w):
+    w = _tensor(w, grad=True)
+    y, _ = _loop(_tensor(x), w)
+    y.sum().backward()
+    return _numpy(y=y, gradient=w.grad)
 
 
 def _lstm(width, units, **weights):
@@ -115,18 +129,10 @@ def convolution_of_video(x, kernel, upstream):
 
 def temporal_convolution(x, kernel, upstream):
     kernel = _tensor(kernel, grad=True)
-    with torch.profiler.profile(record_shapes=True) as profile:
-        y = functional.conv1d(functional.pad(_tensor(x), (4, 0)), kernel, dilation=2)
+    y = functional.conv1d(functional.pad(_tensor(x), (2, 0)), kernel)
     (y * _tensor(upstream)).sum().backward()
-    return dict(_numpy(y=y, gradient=kernel.grad), ran=_convolutions(profile))
-
-
-def _convolutions(profile):
-    """Return the names of the convolutions that ran, each with its number of dimensions."""
-    events = [event for event in profile.events() if "conv" in event.name]
-    return ", ".join(
-        "%s of %s" % (event.name, dimensions(len(event.input_shapes[0]) - 2)) for event in events
-    )
+    ran = called(functional.conv1d.__name__, kernel)
+    return dict(_numpy(y=y, gradient=kernel.grad), ran=ran)
 
 
 def weight_sharing(tokens, targets, embedding):

@@ -9,6 +9,7 @@ from deepmatrix.drawing.layout import Mood, Row, Table, key, number, text
 from deepmatrix.drawing.numbers import DASH
 from deepmatrix.study.checks import Check
 from deepmatrix.study.decisions import DecidedStatement, Decision, Outcome
+from deepmatrix.study.statements import Statement
 
 MOODS: dict[Outcome, Mood] = {
     "holds": "good",
@@ -41,9 +42,12 @@ NOTE = (
     "TensorFlow 1.15; they are years younger than the study. Now: PyTorch for Torch, TensorFlow 2, "
     "and for Theano its successor PyTensor, or JAX where PyTensor was not tried. "
     "`docs/claims.yaml` has the check that decides each statement. A failure decides a statement "
-    "only if it shows what the system lacks. Timings near the bound are inconclusive. Not tried: "
-    "by none of these runs; the reason says what to run. Records are files below the folder of all "
-    "runs."
+    "only if it shows what the system lacks; what Python does outside a graph, and a cell that "
+    "never ran, decide nothing. A time needs three undisturbed rounds on every network that the "
+    "statement speaks of, and decides where the whole 95 % interval of the ratio is past the "
+    "bound. Not tried: by none of these runs; the reason says what to run. Study: lines of its "
+    "text, at commit b8113bd of December 2016, and words in them. Records are files below the "
+    "folder of all runs."
 )
 
 
@@ -83,6 +87,7 @@ def _table(area: str, decided: Sequence[DecidedStatement]) -> Table:
         title=area.capitalize(),
         columns=(
             key("statement"),
+            text("study", optional=1),
             text("then"),
             text("now"),
             text("reason"),
@@ -106,14 +111,21 @@ def _row(decided: DecidedStatement) -> Row:
     )
     texts = (
         decided.statement.says,
+        _study(decided.statement),
         *(WORDS[period][decision.outcome] if decision else DASH for period, _, decision in periods),
         "; ".join(reasons),
         "; ".join(records) or DASH,
     )
     return Row(
         texts=texts,
-        moods=("plain", _mood(decided.then), _mood(decided.now), "plain", "muted"),
+        moods=("plain", "muted", _mood(decided.then), _mood(decided.now), "plain", "muted"),
     )
+
+
+def _study(statement: Statement) -> str:
+    """Return the lines of the study that it is from, with the quote."""
+    lines = ", ".join(map(str, statement.lines))
+    return f"line{'s' * (len(statement.lines) > 1)} {lines}: “{statement.quote}”"
 
 
 def _stand_in(check: Check) -> str:
