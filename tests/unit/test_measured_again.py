@@ -23,7 +23,7 @@ from deepmatrix.comparison.trials import (
     split_suspects,
     suspects,
 )
-from deepmatrix.engines import Prepared
+from deepmatrix.engines import Prepared, venv
 from deepmatrix.errors import EngineError
 from deepmatrix.execution.runner import Runner
 from deepmatrix.execution.sessions.splitting import split
@@ -382,3 +382,20 @@ def test_only_an_image_of_ours_with_the_same_content_is_taken(
         None,
         None,
     )
+
+
+@pytest.mark.parametrize(
+    ("reference", "is_here"),
+    [("whole", True), ("part", False), ("gone", False), ("..", False), ("../whole", False)],
+)
+def test_only_a_whole_environment_of_ours_is_taken(
+    reference: str, is_here: bool, tmp_path: Path
+) -> None:
+    for name in ("venvs/whole", "venvs/part", "whole"):
+        (tmp_path / name).mkdir(parents=True)
+    for folder in (tmp_path, tmp_path / "whole", tmp_path / "venvs" / "whole"):
+        (folder / venv.COMPLETE).write_text('{"bytes": 1, "seconds": 1.0}', "utf-8")
+    engine = venv.VenvEngine(root=tmp_path / "venvs")
+    (cell,) = planned(ORT).cells
+    taken = engine.adopt(cell, Prepared(cell_id=ORT, reference=reference))
+    assert taken.error == (None if is_here else f"the environment {reference} is not here any more")
