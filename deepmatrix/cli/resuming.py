@@ -19,6 +19,9 @@ from deepmatrix.planning.plan import WAVES
 from deepmatrix.store import runs
 from deepmatrix.store.runs import Run
 
+#: The commands that finish a run which they began.
+RESUMED = ("matrix", "verify")
+
 
 def add_resume(parser: argparse.ArgumentParser) -> None:
     """Add the option that finishes a run instead of starting one."""
@@ -56,16 +59,16 @@ def resume(
         raise ArgumentError(
             _made_by_another(resumed, command),
             hint=f"finish it with: {command_line(made_by, '--resume', options.resume)}"
-            if made_by != "conformance"
-            else "conformance runs are not resumed: start it again",
+            if made_by in RESUMED
+            else f"runs of {made_by} are not resumed: start it again",
         )
     print_line(console, describe_rest(resumed), "dim", wrap=False)
-    engine = _choose_engine(resumed, options, starting.line_printer(console))
+    engine = choose_engine(resumed, options, starting.line_printer(console))
     starting.check_run(resumed, engine, options)
     return resumed, engine
 
 
-def _choose_engine(run: Run, options: argparse.Namespace, say: Callable[[str], None]) -> Engine:
+def choose_engine(run: Run, options: argparse.Namespace, say: Callable[[str], None]) -> Engine:
     """Return the engine that the user named, else one of the kind that the run began on.
 
     The run's own word for that kind counts only where a new run would have it too, or where it is

@@ -17,6 +17,7 @@ from deepmatrix.comparison.limits import Limit, growth_of
 from deepmatrix.comparison.trials import confirmed, side_of, suspects
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.config.sections import Infer
+from deepmatrix.drawing import numbers
 from deepmatrix.drawing.terminal import print_line
 from deepmatrix.engines import Engine
 from deepmatrix.errors import ArgumentError, EngineError
@@ -43,7 +44,8 @@ def compare_versions(
 ) -> Comparison:
     """Serve models with two versions of a package, round by round in turn, and compare.
 
-    A slow-down that would break one of the limits is measured again before it counts.
+    A slow-down that would break one of the limits is measured again before it counts, unless the
+    user asked for one measurement.
 
     Raises:
         ArgumentError: no model, or no two versions of one package that some cell has.
@@ -60,33 +62,38 @@ def compare_versions(
     growth = growth_of(wanted)
     with _locked(tried, matrix):
         engine = starting.choose_engine(options, extended, console)
-        comparison = _measure(options, extended, tried, engine, console, growth)
-        suspected = suspects(comparison, wanted)
+
+        def measure() -> Comparison:
+            results = serve(_create_run(options, extended, tried, engine), engine, console)
+            _check_served(results, tried)
+            return compare_trials(results, tried, growth)
+
+        comparison = measure()
+        suspected = () if options.no_repeat else suspects(comparison, wanted)
         if not suspected:
             return comparison
-        text = f"{len(suspected)} times seem too slow: all are measured again"
-        print_line(console, text, "yellow")
-        second = _measure(options, extended, tried, engine, console, growth)
-    return confirmed(comparison, second, suspected)
+        announce_repeat(console, len(suspected))
+        return confirmed(comparison, measure(), suspected)
 
 
-def _measure(
-    options: argparse.Namespace,
-    matrix: Matrix,
-    tried: Sequence[Trial],
-    engine: Engine,
-    console: Console,
-    growth: float,
-) -> Comparison:
-    """Run both versions once, all rounds in turn, and compare them."""
-    run = _create_run(options, matrix, tried, engine)
+def announce_repeat(console: Console, count: int) -> None:
+    """Print that a second measurement begins, of so many times."""
+    text = (
+        f"measured again, old and new in turn, for it seems slower: {numbers.count(count, 'time')}"
+    )
+    print_line(console, text, "yellow")
+
+
+def serve(run: Run, engine: Engine, console: Console) -> Results:
+    """Run trials side by side, all rounds in turn; return what that gave."""
     running.announce(run, console)
     running.execute(run, engine, console, explain="none")
-    results = merging.merge([run])
-    _check_served(results, tried)
-    base, head = (
-        side_of(results, {cell.id: own.id for own, cell in trial.cells}) for trial in tried
-    )
+    return merging.merge([run])
+
+
+def compare_trials(results: Results, tried: Sequence[Trial], growth: float) -> Comparison:
+    """Compare the two trials of a run."""
+    base, head = (side_of(results, trial) for trial in tried)
     return compare_results(base, head, (tried[0].title, tried[1].title), growth)
 
 

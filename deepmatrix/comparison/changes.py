@@ -72,7 +72,8 @@ class TimeChange(Row):
     comparison alone. *p*: adjusted for all comparisons of times. *word*: what it allows to say at
     95 % certainty of all such words together. *subject*, *batch*: empty and 0 where it is the mean
     of all inferences of a cell, *count* of them. *again*: it seemed too slow, and these are the
-    rounds of a second measurement. *operators*: of an inference on a cell that became slower, where
+    rounds of a second measurement. *unrepeated*: it seemed too slow, and why it was not measured
+    again. *operators*: of an inference on a cell that became slower, where
     its runtime timed them: those that became slower, what adds most first.
     """
 
@@ -90,6 +91,7 @@ class TimeChange(Row):
     p: float
     word: Literal["slower", "faster", "cannot tell"]
     again: bool = False
+    unrepeated: str = ""
     operators: tuple[OperatorChange, ...] = ()
 
 

@@ -28,11 +28,24 @@ def read_results(path: Path, parent: Path) -> Results:
     """
     if path.is_file():
         return _read_file(path)
+    run = run_at(path, parent)
+    return merging.merge([run]) if run else _read_file(_folder(path, parent) / "results.json")
+
+
+def run_at(path: Path, parent: Path) -> Run | None:
+    """Return the run that is named like in `read_results`, or None where only its results are.
+
+    Raises:
+        RecordError: it is neither.
+    """
+    folder = _folder(path, parent)
+    has_results = path.is_file() or (folder / "results.json").is_file()
+    return None if has_results and not (folder / "plan.json").is_file() else Run.open(folder)
+
+
+def _folder(path: Path, parent: Path) -> Path:
     named = parent / path
-    folder = named if not path.exists() and named.exists() else path
-    if not (folder / "plan.json").is_file() and (folder / "results.json").is_file():
-        return _read_file(folder / "results.json")
-    return merging.merge([Run.open(folder)])
+    return named if not path.exists() and named.exists() else path
 
 
 def _read_file(path: Path) -> Results:

@@ -1,31 +1,45 @@
-"""Trials of two versions: the rows of each side, and whether new rounds show a slow-down too."""
+"""Trials of two versions or runs: the rows of each, and whether new rounds show a slow-down too."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TypeVar
 
 from deepmatrix.comparison.changes import Comparison, TimeChange
 from deepmatrix.comparison.limits import Limit, too_slow
+from deepmatrix.planning.trials import Trial
 from deepmatrix.results.rows import Results
 from deepmatrix.results.timing.rows import Row
 
 R = TypeVar("R", bound=Row)
 
+Key = tuple[str, str, str, int]
+"""The cell, the quantity, the subject and the batch of a time."""
 
-def side_of(results: Results, names: Mapping[str, str]) -> Results:
-    """Return what a run says of some cells, under other names.
+#: The times that serving artifacts measures.
+SERVED = frozenset({"inference", "first inference", "all"})
 
-    Args:
-        results: of a run in which versions of a package were served side by side.
-        names: the cell of the matrix file, by the cell of one version.
+#: Why what a framework does for itself is not repeated.
+OWN_WORK = "only what serves an artifact is measured again, and no training"
+
+#: Why a suspect is what it was at first, where no other reason is known.
+UNTOLD = "the second measurement does not have it"
+
+
+def side_of(results: Results, trial: Trial) -> Results:
+    """Return what a run says of the cells of a trial, under the names of those they stand for.
+
+    An artifact of an earlier run has the name that it has there, too.
     """
+    names = {new.id: own.id for own, new in trial.cells}
+    origins = {kept.artifact.id: kept.origin for kept in trial.kept}
     return results.model_copy(
         update={
-            "cells": _renamed(results.cells, "cell", names),
-            "inference": _renamed(results.inference, "cell", names),
-            "serving": _renamed(results.serving, "cell", names),
-            "portability": _renamed(results.portability, "consumer", names),
+            "cells": _renamed(results.cells, {"cell": names}),
+            "inference": _renamed(results.inference, {"cell": names, "subject": origins}),
+            "serving": _renamed(results.serving, {"cell": names, "subject": origins}),
+            "portability": _renamed(results.portability, {"consumer": names, "artifact": origins}),
             "training": (),
             "passes": (),
             "idioms": (),
@@ -35,11 +49,15 @@ def side_of(results: Results, names: Mapping[str, str]) -> Results:
     )
 
 
-def _renamed(rows: Sequence[R], key: str, names: Mapping[str, str]) -> tuple[R, ...]:
+def _renamed(rows: Sequence[R], names: Mapping[str, Mapping[str, str]]) -> tuple[R, ...]:
+    """Return the rows of which the first key has a new name, with new names where there are any."""
+    first = next(iter(names))
     return tuple(
-        row.model_copy(update={key: names[getattr(row, key)]})
+        row.model_copy(
+            update={key: by.get(getattr(row, key), getattr(row, key)) for key, by in names.items()}
+        )
         for row in rows
-        if getattr(row, key) in names
+        if getattr(row, first) in names[first]
     )
 
 
@@ -54,24 +72,74 @@ def suspects(comparison: Comparison, limits: Sequence[Limit]) -> list[TimeChange
     return list(dict.fromkeys(slow))
 
 
+def split_suspects(
+    comparison: Comparison, suspected: Sequence[TimeChange], refusal: Callable[[str, str], str]
+) -> tuple[dict[str, set[str]], dict[Key, str]]:
+    """Return what has to be served again, artifacts by cell; and why some suspects cannot be.
+
+    Args:
+        comparison: of two runs.
+        suspected: its slow-downs that would break a limit.
+        refusal: returns why a cell, given first, cannot serve an artifact again, or nothing.
+    """
+    served: dict[str, set[str]] = {}
+    refused: dict[Key, str] = {}
+    for change in suspected:
+        needed = _needed(comparison, change)
+        reasons = (refusal(change.cell, subject) for subject in sorted(needed))
+        reason = OWN_WORK if change.quantity not in SERVED else next(filter(None, reasons), "")
+        if reason:
+            refused[key_of(change)] = reason
+        else:
+            served.setdefault(change.cell, set()).update(needed)
+    return served, refused
+
+
+def _needed(comparison: Comparison, change: TimeChange) -> set[str]:
+    """Return the subjects whose times a change is made of: of a mean, all of the cell."""
+    if change.quantity != "all":
+        return {change.subject}
+    inferences = [time for time in comparison.times if time.quantity == "inference"]
+    return {time.subject for time in inferences if time.cell == change.cell}
+
+
 def confirmed(
-    comparison: Comparison, again: Comparison, suspected: Sequence[TimeChange]
+    comparison: Comparison,
+    again: Comparison | None,
+    suspected: Sequence[TimeChange],
+    refused: Mapping[Key, str] = MappingProxyType({}),
 ) -> Comparison:
     """Return a comparison in which suspects are what the second measurement says of them.
 
-    A suspect that the second measurement does not have cannot be told.
+    A suspect that the second measurement does not have stays what it was, and says why: no limit
+    may be passed because something could not be measured.
+
+    Args:
+        comparison: the first measurement.
+        again: the second one, None where there is none.
+        suspected: the suspects.
+        refused: why some of them have no second measurement.
     """
-    repeated = {_key(change): change for change in again.times}
+    repeated = {key_of(change): change for change in again.times} if again else {}
     times = []
     for change in comparison.times:
+        second = repeated.get(key_of(change))
         if change not in suspected:
             times.append(change)
-        elif _key(change) in repeated:
-            times.append(repeated[_key(change)].model_copy(update={"again": True}))
+        elif second and key_of(change) not in refused and second.count == change.count:
+            times.append(second.model_copy(update={"again": True}))
         else:
-            times.append(change.model_copy(update={"word": "cannot tell"}))
+            reason = refused.get(key_of(change)) or _why_untold(again, change.cell)
+            times.append(change.model_copy(update={"unrepeated": reason}))
     return comparison.model_copy(update={"times": tuple(times)})
 
 
-def _key(change: TimeChange) -> tuple[str, str, str, int]:
+def _why_untold(again: Comparison | None, cell: str) -> str:
+    """Return why the second measurement tells nothing of a cell."""
+    untimed = again.untimed if again else ()
+    return next((group.reason for group in untimed if cell in group.cells), UNTOLD)
+
+
+def key_of(change: TimeChange) -> Key:
+    """Return what a time is of."""
     return (change.cell, change.quantity, change.subject, change.batch)

@@ -13,7 +13,7 @@ from deepmatrix.diagnosis.search.tracing import Trace, Tracer
 from deepmatrix.judging import deviations, masked
 from deepmatrix.judging.quantised_steps import as_gold_is
 from deepmatrix.judging.verdicts import judged_outputs, terms_of
-from deepmatrix.planning.plan import Artifact
+from deepmatrix.planning.subjects import Artifact
 from deepmatrix.store import artifacts, truths
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.causes import Cause, CauseKind

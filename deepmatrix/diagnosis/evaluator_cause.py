@@ -56,7 +56,7 @@ def _exchanged_fault(case: Case, truth: Truth, trace: Trace, wrong: list[str]) -
     """Return a fault of a consumer that is right, as if the evaluator were; None without any."""
     evaluated = {name: trace.precise[name] for name in wrong}
     exchanged = replace(truth, gold={**truth.gold, **evaluated}, rounded=frozenset(), sources={})
-    for consumer in case.run.manifest.plan.consumers(case.artifact.format):
+    for consumer in case.run.manifest.plan.consumers_of(case.artifact):
         record = consumer_record(case.run, case.artifact, consumer)
         answered = answers.read(case.run, case.artifact, consumer.id)
         if record is None or not answered or record.agreement is None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from deepmatrix.judging.verdicts import judge, terms_of
 from deepmatrix.planning.cells import Cell
-from deepmatrix.planning.plan import Artifact, first_consumption
+from deepmatrix.planning.plan import first_consumption
+from deepmatrix.planning.subjects import Artifact
 from deepmatrix.store.records import Agreement, JobRecord
 from deepmatrix.store.runs import Run
 
@@ -38,7 +39,7 @@ def find_answers(run: Run) -> list[Fault]:
     answers = (
         _find_answer(run, artifact, consumer)
         for artifact in plan.artifacts()
-        for consumer in plan.consumers(artifact.format)
+        for consumer in plan.consumers_of(artifact)
     )
     return sorted(filter(None, answers), key=lambda answer: answer.consumer.id in plan.emulated)
 

@@ -40,7 +40,7 @@ def _wrong_reference(
     case: Case, trace: Trace, name: str, reference: Values, error: float | None
 ) -> Cause:
     """Return the cause where it is the user's reference that the evaluation differs from."""
-    consumers = case.run.manifest.plan.consumers(case.artifact.format)
+    consumers = case.run.manifest.plan.consumers_of(case.artifact)
     records = [consumer_record(case.run, case.artifact, cell) for cell in consumers]
     answered = [
         judge([record], terms_of(case.run.manifest, cell, case.artifact.id), "").name

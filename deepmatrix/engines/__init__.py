@@ -147,6 +147,13 @@ class Engine(Protocol):
         """
         ...
 
+    def adopt(self, cell: Cell, earlier: Prepared) -> Prepared:
+        """Make a cell ready from what it, or one like it, ran from in an earlier run.
+
+        Nothing is built or pulled: where that is not here any more, the result has an ``error``.
+        """
+        ...
+
     def open(self, run_id: str) -> None:
         """Start a run: remove the leftovers of dead runs, ship the harness."""
         ...

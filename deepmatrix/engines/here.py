@@ -60,6 +60,10 @@ class HereEngine:
         able = self.capabilities()
         return {cell.id: _prepare(cell, able) for cell in cells}
 
+    def adopt(self, cell: Cell, earlier: Prepared) -> Prepared:
+        """Refuse: nobody knows what was installed here in an earlier run."""
+        return earlier.adopted(cell.id, "what is installed here may have changed since")
+
     def open(self, run_id: str) -> None:
         """Remove the leftovers of dead runs, copy the harness."""
         del run_id

@@ -104,6 +104,17 @@ class VenvEngine:
         self._sweep()
         return {cell.id: self._prepare(cell, progress) for cell in cells}
 
+    def adopt(self, cell: Cell, earlier: Prepared) -> Prepared:
+        """Take the environment of an earlier run. See `deepmatrix.engines.Engine`."""
+        self._sweep()
+        cached = {folder.name: folder for folder in self._root.iterdir()}
+        folder = cached.get(earlier.reference)
+        if folder is None or not _is_complete(folder):
+            error = f"the environment {earlier.reference} is not here any more"
+            return earlier.adopted(cell.id, error)
+        self._pythons[cell.plain.id] = _python(folder)
+        return earlier.adopted(cell.id, "")
+
     def open(self, run_id: str) -> None:
         """Remove the leftovers of dead runs, copy the harness."""
         del run_id

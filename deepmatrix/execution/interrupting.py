@@ -26,6 +26,8 @@ def interrupted(run: Run, leftovers: str = "") -> Interrupted:
     """Return the error of an interrupted run; *leftovers* is what may be left behind."""
     also = f"\n{leftovers}" if leftovers else ""
     plan = run.manifest.plan
+    if plan.kept:
+        return Interrupted(f"interrupted{also}", hint="a comparison is not resumed: start it again")
     if not any(plan.size(wave) for wave in WAVES):
         return Interrupted(f"interrupted{also}", hint="nothing was saved: start again")
     return Interrupted(

@@ -48,7 +48,15 @@ class Preparation:
         return {cell.id: cell for cell in runnable if not results[cell.id].error}
 
     def _make(self, cells: Sequence[Cell]) -> dict[str, Prepared]:
-        """Make each image once; cells that differ by their instruction set share it."""
+        """Make each image once; cells that differ by their instruction set share it.
+
+        What serves artifacts of earlier runs runs from what it ran from there: the run has it.
+        """
+        if self.run.manifest.plan.kept:
+            earlier = self.run.prepared()
+            nothing = {cell.id: Prepared(cell_id=cell.id, reference="") for cell in cells}
+            known = {**nothing, **earlier}
+            return {cell.id: self.engine.adopt(cell, known[cell.id]) for cell in cells}
         plain = {cell.plain.id: cell.plain for cell in cells}
         images = self.engine.prepare(list(plain.values()), self.watcher.preparing)
         own = {cell.id: images[cell.id] for cell in cells if not cell.isa}

@@ -25,7 +25,8 @@ from deepmatrix.judging.quantised_steps import allowed_steps
 from deepmatrix.judging.verdicts import terms_of
 from deepmatrix.models import imports
 from deepmatrix.planning.cells import Cell
-from deepmatrix.planning.plan import Import, Job, first_consumption
+from deepmatrix.planning.plan import Job, first_consumption
+from deepmatrix.planning.subjects import Import
 from deepmatrix.store import answers, arrays, truths
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.records import Agreement, JobRecord

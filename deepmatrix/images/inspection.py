@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from deepmatrix.images import debian
+from deepmatrix.images.prepared import Prepared
 from deepmatrix.images.recipes import BASE_DIGEST, BASE_NAME, DEBIAN_LABEL, REPOSITORY
 from deepmatrix.invocation import command_line
 from deepmatrix.machine import processes
@@ -40,6 +41,16 @@ def images(references: Sequence[str], environment: Mapping[str, str]) -> dict[st
     return {
         reference: _image(*json.loads(line)) for reference, line in zip(present, lines, strict=True)
     }
+
+
+def absence(earlier: Prepared, environment: Mapping[str, str]) -> str:
+    """Return why the image of an earlier run cannot be used any more, or nothing."""
+    image = images([earlier.reference], environment).get(earlier.reference)
+    if image is None:
+        return f"the image {earlier.reference} is not here any more"
+    if image.id != earlier.image_id:
+        return f"{earlier.reference} is another image by now"
+    return ""
 
 
 def _image(size_bytes: int, image_id: str, labels: Mapping[str, str] | None) -> Image:

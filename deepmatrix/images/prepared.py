@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from deepmatrix.boundary.bounds import Count, FewFixed, Id, ImageDigest, Line, LongText, Seconds
@@ -38,6 +38,18 @@ class Prepared:
     def content(self) -> str:
         """What tells it from others: a tag leaves out what its base and its mirror gave."""
         return self.image_id or self.reference
+
+    def adopted(self, cell_id: str, error: str) -> Prepared:
+        """Return this as what another run takes over for a cell, or cannot, with the error."""
+        return replace(
+            self,
+            cell_id=cell_id,
+            build_s=None,
+            built=False,
+            pulled="",
+            not_pulled="",
+            error=error or None,
+        )
 
     @property
     def is_new(self) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 
 from deepmatrix.judging import deviations, masked
 from deepmatrix.models.following import follow
-from deepmatrix.planning.plan import Artifact
+from deepmatrix.planning.subjects import Artifact
 from deepmatrix.store import arrays, artifacts, truths
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.runs import Run

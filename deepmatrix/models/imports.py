@@ -12,7 +12,8 @@ import numpy as np
 from deepmatrix.boundary.copying import copy_file, copy_tree
 from deepmatrix.boundary.opening import is_there
 from deepmatrix.models.following import follow, output_names
-from deepmatrix.planning.plan import Import, Job
+from deepmatrix.planning.plan import Job
+from deepmatrix.planning.subjects import Import
 from deepmatrix.store import arrays, truths
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.artifacts import (

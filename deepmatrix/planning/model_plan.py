@@ -10,9 +10,10 @@ from deepmatrix.config.matrix import Matrix
 from deepmatrix.config.sections import Infer
 from deepmatrix.errors import ArgumentError
 from deepmatrix.planning.cells import Capabilities, Cell
-from deepmatrix.planning.plan import Import, Plan, Skipped
+from deepmatrix.planning.plan import Plan, Skipped
 from deepmatrix.planning.readers import find_inspector, find_readers
 from deepmatrix.planning.selection import Selection
+from deepmatrix.planning.subjects import Import
 
 #: What the first of several models is to the others: one like them; the same in another format,
 #: which gives inputs and gold to all; or what they were quantised from, which gives inputs and is

@@ -6,7 +6,7 @@ import itertools
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated, Literal
 
@@ -15,6 +15,7 @@ from pydantic import Field
 from deepmatrix.boundary.bounds import path_text
 from deepmatrix.config.sections import Infer
 from deepmatrix.planning.cells import Cell
+from deepmatrix.planning.subjects import Artifact, Import, Kept, SampleRequest
 from harness import record
 from harness.formats import FORMATS
 
@@ -52,58 +53,6 @@ class Skipped:
 
     cell: Cell
     reason: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Artifact:
-    """An exported model that a planned cell will produce, or a user's own (*imported*)."""
-
-    producer: str
-    workload: str
-    format: str
-    imported: bool = False
-
-    @property
-    def title(self) -> str:
-        """Its name on screens: a user's own model by its name."""
-        return self.workload if self.imported else self.id
-
-    @property
-    def id(self) -> str:
-        """Name of its folder in a run, and the subject of the jobs that consume it."""
-        return f"{self.producer}--{self.workload}--{self.format}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class SampleRequest:
-    """What a user requests of sample inputs.
-
-    *shapes*: by input or dynamic dimension. *ranges*: by input.
-    """
-
-    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict, hash=False)
-    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict, hash=False)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Import:
-    """A user's own model: its files are below the run's ``models/NAME``, *file* is the main one.
-
-    *cell* inspects it, makes sample inputs where the user has none, and gold where it can.
-    *source* is the path that the user gave. *sample_request*: see the class.
-    """
-
-    name: str
-    format: str
-    file: str
-    cell: str
-    source: str = ""
-    sample_request: SampleRequest = SampleRequest()
-
-    @property
-    def artifact(self) -> Artifact:
-        """What the consumers serve."""
-        return Artifact(producer=self.cell, workload=self.name, format=self.format, imported=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +120,8 @@ class Plan:
     probed: frozenset[str] = frozenset()
     #: The evaluators, whose times do not count. Plans of earlier versions timed them.
     untimed: frozenset[str] = frozenset()
+    #: Artifacts of earlier runs; the cells that serve them run from what they ran from there.
+    kept: tuple[Kept, ...] = ()
 
     def with_sample_request(self, request: SampleRequest) -> Plan:
         """Return this plan, with what a user requests of the sample inputs of all own models."""
@@ -180,6 +131,8 @@ class Plan:
     @property
     def command(self) -> str:
         """The command that makes such a plan, and resumes its run."""
+        if self.kept:
+            return "compare"
         if self.imports:
             return "verify"
         return "matrix" if self.phases else "conformance"
@@ -270,8 +223,27 @@ class Plan:
         """Return the cells that read a format."""
         return [cell for cell in self.cells if format in cell.reads]
 
+    def consumers_of(self, artifact: Artifact) -> list[Cell]:
+        """Return the cells that serve an artifact: those that read it, or that it is kept for."""
+        if kept := self.kept_as(artifact.id):
+            return [self._by_id[name] for name in kept.consumers if name in self._by_id]
+        return self.consumers(artifact.format)
+
+    def kept_as(self, artifact: str) -> Kept | None:
+        """Return an artifact, given by its id, that an earlier run produced; None of others."""
+        return self._kept.get(artifact)
+
+    @cached_property
+    def _by_id(self) -> Mapping[str, Cell]:
+        return {cell.id: cell for cell in self.cells}
+
+    @cached_property
+    def _kept(self) -> Mapping[str, Kept]:
+        return {kept.artifact.id: kept for kept in self.kept}
+
     def artifacts(self) -> Iterator[Artifact]:
-        """Yield every artifact that the first wave will produce."""
+        """Yield every artifact that is kept, or that the first wave will produce."""
+        yield from (kept.artifact for kept in self.kept)
         yield from (imported.artifact for imported in self.served)
         if record.DEPLOY not in self.phases:
             return
@@ -301,7 +273,12 @@ class Plan:
             training_jobs = sum(self.rounds(cell) for cell in self.producers())
             return len(self.workloads) * training_jobs + len(self.imports)
         limits = {False: self.rounds_native, True: self.rounds_emulated}
-        return sum(
+        kept = sum(
+            self.rounds_of(kept.artifact, cell)
+            for kept in self.kept
+            for cell in self.consumers_of(kept.artifact)
+        )
+        return kept + sum(
             count * sum(min(limits[emulated], self.rounds(cell)) for cell in self.consumers(format))
             for (format, emulated), count in self.artifact_counts().items()
         )
@@ -309,7 +286,7 @@ class Plan:
     @property
     def oversize(self) -> str:
         """What there is too much of to be run or reported, or nothing."""
-        artifacts = self.artifact_counts().total()
+        artifacts = self.artifact_counts().total() + len(self.kept)
         for count, name in ((sum(map(self.size, WAVES)), "jobs"), (artifacts, "artifacts")):
             if count > LARGEST_PLAN:
                 return f"it has {count:,} {name}, more than {LARGEST_PLAN:,}"
@@ -365,11 +342,12 @@ class Plan:
                 )
 
     def _consuming(self, round: int) -> Iterator[Job]:
-        readers: dict[str, list[Cell]] = {}
+        consumers: dict[str, list[Cell]] = {}
         for artifact in self.artifacts():
-            if artifact.format not in readers:
-                readers[artifact.format] = self.consumers(artifact.format)
-            for cell in readers[artifact.format]:
+            group = artifact.id if self.kept_as(artifact.id) else artifact.format
+            if group not in consumers:
+                consumers[group] = self.consumers_of(artifact)
+            for cell in consumers[group]:
                 if round < self.rounds_of(artifact, cell):
                     yield Job(
                         wave="consume",

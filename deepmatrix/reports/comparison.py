@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from statistics import median
 
 from rich.console import Console
@@ -129,6 +129,8 @@ def remarks(comparison: Comparison) -> Iterator[str]:
                 f"cannot tell for {len(untold)} of {len(comparison.times)} times: equal, or too "
                 f"noisy; half of their intervals reach more than {reach:.1f} % to a side"
             )
+    for reason, cells in _unrepeated(comparison).items():
+        yield f"not measured again, so the first measurement counts: {reason} ({_named(cells)})"
     if comparison.single:
         times = numbers.count(comparison.single, "time")
         yield (
@@ -136,11 +138,23 @@ def remarks(comparison: Comparison) -> Iterator[str]:
             "several, or `compare --with`"
         )
     for group in comparison.untimed:
-        named = ", ".join(group.cells[:MOST_CELLS])
-        unlisted = (
-            f" and {len(group.cells) - MOST_CELLS} more" if len(group.cells) > MOST_CELLS else ""
-        )
-        yield f"another machine, so times are not compared: {group.reason} ({named}{unlisted})"
+        named = _named(group.cells)
+        yield f"another machine, so times are not compared: {group.reason} ({named})"
+
+
+def _unrepeated(comparison: Comparison) -> dict[str, dict[str, None]]:
+    """Return the cells with times that were not measured again, by the reason."""
+    reasons: dict[str, dict[str, None]] = {}
+    for change in comparison.times:
+        if change.unrepeated:
+            reasons.setdefault(change.unrepeated, {})[change.cell] = None
+    return reasons
+
+
+def _named(cells: Collection[str]) -> str:
+    """Return the names of the first cells, and how many more there are."""
+    unlisted = f" and {len(cells) - MOST_CELLS} more" if len(cells) > MOST_CELLS else ""
+    return ", ".join([*cells][:MOST_CELLS]) + unlisted
 
 
 def shortened(lines: tuple[str, ...]) -> list[str]:

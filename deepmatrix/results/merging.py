@@ -18,7 +18,7 @@ from deepmatrix.errors import RecordError
 from deepmatrix.images.prepared import Prepared
 from deepmatrix.judging import costs
 from deepmatrix.judging.costs import Cost
-from deepmatrix.planning.plan import Artifact
+from deepmatrix.planning.subjects import Artifact
 from deepmatrix.results import own_models
 from deepmatrix.results.row_collector import RowCollector
 from deepmatrix.results.rows import CostRow, Results

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from deepmatrix.boundary.files import Damaged
 from deepmatrix.boundary.opening import is_there
-from deepmatrix.planning.plan import Import
+from deepmatrix.planning.subjects import Import
 from deepmatrix.results.rows import ModelRow, NodesRow
 from deepmatrix.store import artifacts
 from deepmatrix.store.causes import NodeError

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from deepmatrix.judging.verdicts import Verdict
 from deepmatrix.planning.cells import Cell
-from deepmatrix.planning.plan import Artifact
+from deepmatrix.planning.subjects import Artifact
 from deepmatrix.results.rows import ModelRow, PortabilityRow, TrainingRow
 from deepmatrix.store.causes import Cause
 from deepmatrix.store.manifests import Manifest
@@ -50,11 +50,13 @@ class PortabilityRows:
         """Yield a row for each artifact on each consumer that the plan has."""
         plan = self.manifest.plan
         for artifact in plan.artifacts():
-            for consumer in plan.consumers(artifact.format):
+            for consumer in plan.consumers_of(artifact):
                 yield self._row(artifact, consumer)
 
     def is_produced(self, artifact: Artifact) -> bool:
         """Return whether an artifact's producer succeeded, so that its consumers have jobs."""
+        if self.manifest.plan.kept_as(artifact.id):
+            return True
         pair = (artifact.producer, artifact.workload)
         source = self.inspections.get(pair) or self.training.get(pair)
         return source is not None and source.status == "ok"
@@ -114,6 +116,8 @@ class PortabilityRows:
 
     def _why_unjudged(self, artifact: Artifact, consumer: str) -> str:
         pair = (artifact.producer, artifact.workload)
+        if self.manifest.plan.kept_as(artifact.id):
+            return self.why_missing(consumer)
         if inspected := self.inspections.get(pair):
             if inspected.status != "ok":
                 return f"the model is not served: {inspected.model_problem}"

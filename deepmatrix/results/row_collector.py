@@ -268,7 +268,7 @@ class RowCollector:
             expected[model.cell] += 1
         for artifact in plan.artifacts():
             if self._portability.is_produced(artifact):  # else its producer is the problem
-                for cell in plan.consumers(artifact.format):
+                for cell in plan.consumers_of(artifact):
                     expected[cell.id] += plan.rounds_of(artifact, cell)
         return expected
 

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from deepmatrix.planning.plan import Artifact
+from deepmatrix.planning.subjects import Artifact
 from deepmatrix.store import arrays
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.runs import Run

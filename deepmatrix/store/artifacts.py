@@ -18,7 +18,8 @@ from deepmatrix.boundary.files import Damaged, read_json
 from deepmatrix.boundary.opening import open_plain
 from deepmatrix.boundary.writing import flush_folder, flush_tree, replace_folder, write_text
 from deepmatrix.errors import RecordError
-from deepmatrix.planning.plan import Artifact, Job
+from deepmatrix.planning.plan import Job
+from deepmatrix.planning.subjects import Artifact
 from deepmatrix.store import arrays
 from deepmatrix.store.arrays import Floats
 from deepmatrix.store.reported.output import Exported, ExportedFile, Output
@@ -212,7 +213,7 @@ def verify(artifact: Path, recorded: str = "") -> Exported:
 
 def verify_stored(run: Run, artifact: Artifact) -> Exported:
     """Return the description of an artifact of a run, like `verify`."""
-    return verify(run.artifact_path(artifact), _recorded(run, artifact))
+    return verify(run.artifact_path(artifact), recorded(run, artifact))
 
 
 def stored_of(run: Run) -> Callable[[Artifact], bool]:
@@ -223,13 +224,15 @@ def stored_of(run: Run) -> Callable[[Artifact], bool]:
 
     @cache
     def is_stored(artifact: Artifact) -> bool:
-        return bool(_recorded(run, artifact)) and run.artifact_path(artifact).is_dir()
+        return bool(recorded(run, artifact)) and run.artifact_path(artifact).is_dir()
 
     return is_stored
 
 
-def _recorded(run: Run, artifact: Artifact) -> str:
+def recorded(run: Run, artifact: Artifact) -> str:
     """Return an artifact's fingerprint in the record of its producer, or nothing."""
+    if kept := run.manifest.plan.kept_as(artifact.id):
+        return kept.fingerprint
     path = run.path / "records" / artifact.producer / artifact.workload / "r0.json"
     return run.record_at(path).artifacts.get(artifact.id, "") if path.is_file() else ""
 

@@ -136,6 +136,7 @@ def _problems(manifest: Manifest) -> Iterator[str]:
     for name, workload in workloads.items():
         yield from _missing(f"matrix.workloads.{name}", [workload.network], networks.NETWORKS)
     yield from _problems_of_imports(plan, {*ids})
+    yield from _problems_of_kept(plan, {*ids})
 
 
 def _problems_of_cell(cell: Cell, matrix: Matrix) -> Iterator[str]:
@@ -165,6 +166,19 @@ def _problems_of_imports(plan: Plan, cell_ids: Container[str]) -> Iterator[str]:
             relative_path(model.file)
         except ValueError as error:
             yield f"plan.imports: {model.file[:100]!r}: {error}"
+
+
+def _problems_of_kept(plan: Plan, cell_ids: Container[str]) -> Iterator[str]:
+    artifacts = [kept.artifact for kept in plan.kept]
+    if len({artifact.id for artifact in artifacts}) < len(artifacts):
+        yield "plan.kept: one artifact is there twice"
+    if plan.kept and (plan.imports or plan.workloads):
+        yield "plan.kept: a run has artifacts of earlier runs, or makes its own, not both"
+    for kept in plan.kept:
+        for name in (kept.artifact.producer, kept.artifact.workload):
+            yield from _unfit("plan.kept", name)
+        yield from _missing("plan.kept", [kept.artifact.format], FORMATS)
+        yield from _missing("plan.kept", kept.consumers, cell_ids)
 
 
 def _unfit(place: str, name: str) -> Iterator[str]:

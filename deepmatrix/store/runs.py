@@ -29,7 +29,8 @@ from deepmatrix.engines import Prepared
 from deepmatrix.errors import RecordError
 from deepmatrix.invocation import command_line
 from deepmatrix.machine import locks
-from deepmatrix.planning.plan import Artifact, Job, Plan, Wave
+from deepmatrix.planning.plan import Job, Plan, Wave
+from deepmatrix.planning.subjects import Artifact
 from deepmatrix.store import leftovers, manifests
 from deepmatrix.store.causes import Cause, NodeErrors
 from deepmatrix.store.leftovers import SCRATCH, check_tree

@@ -12,8 +12,9 @@ from deepmatrix.config import matrix_file
 from deepmatrix.paths import ROOT
 from deepmatrix.planning.cells import Capabilities
 from deepmatrix.planning.matrix_plan import plan_matrix
-from deepmatrix.planning.plan import Artifact, Job, Plan
+from deepmatrix.planning.plan import Job, Plan
 from deepmatrix.planning.selection import Selection
+from deepmatrix.planning.subjects import Artifact
 from deepmatrix.store.artifacts import fingerprint, read_description
 from deepmatrix.store.records import Agreement, JobRecord, Parity
 from deepmatrix.store.reported.output import Exported, ExportedFile, Output

@@ -12,7 +12,7 @@ from deepmatrix.cli.parser import build_parser
 from deepmatrix.diagnosis import reproducing
 from deepmatrix.diagnosis.faults import Fault, find_answers, find_faults
 from deepmatrix.diagnosis.grouping import group_alike
-from deepmatrix.planning.plan import Artifact
+from deepmatrix.planning.subjects import Artifact
 from deepmatrix.store.records import Agreement, Deviation
 from deepmatrix.store.runs import Run
 from tests.unit.examples import new_run, record

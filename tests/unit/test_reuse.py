@@ -27,10 +27,11 @@ from deepmatrix.execution.reuse import reusing
 from deepmatrix.execution.reuse.provenance import first_change, program_digest
 from deepmatrix.execution.runner import Runner
 from deepmatrix.machine import locks
-from deepmatrix.planning.cells import Capabilities
+from deepmatrix.planning.cells import Capabilities, Cell
 from deepmatrix.planning.plan import WAVES, Job, Plan
 from deepmatrix.reports import markdown
 from deepmatrix.results import merging
+from deepmatrix.store.reported.output import Output
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads import gold, networks
 from tests.unit.examples import MATRIX, output, planned
@@ -74,6 +75,7 @@ class AnsweringEngine:
 
     *ran*: the ids of the jobs that it was given. *crashing*: the cell whose jobs crash. Ctrl-C is
     pressed once *limit* jobs have run. *image_ids*: what cells' images hold, whatever their tag.
+    *gone*: images that were removed.
     """
 
     images: dict[str, str] = field(default_factory=dict)
@@ -81,6 +83,7 @@ class AnsweringEngine:
     facts: dict[str, str] = field(default_factory=lambda: dict(FACTS))
     name: str = "docker"
     crashing: str = ""
+    gone: set[str] = field(default_factory=set)
     limit: int = 1000
     ran: list[str] = field(default_factory=list)
 
@@ -101,6 +104,12 @@ class AnsweringEngine:
             )
             for cell in cells
         }
+
+    def adopt(self, cell: Cell, earlier: Prepared) -> Prepared:
+        is_here = earlier.reference not in self.gone
+        if is_here:
+            self.images[cell.id] = earlier.reference
+        return earlier.adopted(cell.id, "" if is_here else f"{earlier.reference} is gone")
 
     def open(self, run_id: str) -> None:
         del run_id
@@ -144,9 +153,14 @@ class AnsweringEngine:
         elif job.wave == "consume":
             (folder / "outputs").mkdir()
             np.save(folder / "outputs" / "0.npy", np.ones((2, 2), np.float32))
-        answered = output(job, artifacts=exported)
+        answered = self.timed(output(job, artifacts=exported), cell)
         (folder / "output.json").write_text(answered.model_dump_json(by_alias=True))
         return Ended(ending="exited", cause="", exit_code=0, wall_s=1.0, log=f"{job.id}\n")
+
+    def timed(self, answered: Output, cell: str) -> Output:
+        """Return the output of a cell with the times that it took here."""
+        del cell
+        return answered
 
     def _export(self, folder: Path, cell: str) -> dict[str, Any]:
         with np.load(folder / "data" / "weights.npz") as archive:

@@ -20,7 +20,8 @@ from deepmatrix.execution.sessions.lanes import Lane
 from deepmatrix.execution.tasks import TaskMaker
 from deepmatrix.machine import locks, processes
 from deepmatrix.planning.cells import Capabilities, Cell
-from deepmatrix.planning.plan import Artifact, Job
+from deepmatrix.planning.plan import Job
+from deepmatrix.planning.subjects import Artifact
 from deepmatrix.store import artifacts
 from deepmatrix.store.reported.output import Exported, ExportedFile
 from deepmatrix.store.runs import Run
@@ -55,6 +56,9 @@ class NativeEngine:
             cell_id: Prepared(cell_id=cell_id, reference="", error="cannot")
             for cell_id in self.asked
         }
+
+    def adopt(self, cell: Cell, earlier: Prepared) -> Prepared:
+        return earlier.adopted(cell.id, "cannot")
 
     def open(self, run_id: str) -> None:
         del run_id

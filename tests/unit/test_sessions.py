@@ -25,7 +25,8 @@ from deepmatrix.execution.runner import Runner
 from deepmatrix.execution.sessions import lanes
 from deepmatrix.execution.sessions.splitting import split, stages
 from deepmatrix.planning.cells import Capabilities, Cell
-from deepmatrix.planning.plan import Artifact, Job, Plan
+from deepmatrix.planning.plan import Job, Plan
+from deepmatrix.planning.subjects import Artifact
 from deepmatrix.store import artifacts
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.reported.output import Exported, ExportedFile
@@ -79,6 +80,9 @@ class LocalEngine:
     def prepare(self, cells: Sequence[Cell], progress: Progress) -> dict[str, Prepared]:
         del progress
         return {cell.id: Prepared(cell_id=cell.id, reference="here") for cell in cells}
+
+    def adopt(self, cell: Cell, earlier: Prepared) -> Prepared:
+        return earlier.adopted(cell.id, "")
 
     def open(self, run_id: str) -> None:
         del run_id

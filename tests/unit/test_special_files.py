@@ -25,7 +25,7 @@ from deepmatrix.execution.tasks import TaskMaker
 from deepmatrix.machine import locks
 from deepmatrix.models import inputs
 from deepmatrix.models.formats import format_of
-from deepmatrix.planning.plan import Import
+from deepmatrix.planning.subjects import Import
 from deepmatrix.reports import markdown
 from deepmatrix.results import merging
 from deepmatrix.results.rows import Results

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -12,7 +12,7 @@ from deepmatrix import reports
 from deepmatrix.boundary.bounds import path_text
 from deepmatrix.boundary.writing import write_named
 from deepmatrix.cli import options as shared
-from deepmatrix.cli import trying
+from deepmatrix.cli import repeating, trying
 from deepmatrix.comparison import accepted, limits
 from deepmatrix.comparison.changes import Comparison
 from deepmatrix.comparison.comparing import compare_results
@@ -23,9 +23,10 @@ from deepmatrix.drawing.terminal import make_console, print_line
 from deepmatrix.errors import ArgumentError, CellFailed
 from deepmatrix.planning.trials import EXAMPLE
 
-#: Options of a comparison, and of running models, and what they are where nobody gave them.
+#: Options of a comparison, and of serving artifacts, and what they are where nobody gave them.
 JUDGING: Mapping[str, object] = {"fail_on": "", "json": None, "markdown": None, "html": None}
-RUNNING: Mapping[str, object] = {"only": [], "rounds": None, "engine": "auto", "trust": False}
+REPEATING: Mapping[str, object] = {"rounds": None, "engine": "auto", "trust": False}
+SERVING: Mapping[str, object] = {"only": [], "no_repeat": False, **REPEATING}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -82,8 +83,14 @@ def _add_versions(parser: argparse.ArgumentParser) -> None:
         "--rounds",
         type=shared.rounds,
         metavar="N",
-        help=f"with --with: how many processes of each version are measured; {trying.ROUNDS} by "
-        "default",
+        help=f"how many processes of each version or run are measured; {trying.ROUNDS} by default, "
+        "or as many as the runs have",
+    )
+    parser.add_argument(
+        "--no-repeat",
+        action="store_true",
+        help="count a slow-down that breaks --fail-on as it was measured first, without measuring "
+        "it again",
     )
     shared.add_engine(parser)
     shared.add_trust(parser)
@@ -94,6 +101,7 @@ def run(options: argparse.Namespace) -> None:
     console = make_console()
     _check(options)
     wanted = _limits(options)
+    _refuse_unused(options, wanted)
     if options.update_baseline:
         _update(options, console)
         return
@@ -102,6 +110,8 @@ def run(options: argparse.Namespace) -> None:
         comparison = trying.compare_versions(options, console, wanted)
     else:
         comparison = _compare(options, growth)
+        if not options.baseline:
+            comparison = repeating.repeat_slower(options, comparison, wanted, console)
     comparison = comparison.model_copy(update={"broken": limits.broken(comparison, wanted)})
     conclude(options, comparison, console)
 
@@ -164,9 +174,21 @@ def _refuse_ignored(options: argparse.Namespace) -> None:
             f"--{named[0].replace('_', '-')} and --update-baseline cannot be combined",
             hint="leave one out: --update-baseline writes the verdicts, and compares nothing",
         )
-    if not options.versions and (named := _given(options, RUNNING)):
+
+
+def _refuse_unused(options: argparse.Namespace, wanted: Sequence[Limit]) -> None:
+    """Raise ArgumentError for an option of serving where nothing is served.
+
+    Models are with --with; and what seems slower between two runs, if that breaks a limit.
+    """
+    if options.versions:
+        return
+    can_repeat = not options.baseline and any(limit.name == "slower" for limit in wanted)
+    used = {"no_repeat", *(() if options.no_repeat else REPEATING)} if can_repeat else set()
+    if named := [name for name in _given(options, SERVING) if name not in used]:
         raise ArgumentError(
-            f"--{named[0]} needs --with: it says how models are run",
+            f"--{named[0].replace('_', '-')} is for what is served: models, with --with; or what "
+            "seems slower between two runs, with --fail-on slower",
             hint=f"leave it out, or name two versions: {EXAMPLE}",
         )
 

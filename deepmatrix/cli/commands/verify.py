@@ -23,8 +23,9 @@ from deepmatrix.errors import ArgumentError, CellFailed, DeepmatrixError
 from deepmatrix.invocation import command_line
 from deepmatrix.models import files, inputs, project
 from deepmatrix.planning.model_plan import First, plan_models
-from deepmatrix.planning.plan import RETRIES, SampleRequest
+from deepmatrix.planning.plan import RETRIES
 from deepmatrix.planning.selection import Selection
+from deepmatrix.planning.subjects import SampleRequest
 from deepmatrix.reports import budgets
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.runs import Run

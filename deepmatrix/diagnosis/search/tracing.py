@@ -19,8 +19,9 @@ from deepmatrix.errors import ArgumentError
 from deepmatrix.execution.runner import OpenRun
 from deepmatrix.judging import deviations
 from deepmatrix.planning.cells import Cell
-from deepmatrix.planning.plan import CONSUMING, Artifact
+from deepmatrix.planning.plan import CONSUMING
 from deepmatrix.planning.readers import find_inspector
+from deepmatrix.planning.subjects import Artifact
 from deepmatrix.store import arrays, artifacts
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.artifacts import INPUTS

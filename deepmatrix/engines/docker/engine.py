@@ -38,7 +38,7 @@ from deepmatrix.engines.docker.volumes.sizes import VolumeSizes
 from deepmatrix.engines.timeline import Timeline
 from deepmatrix.engines.watch import Stop
 from deepmatrix.errors import EngineError
-from deepmatrix.images import build, interpreters
+from deepmatrix.images import build, inspection, interpreters
 from deepmatrix.images.registry.pulling import Step, Wanted
 from deepmatrix.images.sbom.contents import Entry
 from deepmatrix.machine import binfmt, folders
@@ -145,6 +145,13 @@ class DockerEngine:
         )
         self.references |= {image.cell_id: image.reference for image in prepared.values()}
         return prepared
+
+    def adopt(self, cell: Cell, earlier: Prepared) -> Prepared:
+        """Take the image of an earlier run. See `deepmatrix.engines.Engine`."""
+        error = inspection.absence(earlier, self.endpoint.environment())
+        if not error:
+            self.references[cell.plain.id] = earlier.reference
+        return earlier.adopted(cell.id, error)
 
     def push(self, reference: str, to: str, step: Step) -> str:
         """Push an image to a registry; return its name there, with its digest.

@@ -105,7 +105,7 @@ class Reuse:
         missing = exported.keys() - record.artifacts.keys()
         if record.artifacts.keys() - exported.keys() or (record.status == "ok" and missing):
             return OTHER_ARTIFACTS
-        _copy_artifacts(
+        copy_artifacts(
             [
                 (earlier.artifact_path(exported[name]), run.artifact_path(exported[name]), recorded)
                 for name, recorded in record.artifacts.items()
@@ -141,7 +141,7 @@ def open_earlier(run: Run) -> tuple[Run | None, str]:
     return earlier, ""
 
 
-def _copy_artifacts(copies: Iterable[tuple[Path, Path, str]]) -> None:
+def copy_artifacts(copies: Iterable[tuple[Path, Path, str]]) -> None:
     """Copy artifacts, each from its source to its place, all or none. Raises Damaged.
 
     Each has the fingerprint that its producer's record says.

@@ -79,8 +79,13 @@ def _queues(plan: Plan, jobs: list[Job], share: int) -> Iterator[list[Job]]:
 
 
 def _lots(plan: Plan, job: Job) -> tuple[float, ...]:
-    """Return what is drawn for a job: its network first, then its format; for all cells alike."""
-    drawn = (job.workload, job.artifact.format if job.artifact else "", job.subject)
+    """Return what is drawn for a job: its network first, then its format; for all cells alike.
+
+    An artifact of an earlier run keeps its place among those that are served again.
+    """
+    kept = plan.kept_as(job.subject)
+    subject = kept.origin if kept else job.subject
+    drawn = (job.workload, job.artifact.format if job.artifact else "", subject)
     return tuple(map(plan.lot, drawn))
 
 

@@ -120,7 +120,7 @@ def _times(title: str, changes: Sequence[TimeChange], mood: Mood, limit: int) ->
             numbers.duration(change.base_s),
             numbers.duration(change.head_s),
             numbers.change(change.ratio, change.low, change.high),
-            "yes" if change.again else "",
+            "yes" if change.again else "no" if change.unrepeated else "",
             mood=mood,
         )
         for change, count in _by_cell(changes)
