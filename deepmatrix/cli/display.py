@@ -154,9 +154,10 @@ class Display:
             self._pending.pop(job.id, None)
             if record.status == "ok":
                 self._walls.setdefault((job.cell, job.wave), []).append(record.wall_s)
-            self._print_ended(job, record)
+            line = self._ended_line(job, record)
+        self._print(line)  # not within the lock: printing waits for the panel, which waits for it
 
-    def _print_ended(self, job: Job, record: JobRecord) -> None:
+    def _ended_line(self, job: Job, record: JobRecord) -> Text:
         verdict, result = self._result(job, record)
         style = STYLES[MOODS[verdict]]
         text = Text(f"{SIGNS[verdict]} ", style=style)
@@ -166,7 +167,7 @@ class Display:
         text.append(terminal(f"  {result}" if result else ""), style=style)
         if record.status != "ok":
             text.append(f"  (logs/{job.id}.log)", style="dim")
-        self._print(text)
+        return text
 
     def _result(self, job: Job, record: JobRecord) -> tuple[str, str]:
         """Return the verdict to which a job leads, as far as it is known, and what to say of it."""
@@ -236,7 +237,8 @@ class Display:
 
     def _panel(self) -> RenderableType:
         lines: list[RenderableType] = [
-            _line(f"{cell_id}  {text}", since) for cell_id, (text, since) in self._preparing.items()
+            _line(f"{cell_id}  {text}", since)
+            for cell_id, (text, since) in list(self._preparing.items())
         ]
         if self._count:
             lines.append(self._bar())

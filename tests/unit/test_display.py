@@ -183,3 +183,31 @@ def test_a_run_ends_with_what_took_its_time(tmp_path: Path) -> None:
             time.sleep(seconds)
             display.ended(each, record(each))
     assert printed.getvalue().splitlines()[-1] == "2 s: emulated consumers 2 s, timed work 1 s"
+
+
+def test_lanes_that_end_while_the_panel_is_redrawn_do_not_block_it(tmp_path: Path) -> None:
+    console = Console(file=io.StringIO(), width=200, force_terminal=True)
+    display = Display(console, new_run(tmp_path, PLAN, "one").manifest)
+    jobs = jobs_of(NATIVE)
+    done = threading.Event()
+
+    def follow_lane() -> None:
+        for _ in range(5):
+            display.planned(jobs, retry=False)
+            for job in jobs:
+                display.started(job)
+                display.ended(job, record(job))
+        done.set()
+
+    def redraw() -> None:
+        while not done.is_set():
+            display._live.refresh()
+
+    display.__enter__()
+    threads = [threading.Thread(target=each, daemon=True) for each in (follow_lane, redraw)]
+    for thread in threads:
+        thread.start()
+    assert done.wait(60)  # before the display ends, which would wait too
+    for thread in threads:
+        thread.join()
+    display.__exit__(None, None, None)

@@ -36,7 +36,7 @@ int main(int count, char** arguments) {
         deepmatrix::Process process(age);
         while (const auto directory = queue.next()) {
             const auto job = deepmatrix::read_job(*directory);
-            deepmatrix::start_watchdog(job.deadline_s);
+            deepmatrix::start_watchdog(*directory, job.deadline_s);
             deepmatrix::write_output(*directory, process.run(job));
             deepmatrix::stop_watchdog();
         }

@@ -1,12 +1,13 @@
-// The deadline: ends the process wherever it is, and the log then says where that was.
+// The deadline: ends the process wherever it is, and watchdog.txt then says where that was.
 #pragma once
 
 #include <string>
 
 namespace deepmatrix {
 
-// Exit with 1 once *deadline_s* seconds have passed, unless it is stopped before.
-void start_watchdog(double deadline_s);
+// Exit with 1 once *deadline_s* seconds have passed, unless it is stopped before. It first writes
+// DIRECTORY/watchdog.txt, the host's sign that the deadline has passed.
+void start_watchdog(const std::string& directory, double deadline_s);
 
 void stop_watchdog();
 

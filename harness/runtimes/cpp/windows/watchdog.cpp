@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <string>
 #include <thread>
 
 namespace deepmatrix {
@@ -20,13 +21,15 @@ std::atomic<int> current{0};  // the number of the deadline that holds, and of n
 }  // namespace
 
 // There are no signals: a thread sleeps beside the work.
-void start_watchdog(double deadline_s) {
+void start_watchdog(const std::string& directory, double deadline_s) {
     const std::chrono::duration<double> bounded(std::clamp(deadline_s, 1e-3, 1e8));
-    std::thread([bounded, own = ++current] {
+    std::thread([bounded, own = ++current, report = directory + "/watchdog.txt"] {
         std::this_thread::sleep_for(bounded);
         if (own != current) return;
-        std::fprintf(stderr, "runner: the deadline passed in %s\n", stage_now.load());
-        std::fflush(stderr);
+        std::FILE* const opened = std::fopen(report.c_str(), "wb");
+        std::FILE* const file = opened ? opened : stderr;
+        std::fprintf(file, "the deadline passed in %s\n", stage_now.load());
+        std::fflush(file);
         std::_Exit(1);
     }).detach();
 }
