@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from deepmatrix.cli import main
 from deepmatrix.cli.own_models import projects
-from deepmatrix.errors import ArgumentError, ConfigError
+from deepmatrix.errors import ArgumentError, ConfigError, EngineError, Interrupted
 from deepmatrix.models import files, project
 from tests import planted
 from tests.unit.examples import MATRIX
@@ -153,6 +154,51 @@ def test_init_keeps_a_file_that_is_there(capsys: pytest.CaptureFixture[str]) -> 
     assert "is there already" in capsys.readouterr().err
 
 
+#: Names that YAML reads back only where they are escaped.
+ODD_NAMES = (
+    "é \u202egnp",
+    "next\x85line",
+    "\u2028",
+    "\x9b31m",
+    "\N{GRINNING FACE}\ufeff",
+    "#'\"\\: *",
+    "-n",
+)
+
+
+def test_init_lists_odd_names_so_that_they_are_read_back_and_leaves_out_what_no_line_holds(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    left_out = [b"new\nline.onnx", b"\x1b[31mred.onnx", b"bad\xff.onnx"]
+    for name in (*left_out, *(f"{name}.onnx".encode() for name in ODD_NAMES)):
+        (folder / os.fsdecode(name)).write_bytes((folder / "net.onnx").read_bytes())
+    assert main.main(["init"]) == 0
+    shown = capsys.readouterr().out
+    listed = [entry.model for entry in projects.load(Path("deepmatrix.yaml"), MATRIX).models]
+    assert listed == sorted(["net.onnx", *(f"{name}.onnx" for name in ODD_NAMES)])
+    assert shown.count("left out, as the file cannot name it; rename it") == len(left_out)
+    Path("deepmatrix.yaml").unlink()
+    for path in folder.iterdir():
+        if os.fsencode(path.name) not in left_out:
+            path.unlink()
+    assert main.main(["init"]) == ArgumentError.exit_code
+    assert not Path("deepmatrix.yaml").exists()
+
+
+def test_init_says_that_it_does_not_list_all_models(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = "there are more models than these 20: add them to deepmatrix.yaml"
+    for number in range(19):
+        (folder / f"{number}.onnx").write_bytes((folder / "net.onnx").read_bytes())
+    assert main.main(["init"]) == 0
+    assert more not in capsys.readouterr().out
+    Path("deepmatrix.yaml").unlink()
+    (folder / "19.onnx").write_bytes((folder / "net.onnx").read_bytes())
+    assert main.main(["init"]) == 0
+    assert more in capsys.readouterr().out
+
+
 def test_an_entry_becomes_the_options_of_its_verification() -> None:
     path = write(
         entry(
@@ -274,3 +320,25 @@ def test_a_tolerance_of_an_output_that_no_model_has_is_refused_and_leaves_no_run
     assert not list(folder.glob("runs/*/results.json"))
     write(entry(tolerance.format("'y*'")))
     assert main.main(["verify", *options]) == 0
+
+
+@pytest.mark.skipif(
+    sys.version_info[:2] != (3, 11), reason="no cell of the evaluator has this Python"
+)
+def test_what_ends_a_project_early_names_the_models_that_are_left(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = "import os, signal\n\n\ndef make():\n    os.kill(os.getppid(), signal.SIGINT)\n"
+    (folder / "interrupting.py").write_text(module)
+    for name in ("b c", "d"):
+        (folder / f"{name}.onnx").write_bytes((folder / "net.onnx").read_bytes())
+    write(entry() + "- {model: b c.onnx, inputs: ['interrupting:make']}\n- model: d.onnx\n")
+    options = ["--only", CELL, "--runs", str(folder / "runs")]
+    command = "deepmatrix verify --config deepmatrix.yaml"
+    assert main.main(["verify", "--engine", "here", *options]) == Interrupted.exit_code
+    shown = " ".join(capsys.readouterr().err.split())
+    assert f"2 models are left: {command} 'b c.onnx' d.onnx" in shown
+    code = main.main(["verify", "--engine", "docker:unix:///no/socket", *options])
+    assert code == EngineError.exit_code
+    shown = " ".join(capsys.readouterr().err.split())
+    assert f"3 models are left: {command} net.onnx 'b c.onnx' d.onnx" in shown

@@ -14,7 +14,9 @@ from deepmatrix.config.documents import Problem, did_you_mean
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.config.sections import Override
 from deepmatrix.config.source import Location
-from deepmatrix.errors import ArgumentError
+from deepmatrix.drawing import numbers
+from deepmatrix.errors import ArgumentError, DeepmatrixError, Interrupted
+from deepmatrix.invocation import command_line
 from deepmatrix.models import inputs, project
 from deepmatrix.models.project import Entry, Project
 from deepmatrix.reports import budgets
@@ -147,6 +149,24 @@ def options_by_entry(
             "images": document.images and document.images.below(folder),
         }
         yield entry, argparse.Namespace(**{**vars(options), **own})
+
+
+def ended_early(
+    error: DeepmatrixError | KeyboardInterrupt, left: Sequence[Entry], path: Path
+) -> DeepmatrixError:
+    """Return the error that ends a project, with the command for the entries that are left.
+
+    A run that is resumed is of one model: nothing else would verify the others.
+    """
+    ending = Interrupted("interrupted") if isinstance(error, KeyboardInterrupt) else error
+    if left:
+        models = [str(path.parent / entry.model) for entry in left]
+        end = ["--"] if any(model.startswith("-") for model in models) else []
+        command = command_line("verify", "--config", str(path), *end, *models)
+        verb = "is" if len(left) == 1 else "are"
+        line = f"{numbers.count(len(left), 'model')} {verb} left: {command}"
+        ending.hint = "\n".join(filter(None, [ending.hint, line]))
+    return ending
 
 
 def _chosen(models: Sequence[Path], document: Project, folder: Path) -> list[Entry]:
