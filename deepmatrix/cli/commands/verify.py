@@ -201,8 +201,8 @@ def _verify_project(options: argparse.Namespace, console: Console) -> None:
             name = "" if isinstance(error, ArgumentError) else f"{entry.model}: "
             print_line(console, f"✗ {name}{error.message}", "red", wrap=False)
         except (DeepmatrixError, KeyboardInterrupt) as error:
-            left = [entry for entry, _ in entries[number + (created is not None) :]]
-            raise projects.ended_early(error, left, path) from None
+            unverified = [entry for entry, _ in entries[number + (created is not None) :]]
+            raise projects.ended_early(error, unverified, path) from None
     console.print()
     count = len(entries)
     if not failures:
