@@ -44,8 +44,12 @@ WRONG = {
     "version: 1": "missing key 'models'",
     "version: 1\nmodels: []": "2:9: 'models' must not be empty",
     "version: 2\nmodels:\n- model: net.onnx": "1:10: 'version'",
-    "version: 1\nmodels: net.onnx": "2:9: 'models' must be a list, found 'net.onnx'",
-    "version: 1\nmodels:\n- net.onnx": "3:3: '0' must be a mapping, found 'net.onnx'",
+    "version: 1\nmodels: net.onnx": (
+        "2:9: 'models' must be a list, found 'net.onnx'; write [\"net.onnx\"]"
+    ),
+    "version: 1\nmodels:\n- net.onnx": (
+        "3:3: item 1 of 'models' must be a mapping, found 'net.onnx'; write model: \"net.onnx\""
+    ),
     "version: 1\nmodel: net.onnx": "2:1: unknown key 'model'; did you mean 'models'?",
     entry("input: x.npz"): "4:3: unknown key 'input'; did you mean 'inputs'?",
     "version: 1\nmodels:\n- model: other.onnx": "3:10: other.onnx is not there; paths start at",
@@ -66,7 +70,13 @@ WRONG = {
     "version: 1\nimages: {registry: 'r.io:65536'}\nmodels:\n- model: net.onnx": (
         "2:20: 'r.io:65536' is not valid here; write HOST.DOMAIN, HOST:PORT (1 to 65535)"
     ),
-    entry("inputs: x.npz"): "4:11: 'inputs' must be a list, found 'x.npz'",
+    entry("inputs: x.npz"): "4:11: 'inputs' must be a list, found 'x.npz'; write [\"x.npz\"]",
+    entry("inputs: [x.npz, 3]"): "4:19: item 2 of 'inputs' is the number 3; quote it",
+    entry(f"reference: {'y' * 5000}.npz", "inputs: [x.npz]"): f"4:14: {'y' * 80}… is not there",
+    f"version: 1\nmodels:\n- model: {'y' * 5000}.onnx": f"3:10: {'y' * 80}… is not there",
+    f"version: 1\nimages: {{registry: r.io, digests: {'y' * 300}}}\nmodels:\n- model: net.onnx": (
+        f"2:35: {'y' * 80}… is not there"
+    ),
     entry("inputs: [y.npz]"): "4:12: y.npz is not there; name a file, a folder or a function",
     entry("inputs: [x.npz, x.npz]"): "4:19: 'x.npz' is listed twice",
     entry("reference: y.npz", "inputs: [x.npz]"): "4:14: y.npz is not there",
@@ -106,6 +116,16 @@ def test_a_glob_without_quotes_is_shown_with_them(line: str, glob: str) -> None:
     with pytest.raises(ConfigError, match=r"deepmatrix.yaml:\d+:\d+: not YAML") as caught:
         projects.load(write(f"version: 1\n{line.format(glob)}\n"), MATRIX)
     assert caught.value.hint == f'quote what begins with *: "{glob}"'
+
+
+def test_a_tab_and_a_byte_that_is_not_utf_8_have_their_place_and_a_hint() -> None:
+    with pytest.raises(ConfigError, match=r"deepmatrix.yaml:3:1: not YAML") as caught:
+        projects.load(write("version: 1\nmodels:\n\t- model: net.onnx\n"), MATRIX)
+    assert caught.value.hint == "indent with spaces instead of tabs"
+    path = write("")
+    path.write_bytes("version: 1\n# é, ".encode() + "é".encode("latin-1"))
+    with pytest.raises(ConfigError, match=r"deepmatrix.yaml:2:6: not UTF-8 text"):
+        projects.load(path, MATRIX)
 
 
 def test_other_broken_yaml_has_no_hint_about_globs() -> None:
