@@ -47,7 +47,8 @@ def sizes_of(results: Results) -> dict[Key, int]:
 def _all_sizes(results: Results) -> Iterator[tuple[Key, int | None]]:
     for row in results.cells:
         yield ("image", row.cell, ""), row.image_bytes
+    for row, model, peak in results.memory():
         if not row.emulated:
-            yield ("memory", row.cell, ""), row.peak_memory_bytes
+            yield ("memory", row.cell, model), peak
     for exported in results.exports:
         yield ("artifact", exported.cell, f"{exported.workload}, {exported.format}"), exported.bytes

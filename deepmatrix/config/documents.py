@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, Tag, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from deepmatrix.config import source
 from deepmatrix.config.bounds import BY_PEOPLE, Bounds
-from deepmatrix.config.source import Location, Source, shown
+from deepmatrix.config.source import Location, Source, shortened, shown
 from deepmatrix.errors import ConfigError
 from deepmatrix.sizes import binary_size
 
@@ -53,16 +54,16 @@ PATTERN_HELP = {
 
 #: By pydantic's type of error: messages that need only the name and the value.
 MESSAGES = {
-    "missing": "missing key '{name}'",
-    "model_type": "'{name}' must be a mapping, found {value}",
-    "dict_type": "'{name}' must be a mapping, found {value}",
-    "tuple_type": "'{name}' must be a list, found {value}",
-    "int_type": "'{name}' must be a whole number, found {value}",
-    "float_type": "'{name}' must be a number, found {value}",
-    "string_type": "'{name}' must be text, found {value}",
-    "bool_type": "'{name}' must be true or false, found {value}",
-    "too_short": "'{name}' must not be empty",
-    "string_too_short": "'{name}' must not be empty",
+    "missing": "missing key {name}",
+    "model_type": "{name} must be a mapping, found {value}",
+    "dict_type": "{name} must be a mapping, found {value}",
+    "tuple_type": "{name} must be a list, found {value}",
+    "int_type": "{name} must be a whole number, found {value}",
+    "float_type": "{name} must be a number, found {value}",
+    "string_type": "{name} must be text, found {value}",
+    "bool_type": "{name} must be true or false, found {value}",
+    "too_short": "{name} must not be empty",
+    "string_too_short": "{name} must not be empty",
     "byte_size": '{value} is not a size; write it like "4 GiB"',
     "byte_size_unit": '{value} is not a size; write it like "4 GiB"',
 }
@@ -250,22 +251,27 @@ def _explain(text: Source, detail: ErrorDetails, model: type[Section]) -> Proble
 
 def _message(text: Source, location: Location, detail: ErrorDetails, model: type[Section]) -> str:
     """Return what is wrong with a value, or a key."""
-    name = str(location[-1]) if location else "the document"
-    value = detail["input"]
+    name, value = _named(location), detail["input"]
     match detail["type"]:
         case "extra_forbidden":
             keys = _fields_at(model, detail["loc"][:-1])
-            return f"unknown key '{name}'{did_you_mean(name, keys)}"
+            return f"unknown key {name}{did_you_mean(str(location[-1]), keys)}"
+        case "model_type" if isinstance(value, str) and (key := _only_key(model, detail["loc"])):
+            written = f"{key}: {json.dumps(shortened(value))}"
+            return f"{name} must be a mapping, found {shown(value)}; write {written}"
+        case "tuple_type" if isinstance(value, str):
+            written = f"[{json.dumps(shortened(value))}]"
+            return f"{name} must be a list, found {shown(value)}; write {written}"
         case "complete":
             return detail["msg"]
         case "string_type" if isinstance(value, int | float):
             written = text.text(location)
             kind = "truth value" if isinstance(value, bool) else "number"
-            return f"'{name}' is the {kind} {written}; quote it: \"{written}\""
+            return f'{name} is the {kind} {written}; quote it: "{written}"'
         case "int_type" | "float_type" if isinstance(value, str) and _is_number(value):
-            return f"'{name}' is the text \"{value}\"; write it without quotes"
+            return f'{name} is the text "{value}"; write it without quotes'
         case "bool_type" if (word := YAML_1_1.get(str(value).lower())) is not None:
-            return f"'{name}' is the text {shown(value)}, which is {word} in old YAML; write {word}"
+            return f"{name} is the text {shown(value)}, which is {word} in old YAML; write {word}"
         case "string_pattern_mismatch":
             return f"{shown(value)} is not valid here; {_pattern_help(detail)}"
         case "literal_error":
@@ -275,15 +281,32 @@ def _message(text: Source, location: Location, detail: ErrorDetails, model: type
             return f"{shown(value)} is not one of {expected}{suggestion}"
         case "string_too_long":
             max_length = detail["ctx"]["max_length"]
-            return f"'{name}' may have {max_length} characters at most, found {len(value)}"
+            return f"{name} may have {max_length} characters at most, found {len(value)}"
         case "less_than_equal" | "greater_than_equal" if isinstance(value, str):
             [(bound, limit)] = detail["ctx"].items()  # of sizes: the only text with a bound
             end = {"le": "most", "ge": "least"}[bound]
-            return f"'{name}' must be at {end} {binary_size(limit)}, found {shown(value)}"
+            return f"{name} must be at {end} {binary_size(limit)}, found {shown(value)}"
     if detail["type"] in MESSAGES:
         return MESSAGES[detail["type"]].format(name=name, value=shown(value))
     message = detail["msg"].replace("Input should be", "must be").replace("Input", "value")
-    return f"'{name}': {message[0].lower()}{message[1:]}, found {shown(value)}"
+    return f"{name}: {message[0].lower()}{message[1:]}, found {shown(value)}"
+
+
+def _named(location: Location) -> str:
+    """Return what a message calls a value: by its key, or by the list that it is in."""
+    match list(location):
+        case [*_, str() as above, int() as index]:
+            return f"item {index + 1} of '{above}'"
+        case [*_, last]:
+            return f"'{last}'"
+    return "the document"
+
+
+def _only_key(model: type[Section], location: Location) -> str:
+    """Return the one key that a mapping has to have, nothing where it is not one."""
+    fields = _fields_at(model, location)
+    required = [name for name, info in fields.items() if info.is_required()]
+    return required[0] if len(required) == 1 else ""
 
 
 def _is_number(text: str) -> bool:
@@ -302,7 +325,7 @@ def _pattern_help(detail: ErrorDetails) -> str:
     return f"it must match {detail['ctx']['pattern']}"
 
 
-def _fields_at(model: type[Section], location: Location) -> Iterable[str]:
+def _fields_at(model: type[Section], location: Location) -> Mapping[str, FieldInfo]:
     """Return the keys known at a place, by walking the models."""
     kind: Any = model
     for part in location:
@@ -314,7 +337,7 @@ def _fields_at(model: type[Section], location: Location) -> Iterable[str]:
             kind = [inner for inner in typing.get_args(kind) if inner is not Ellipsis][-1]
         if types.NoneType in typing.get_args(kind):
             kind = typing.get_args(kind)[0]
-    return kind.model_fields if isinstance(kind, type) and issubclass(kind, BaseModel) else ()
+    return kind.model_fields if isinstance(kind, type) and issubclass(kind, BaseModel) else {}
 
 
 def _is_tag(part: object) -> bool:

@@ -80,11 +80,13 @@ def read(path: Path, limits: Bounds = BY_PEOPLE) -> Source:
         text = content.decode("utf-8")
     except FileNotFoundError:
         raise ArgumentError(
-            f"{path}: no such file", hint="run in the repository's root, or name one with --file"
+            f"{path}: no such file", hint="name one that is there, from the current folder"
         ) from None
     except UnicodeDecodeError as error:
+        before = content[: error.start].decode("utf-8").split("\n")
+        place = f"{path.name}:{len(before)}:{len(before[-1]) + 1}"
         raise ConfigError(
-            f"{path.name}:1:1: not UTF-8 text ({error.reason})", hint="save it as UTF-8"
+            f"{place}: not UTF-8 text ({error.reason})", hint="save it as UTF-8"
         ) from None
     except OSError as error:
         raise ArgumentError(
@@ -121,11 +123,11 @@ def shown(value: object) -> str:
         case bool():
             return str(value).lower()
         case str():
-            return repr(_short(str(value)))
-    return _short(str(value))
+            return repr(shortened(str(value)))
+    return shortened(str(value))
 
 
-def _short(text: str) -> str:
+def shortened(text: str) -> str:
     """Return a value as long as a message can show it."""
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
 
@@ -183,8 +185,10 @@ def _parse(path: Path, text: str, limits: Bounds) -> object:
 
 
 def _hint(text: str, *marks: StreamMark | None) -> str:
-    """Return how to write a glob: YAML takes a value that begins with ``*`` for an alias."""
+    """Return how to write a glob, which YAML takes for an alias, or an indent."""
     for mark in filter(None, marks):
+        if text[mark.index :].startswith("\t"):
+            return "indent with spaces instead of tabs"
         if word := re.match(r"\*[^\s,\]}]*", text[mark.index :]):
-            return f'quote what begins with *: "{_short(word[0])}"'
+            return f'quote what begins with *: "{shortened(word[0])}"'
     return ""

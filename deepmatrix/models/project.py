@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from pydantic import Field, PositiveFloat
+from pydantic import Field, PositiveFloat, ValidationError
 
 from deepmatrix.config import documents
 from deepmatrix.config.documents import Problem, Section, Text
@@ -70,6 +70,15 @@ def load(path: Path, check: Callable[[Project], Iterable[Problem]]) -> Project:
         ConfigError: it is wrong; one line a problem, each ``name:line:column: what``.
     """
     return documents.load(path, Project, check)
+
+
+def can_name(path: Path) -> bool:
+    """Return whether the file can name a model: on one line, in UTF-8."""
+    try:
+        Entry(model=path.as_posix())
+    except ValidationError:
+        return False
+    return True
 
 
 def schema() -> str:

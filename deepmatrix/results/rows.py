@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any, Literal, Self
 
@@ -361,6 +361,17 @@ class Results(Row):
     def verdicts_of(self, artifact: str) -> Sequence[PortabilityRow]:
         """Return the verdicts of an artifact, in their order."""
         return self._verdicts.get(artifact, ())
+
+    def memory(self) -> Iterator[tuple[CellRow, str, int]]:
+        """Yield each cell whose peak memory is known, with the own model that takes it, and bytes.
+
+        Of own models it is that of serving one: the peak of all is another one for other models.
+        """
+        for cell in self.cells:
+            served = cell.serving_memory_of if self.models else ""
+            peak = cell.serving_memory_bytes if self.models else cell.peak_memory_bytes
+            if peak:
+                yield cell, served, peak
 
     def __copy__(self) -> Self:
         """Return a copy that works out anew what is cached: `model_copy` may change its fields."""

@@ -21,6 +21,7 @@ from deepmatrix.cli import main, trying
 from deepmatrix.comparison import accepted, limits
 from deepmatrix.comparison.changes import ABSENT, Comparison
 from deepmatrix.comparison.comparing import compare_results
+from deepmatrix.comparison.history.lines import measurements
 from deepmatrix.comparison.reading import read_results
 from deepmatrix.comparison.significance import compare_rounds, holm
 from deepmatrix.comparison.trials import confirmed, side_of, suspects
@@ -33,6 +34,7 @@ from deepmatrix.paths import ROOT, SCHEMAS
 from deepmatrix.planning import trials
 from deepmatrix.planning.cells import all_cells
 from deepmatrix.planning.selection import Selection
+from deepmatrix.reports.exports.measurements import measurements as exported
 from deepmatrix.results import merging
 from deepmatrix.results.rows import Results
 from deepmatrix.results.timing import statistics
@@ -269,6 +271,29 @@ def test_a_slower_machine_with_the_same_processor_is_another_machine(
     comparison = compared(recorded, changed(recorded, tmp_path, slow_down))
     (group,) = comparison.untimed
     assert group.reason.startswith("the same processor, but its matrix product reached 151, now 7")
+
+
+def test_the_memory_of_two_models_is_not_compared_and_has_two_series() -> None:
+    run = verifications.results()
+
+    def serving(model: str, peak: int) -> Results:
+        update = {"serving_memory_of": model, "serving_memory_bytes": peak}
+        cells = tuple(
+            row.model_copy(update={**update, "peak_memory_bytes": 2 * peak}) for row in run.cells
+        )
+        return run.model_copy(update={"cells": cells})
+
+    one, other = serving("resnet50", 100_000_000), serving("vit", 300_000_000)
+    assert not compare_results(one, other, ("base", "head")).sizes
+    hungrier = compare_results(one, serving("resnet50", 200_000_000), ("base", "head")).sizes
+    assert {(size.quantity, size.subject) for size in hungrier} == {("memory", "resnet50")}
+    for results, model in ((one, "resnet50"), (other, "vit")):
+        lines = [line for line in measurements(results) if line.quantity == "memory"]
+        assert lines
+        assert all(line.series == f"{line.cell}/{model}/memory" for line in lines)
+        drawn = [line for line in exported(results) if line.quantity == "peak-memory"]
+        assert drawn
+        assert all(line.subject.startswith(f"{model} on ") for line in drawn)
 
 
 def test_larger_images_and_more_memory_are_found_beyond_their_noise(recorded: Path) -> None:

@@ -202,7 +202,10 @@ BAD = [
         id="a runtime named like a framework",
     ),
     pytest.param(
-        '["*-cpu"]', '"*-cpu"', "29:12: 'cells' must be a list, found '*-cpu'", id="no list"
+        '["*-cpu"]',
+        '"*-cpu"',
+        "29:12: 'cells' must be a list, found '*-cpu'; write [\"*-cpu\"]",
+        id="no list",
     ),
     pytest.param(
         "tolerances: {floor: 1.0e-6, factor: 8, producer: 1.0e-4, "
@@ -657,7 +660,7 @@ def test_a_file_that_is_not_there_is_an_argument_error(tmp_path: Path) -> None:
 def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "matrix.yaml"
     path.write_bytes(b"version: \xff\n")
-    with pytest.raises(ConfigError, match=r"matrix.yaml:1:1: not UTF-8 text"):
+    with pytest.raises(ConfigError, match=r"matrix.yaml:1:10: not UTF-8 text"):
         matrix_file.load(path)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from deepmatrix.cli import main
 from deepmatrix.cli.own_models import projects
-from deepmatrix.errors import ArgumentError, ConfigError
+from deepmatrix.errors import ArgumentError, ConfigError, EngineError, Interrupted
 from deepmatrix.models import files, project
 from tests import planted
 from tests.unit.examples import MATRIX
@@ -43,8 +44,12 @@ WRONG = {
     "version: 1": "missing key 'models'",
     "version: 1\nmodels: []": "2:9: 'models' must not be empty",
     "version: 2\nmodels:\n- model: net.onnx": "1:10: 'version'",
-    "version: 1\nmodels: net.onnx": "2:9: 'models' must be a list, found 'net.onnx'",
-    "version: 1\nmodels:\n- net.onnx": "3:3: '0' must be a mapping, found 'net.onnx'",
+    "version: 1\nmodels: net.onnx": (
+        "2:9: 'models' must be a list, found 'net.onnx'; write [\"net.onnx\"]"
+    ),
+    "version: 1\nmodels:\n- net.onnx": (
+        "3:3: item 1 of 'models' must be a mapping, found 'net.onnx'; write model: \"net.onnx\""
+    ),
     "version: 1\nmodel: net.onnx": "2:1: unknown key 'model'; did you mean 'models'?",
     entry("input: x.npz"): "4:3: unknown key 'input'; did you mean 'inputs'?",
     "version: 1\nmodels:\n- model: other.onnx": "3:10: other.onnx is not there; paths start at",
@@ -65,7 +70,13 @@ WRONG = {
     "version: 1\nimages: {registry: 'r.io:65536'}\nmodels:\n- model: net.onnx": (
         "2:20: 'r.io:65536' is not valid here; write HOST.DOMAIN, HOST:PORT (1 to 65535)"
     ),
-    entry("inputs: x.npz"): "4:11: 'inputs' must be a list, found 'x.npz'",
+    entry("inputs: x.npz"): "4:11: 'inputs' must be a list, found 'x.npz'; write [\"x.npz\"]",
+    entry("inputs: [x.npz, 3]"): "4:19: item 2 of 'inputs' is the number 3; quote it",
+    entry(f"reference: {'y' * 5000}.npz", "inputs: [x.npz]"): f"4:14: {'y' * 80}… is not there",
+    f"version: 1\nmodels:\n- model: {'y' * 5000}.onnx": f"3:10: {'y' * 80}… is not there",
+    f"version: 1\nimages: {{registry: r.io, digests: {'y' * 300}}}\nmodels:\n- model: net.onnx": (
+        f"2:35: {'y' * 80}… is not there"
+    ),
     entry("inputs: [y.npz]"): "4:12: y.npz is not there; name a file, a folder or a function",
     entry("inputs: [x.npz, x.npz]"): "4:19: 'x.npz' is listed twice",
     entry("reference: y.npz", "inputs: [x.npz]"): "4:14: y.npz is not there",
@@ -105,6 +116,16 @@ def test_a_glob_without_quotes_is_shown_with_them(line: str, glob: str) -> None:
     with pytest.raises(ConfigError, match=r"deepmatrix.yaml:\d+:\d+: not YAML") as caught:
         projects.load(write(f"version: 1\n{line.format(glob)}\n"), MATRIX)
     assert caught.value.hint == f'quote what begins with *: "{glob}"'
+
+
+def test_a_tab_and_a_byte_that_is_not_utf_8_have_their_place_and_a_hint() -> None:
+    with pytest.raises(ConfigError, match=r"deepmatrix.yaml:3:1: not YAML") as caught:
+        projects.load(write("version: 1\nmodels:\n\t- model: net.onnx\n"), MATRIX)
+    assert caught.value.hint == "indent with spaces instead of tabs"
+    path = write("")
+    path.write_bytes("version: 1\n# é, ".encode() + "é".encode("latin-1"))
+    with pytest.raises(ConfigError, match=r"deepmatrix.yaml:2:6: not UTF-8 text"):
+        projects.load(path, MATRIX)
 
 
 def test_other_broken_yaml_has_no_hint_about_globs() -> None:
@@ -151,6 +172,51 @@ def test_init_keeps_a_file_that_is_there(capsys: pytest.CaptureFixture[str]) -> 
     assert main.main(["init"]) == ArgumentError.exit_code
     assert path.read_text(encoding="utf-8") == "mine"
     assert "is there already" in capsys.readouterr().err
+
+
+#: Names that YAML reads back only where they are escaped.
+ODD_NAMES = (
+    "é \u202egnp",
+    "next\x85line",
+    "\u2028",
+    "\x9b31m",
+    "\N{GRINNING FACE}\ufeff",
+    "#'\"\\: *",
+    "-n",
+)
+
+
+def test_init_lists_odd_names_so_that_they_are_read_back_and_leaves_out_what_no_line_holds(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    left_out = [b"new\nline.onnx", b"\x1b[31mred.onnx", b"bad\xff.onnx"]
+    for name in (*left_out, *(f"{name}.onnx".encode() for name in ODD_NAMES)):
+        (folder / os.fsdecode(name)).write_bytes((folder / "net.onnx").read_bytes())
+    assert main.main(["init"]) == 0
+    shown = capsys.readouterr().out
+    listed = [entry.model for entry in projects.load(Path("deepmatrix.yaml"), MATRIX).models]
+    assert listed == sorted(["net.onnx", *(f"{name}.onnx" for name in ODD_NAMES)])
+    assert shown.count("left out, as the file cannot name it; rename it") == len(left_out)
+    Path("deepmatrix.yaml").unlink()
+    for path in folder.iterdir():
+        if os.fsencode(path.name) not in left_out:
+            path.unlink()
+    assert main.main(["init"]) == ArgumentError.exit_code
+    assert not Path("deepmatrix.yaml").exists()
+
+
+def test_init_says_that_it_does_not_list_all_models(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = "there are more models than these 20: add them to deepmatrix.yaml"
+    for number in range(19):
+        (folder / f"{number}.onnx").write_bytes((folder / "net.onnx").read_bytes())
+    assert main.main(["init"]) == 0
+    assert more not in capsys.readouterr().out
+    Path("deepmatrix.yaml").unlink()
+    (folder / "19.onnx").write_bytes((folder / "net.onnx").read_bytes())
+    assert main.main(["init"]) == 0
+    assert more in capsys.readouterr().out
 
 
 def test_an_entry_becomes_the_options_of_its_verification() -> None:
@@ -274,3 +340,25 @@ def test_a_tolerance_of_an_output_that_no_model_has_is_refused_and_leaves_no_run
     assert not list(folder.glob("runs/*/results.json"))
     write(entry(tolerance.format("'y*'")))
     assert main.main(["verify", *options]) == 0
+
+
+@pytest.mark.skipif(
+    sys.version_info[:2] != (3, 11), reason="no cell of the evaluator has this Python"
+)
+def test_what_ends_a_project_early_names_the_models_that_are_left(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = "import os, signal\n\n\ndef make():\n    os.kill(os.getppid(), signal.SIGINT)\n"
+    (folder / "interrupting.py").write_text(module)
+    for name in ("b c", "d"):
+        (folder / f"{name}.onnx").write_bytes((folder / "net.onnx").read_bytes())
+    write(entry() + "- {model: b c.onnx, inputs: ['interrupting:make']}\n- model: d.onnx\n")
+    options = ["--only", CELL, "--runs", str(folder / "runs")]
+    command = "deepmatrix verify --config deepmatrix.yaml"
+    assert main.main(["verify", "--engine", "here", *options]) == Interrupted.exit_code
+    shown = " ".join(capsys.readouterr().err.split())
+    assert f"2 models are left: {command} 'b c.onnx' d.onnx" in shown
+    code = main.main(["verify", "--engine", "docker:unix:///no/socket", *options])
+    assert code == EngineError.exit_code
+    shown = " ".join(capsys.readouterr().err.split())
+    assert f"3 models are left: {command} net.onnx 'b c.onnx' d.onnx" in shown

@@ -79,34 +79,51 @@ def run(options: argparse.Namespace) -> None:
         raise ArgumentError(
             f"{project.FILE} is there already", hint="edit it, or move it away to get a new one"
         )
-    models = [path for path in options.models if format_of(path)] or list(_models(Path()))
+    console = make_console()
+    named = [path for path in options.models if format_of(path)]
+    found = named or list(_models(Path()))
+    wanted = named or found[:MOST_MODELS]
+    models = [path for path in wanted if project.can_name(path)]
+    for path in wanted:
+        if path not in models:
+            line = f"{path}: left out, as the file cannot name it; rename it"
+            print_line(console, line, "yellow", wrap=False)
     if not models:
         raise ArgumentError(
             "there is no model below this folder",
             hint=f"name one: {command_line('init', 'model.onnx')}",
         )
     write_named(project.FILE, document(models))
-    console = make_console()
     for model in models:
         print_line(console, f"• {model}", wrap=False)
+    if len(wanted) < len(found):
+        line = f"there are more models than these {MOST_MODELS}: add them to {project.FILE}"
+        print_line(console, line, "yellow", wrap=False)
     print_line(console, f"written: {project.FILE}; next: {command_line('verify')}", "green")
 
 
 def document(models: list[Path]) -> str:
     """Return the text of a project's file; the first model has every key as a comment."""
     head = HEAD.format(command=command_line("verify"), plan=command_line("plan"))
-    entries = [f"  - model: {json.dumps(path.as_posix(), ensure_ascii=False)}\n" for path in models]
+    entries = [f"  - model: {_quoted(path.as_posix())}\n" for path in models]
     entries.insert(1, EXAMPLES)
     return head + "".join(entries)
 
 
+def _quoted(text: str) -> str:
+    """Return text in quotes, as YAML reads it; what cannot be printed is escaped."""
+    quoted = json.dumps(text, ensure_ascii=False)
+    return "".join(x if x.isprintable() else f"\\U{ord(x):08x}" for x in quoted)
+
+
 def _models(folder: Path) -> Iterator[Path]:
-    """Yield what is recognised as a model below a folder."""
+    """Yield what is recognised as a model below a folder, one more than is listed at most."""
     levels = itertools.chain.from_iterable(
         folder.glob("/".join(["*"] * depth)) for depth in range(1, DEPTH + 1)
     )
     paths = itertools.islice(levels, MOST_FILES)
-    return itertools.islice(_recognised(paths), MOST_MODELS)
+    in_order = sorted(paths, key=lambda path: (len(path.parts), path))
+    return itertools.islice(_recognised(in_order), MOST_MODELS + 1)
 
 
 def _recognised(paths: Iterable[Path]) -> Iterator[Path]:

@@ -181,6 +181,7 @@ def _verify_project(options: argparse.Namespace, console: Console) -> None:
     Raises:
         CellFailed: a model is not as expected.
         ArgumentError: a model has no run, as its file is no model; or none could be served.
+        DeepmatrixError: an engine fails, or the user interrupts; the hint names what is left.
     """
     _refuse_models_options(options)
     path = options.config or project.FILE
@@ -188,7 +189,7 @@ def _verify_project(options: argparse.Namespace, console: Console) -> None:
     entries = list(projects.options_by_entry(options, document, path.parent))
     failures: list[DeepmatrixError] = []
     is_complete = True
-    for entry, own_options in entries:
+    for number, (entry, own_options) in enumerate(entries):
         console.print()
         print_line(console, f"{path}: {entry.model}", "bold", wrap=False)
         created = None
@@ -200,6 +201,9 @@ def _verify_project(options: argparse.Namespace, console: Console) -> None:
             is_complete = is_complete and created is not None
             name = "" if isinstance(error, ArgumentError) else f"{entry.model}: "
             print_line(console, f"✗ {name}{error.message}", "red", wrap=False)
+        except (DeepmatrixError, KeyboardInterrupt) as error:
+            unverified = [entry for entry, _ in entries[number + (created is not None) :]]
+            raise projects.ended_early(error, unverified, path) from None
     console.print()
     count = len(entries)
     if not failures:

@@ -13,8 +13,10 @@ from deepmatrix.config.cell_globs import unmatched
 from deepmatrix.config.documents import Problem, did_you_mean
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.config.sections import Override
-from deepmatrix.config.source import Location
-from deepmatrix.errors import ArgumentError
+from deepmatrix.config.source import Location, shortened
+from deepmatrix.drawing import numbers
+from deepmatrix.errors import ArgumentError, DeepmatrixError, Interrupted
+from deepmatrix.invocation import command_line
 from deepmatrix.models import inputs, project
 from deepmatrix.models.project import Entry, Project
 from deepmatrix.reports import budgets
@@ -41,8 +43,8 @@ def load(path: Path, matrix: Matrix) -> Project:
         for key in ("only", "exclude"):
             yield from unmatched(key, getattr(document, key), cell_ids)
         yield from _listed_twice(document, path.parent)
-        if document.images and not (path.parent / document.images.digests).is_file():
-            message = f"{document.images.digests} is not there; `image --push` writes it"
+        if document.images and not _is_there(path.parent / document.images.digests):
+            message = f"{shortened(document.images.digests)} is not there; `image --push` writes it"
             yield ("images", "digests"), message, False
         for number, entry in enumerate(document.models):
             yield from _problems(("models", number), entry, path.parent, cell_ids)
@@ -66,12 +68,13 @@ def _problems(
     """Yield what is wrong with the values of an entry."""
     for key in PATHS:
         name = getattr(entry, key)
-        if name is not None and not (folder / name).exists():
-            yield (*place, key), f"{name} is not there; paths start at the file's folder", False
+        if name is not None and not _is_there(folder / name):
+            message = f"{shortened(name)} is not there; paths start at the file's folder"
+            yield (*place, key), message, False
     for number, source in enumerate(entry.inputs):
-        if not inputs.FUNCTION.fullmatch(source) and not (folder / source).exists():
-            message = f"{source} is not there; name a file, a folder or a function, module:function"
-            yield (*place, "inputs", number), message, False
+        if not inputs.FUNCTION.fullmatch(source) and not _is_there(folder / source):
+            kinds = "name a file, a folder or a function, module:function"
+            yield (*place, "inputs", number), f"{shortened(source)} is not there; {kinds}", False
     for key, read in READERS.items():
         for location, text in _texts((*place, key), getattr(entry, key)):
             try:
@@ -84,6 +87,15 @@ def _problems(
     for key, wanted in globs.items():
         for location, message, at_key in unmatched(key, wanted, cell_ids):
             yield (*place, *location), message, at_key
+
+
+def _is_there(path: Path) -> bool:
+    """Return whether something is at a path; nothing is where the system refuses its name."""
+    try:
+        path.stat()
+    except OSError:
+        return False
+    return True
 
 
 def _contradictions(place: Location, entry: Entry) -> Iterator[Problem]:
@@ -147,6 +159,24 @@ def options_by_entry(
             "images": document.images and document.images.below(folder),
         }
         yield entry, argparse.Namespace(**{**vars(options), **own})
+
+
+def ended_early(
+    error: DeepmatrixError | KeyboardInterrupt, unverified: Sequence[Entry], path: Path
+) -> DeepmatrixError:
+    """Return the error that ends a project, with the command for the unverified entries.
+
+    A run that is resumed is of one model: nothing else would verify the others.
+    """
+    ending = Interrupted("interrupted") if isinstance(error, KeyboardInterrupt) else error
+    if unverified:
+        models = [str(path.parent / entry.model) for entry in unverified]
+        end = ["--"] if any(model.startswith("-") for model in models) else []
+        command = command_line("verify", "--config", str(path), *end, *models)
+        verb = "is" if len(unverified) == 1 else "are"
+        line = f"{numbers.count(len(unverified), 'model')} {verb} left: {command}"
+        ending.hint = "\n".join(filter(None, [ending.hint, line]))
+    return ending
 
 
 def _chosen(models: Sequence[Path], document: Project, folder: Path) -> list[Entry]:

@@ -51,6 +51,6 @@ def measurements(results: Results) -> Iterator[Measurement]:
     for cell in results.cells:
         if cell.image_bytes:
             yield Measurement(subject=cell.cell, quantity="image-size", value=cell.image_bytes)
-        if cell.peak_memory_bytes:
-            value = cell.peak_memory_bytes
-            yield Measurement(subject=cell.cell, quantity="peak-memory", value=value)
+    for cell, model, peak in results.memory():
+        subject = f"{model} on {cell.cell}" if model else cell.cell
+        yield Measurement(subject=subject, quantity="peak-memory", value=peak)
