@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.graphs.operators import evaluate
+from harness.graphs.operators import NotEvaluated, evaluate
 from harness.graphs.operators.base import masked_softmax, softmax
 from tests.unit.one_node import (
     CONTRIB,
@@ -182,6 +182,21 @@ CASES: dict[str, Made] = each_drawn(
             [floats(2, 8), integers("int8", 8, 4), scalar(0.01), scalar(3, "int8"), floats(4)],
             {},
             1,
+        ),
+        "DynamicQuantizeLSTM": lambda: (
+            "DynamicQuantizeLSTM",
+            [
+                floats(5, 1, 6),
+                *(integers("int8", 2, size, 16, low=-60, high=60) for size in (6, 4)),
+                floats(2, 32),
+                *[None] * 4,
+                np.float32([0.01, 0.02]),
+                np.int8([3, -2]),
+                np.float32([0.02, 0.01]),
+                np.int8([0, 1]),
+            ],
+            {"direction": "bidirectional", "hidden_size": 4},
+            3,
         ),
         "MatMulNBits": lambda: (
             "MatMulNBits",
@@ -512,6 +527,15 @@ def test_an_operator_that_the_evaluator_gets_wrong_is_as_onnx_runtime_has_it(
 ) -> None:
     case = Case(operator, inputs, attributes, outputs)
     assert not difference(by_judge(case), by_runtime(case))
+
+
+@pytest.mark.parametrize("operator", ["AveragePool", "LpPool", "MaxPool"])
+def test_a_window_larger_than_its_input_has_no_answer(operator: str) -> None:
+    """ONNX Runtime answers one window here, and the standard's formula none."""
+    settings = {"kernel_shape": [7, 7], "strides": [7, 7]}
+    case = Case(operator, [np.ones((1, 2, 6, 6), np.float32)], settings, version=11)
+    with pytest.raises(NotEvaluated, match="larger than its input"):
+        evaluate(case.model(), case.fed())
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,29 @@ def test_a_model_without_quantised_activations_has_no_steps() -> None:
     assert described(model) == {}
 
 
+def test_an_lstm_that_quantises_its_sequence_is_judged_by_steps() -> None:
+    node = onnx.helper.make_node(
+        "DynamicQuantizeLSTM",
+        ["x", "w", "r", "", "", "", "", "", "scale", "zero", "scale", "zero"],
+        ["y"],
+        domain="com.microsoft",
+        hidden_size=3,
+    )
+    held = {name: np.full((1, size, 12), 40, np.int8) for name, size in (("w", 4), ("r", 3))}
+    model = models.model(
+        [node],
+        [models.floats("x", 2, 1, 4)],
+        [models.floats("y", 2, 1, 1, 3)],
+        **held,
+        scale=np.float32([0.01]),
+        zero=np.int8([0]),
+    )
+    model.opset_import.append(onnx.helper.make_opsetid("com.microsoft", 1))
+    (output,) = described(model, X[:, None]).values()
+    assert output["steps"] == 1
+    assert 0 < output["step"] < 0.05
+
+
 def test_integer_arithmetic_without_rounding_stays_exact() -> None:
     node = onnx.helper.make_node("MatMulInteger", ["x", "w"], ["y"])
     value = onnx.helper.make_tensor_value_info

@@ -211,6 +211,69 @@ def test_a_step_that_rounding_may_take_otherwise_is_not_compared(
     assert remark == f"{operator} 'y': rounding decides 1 of 2 values, which are not compared"
 
 
+@pytest.mark.parametrize(
+    ("operator", "concerned"),
+    [("TopK", [0, 0, 1, 1]), ("ArgMax", [0]), ("ArgMin", [1])],
+)
+def test_a_place_that_rounding_may_take_otherwise_is_not_compared(
+    tmp_path: Path, operator: str, concerned: list[int]
+) -> None:
+    """The least two of the four scores are nearer to each other than the smallest tolerance."""
+    is_top = operator == "TopK"
+    scores = np.float32([[-4, -12, 1, -11.9999]])
+    held = {"k": np.array([4 if is_top else 1], np.int64), "half": np.float32(0.7)}
+    outputs = ["values", "places"] if is_top else ["places"]
+    graph = helper.make_graph(
+        [
+            helper.make_node("Mul", ["x", "half"], ["m"]),
+            helper.make_node("Sigmoid", ["m"], ["s"]),
+            helper.make_node(operator, ["s", "k"] if is_top else ["s"], outputs, axis=1),
+        ],
+        "places",
+        [helper.make_tensor_value_info("x", 1, (1, 4))],
+        [helper.make_tensor_value_info(x, 1 if x == "values" else 7, None) for x in outputs],
+        [onnx.numpy_helper.from_array(value, name) for name, value in held.items()],
+    )
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    undefined = inspect(tmp_path, proto, {"x": scores})["undefined"]
+    found = undefined.get("places", np.zeros(len(concerned)))
+    assert (np.ravel(found) == ROUNDING).astype(int).tolist() == concerned
+    assert "values" not in undefined
+
+
+def test_a_detection_whose_place_rounding_decides_is_not_compared_in_any_part(
+    tmp_path: Path,
+) -> None:
+    """Two TopK in turn select among scores of which only the first is no near tie."""
+    scores = np.float32([[-12, 1, -11.9999, -11.9998, -12.0001, -12.0002]])
+    held = {
+        "few": np.array([5], np.int64),
+        "half": np.float32(0.7),
+        "boxes": np.arange(6, dtype=np.float32).reshape(6, 1) * 10,
+        "classes": np.float32([[1], [0], [0], [0], [0], [0]]),
+    }
+    node = helper.make_node
+    graph = helper.make_graph(
+        [
+            node("Mul", ["x", "half"], ["m"]),
+            node("Sigmoid", ["m"], ["s"]),
+            node("TopK", ["s", "few"], ["first", "place"], axis=1),
+            node("TopK", ["first", "few"], ["score", "again"], axis=1),
+            node("GatherElements", ["place", "again"], ["chosen"], axis=1),
+            node("Gather", ["boxes", "chosen"], ["box"]),
+            node("Gather", ["classes", "chosen"], ["class"]),
+            node("Concat", ["box", "class"], ["y"], axis=2),
+        ],
+        "detector",
+        [helper.make_tensor_value_info("x", 1, (1, 6))],
+        [helper.make_tensor_value_info("y", 1, (1, 5, 2))],
+        [onnx.numpy_helper.from_array(value, name) for name, value in held.items()],
+    )
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    mask = inspect(tmp_path, proto, {"x": scores})["undefined"]["y"]
+    assert (mask == ROUNDING).tolist() == [[[False, False], *[[True, True]] * 4]]
+
+
 def test_what_is_the_same_in_every_precision_takes_no_other_step(tmp_path: Path) -> None:
     """The largest of products is equal to itself, whatever they are rounded to."""
     graph = helper.make_graph(

@@ -23,6 +23,7 @@ from harness.graphs.values import assemble, flatten, wider_dtype
 MODULES = (
     "contrib.attention",
     "contrib.fused",
+    "contrib.recurrent",
     "control",
     "convolution",
     "ml.categories",

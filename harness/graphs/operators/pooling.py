@@ -22,6 +22,9 @@ def windows(x, kernel, strides=None, dilations=None, pads=None, auto_pad="NOTSET
     Returns:
         (dimensions of the output, a list a dimension of the list, a place of the output, of the
         input's indices in its window, -1 for padding, and None beyond the padding).
+
+    Raises:
+        ValueError: the input with its padding holds no window.
     """
     count = len(kernel)
     strides = strides or [1] * count
@@ -41,6 +44,8 @@ def windows(x, kernel, strides=None, dilations=None, pads=None, auto_pad="NOTSET
             places = (-(-room // strides[at]) if ceil_mode else room // strides[at]) + 1
             if ceil_mode and (places - 1) * strides[at] >= size + begin:
                 places -= 1  # a window must not begin in the padding at the end
+            if places < 1:  # ONNX Runtime may answer what part of a window is there
+                raise ValueError("a window is larger than its input with padding")
         lines = []
         for place in range(places):
             first = place * strides[at] - begin

@@ -73,7 +73,7 @@ class QuantizeLinear(Operator):
         )
 
 
-def _dynamic(x):
+def dynamic(x):
     """Return (values of uint8, scale, zero point), as DynamicQuantizeLinear defines them."""
     lowest, highest = min(0.0, float(x.min())), max(0.0, float(x.max()))
     scale = (highest - lowest) / 255 or 1.0
@@ -86,7 +86,7 @@ class DynamicQuantizeLinear(Operator):
     """Scale and zero point from the input's own range."""
 
     def _run(self, x):
-        return _dynamic(x)
+        return dynamic(x)
 
 
 def _product(a, b, a_zero, b_zero):
@@ -310,7 +310,7 @@ class DynamicQuantizeMatMul(ContribOperator):
     """A is quantised from its own range, B is already."""
 
     def _run(self, a, b, b_scale, b_zero=None, bias=None):
-        values, scale, zero = _dynamic(a)
+        values, scale, zero = dynamic(a)
         total = _product(values, b, zero, b_zero) * scale * numpy.asarray(b_scale)
         return ((total if bias is None else total + bias).astype(a.dtype),)
 

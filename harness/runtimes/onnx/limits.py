@@ -14,7 +14,7 @@ from harness.graphs.inputs import onnx_inputs
 from harness.graphs.local_functions import inlined
 from harness.graphs.operators import NotEvaluated
 from harness.graphs.precise import widen
-from harness.runtimes.onnx import gold, reaching
+from harness.runtimes.onnx import gold, ordering, reaching
 
 #: Finite values that differ by more than this part of gold's largest value are not the same but
 #: for rounding, in float16 neither: something before them overflowed.
@@ -109,13 +109,18 @@ def steps(model, inputs):
         )
     except NotEvaluated:
         return {}, []
-    with numpy.errstate(all="ignore"):  # an infinity takes no other step
-        own_masks = {number: _is_near_step(node, values, precise) for number, node in nodes.items()}
-    own_masks = {number: mask for number, mask in own_masks.items() if mask.any()}
+    own_masks, others = _near_steps(nodes, values, precise)
     if not own_masks:
         return {}, []
     concerned = reaching.masks_of_outputs(model, values, own_masks)
-    reached, _ = reaching.reach(model, inputs, values, concerned, _other_steps)
+    for node in filter(ordering.selects, map(nodes.__getitem__, own_masks)):
+        if len(node.output) > 1:
+            concerned.pop(node.output[0], None)  # the values of near ties are near
+    reached, _ = reaching.reach(
+        model, inputs, values, concerned, lambda *of: others.get(of[1]) or _other_steps(*of)
+    )
+    for _, other in others.values():
+        ordering.spread(reached, numpy.shape(other))
     codes = {
         name: mask.astype("uint8") * numpy.uint8(record.ROUNDING)
         for name, mask in reached.items()
@@ -129,13 +134,38 @@ def steps(model, inputs):
     return codes, remarks if codes else []
 
 
+def _near_steps(nodes, values, precise):
+    """Return (masks of the nodes of which rounding decides any value, what else some may answer).
+
+    The masks are by number, the answers by name.
+    """
+    own_masks: Dict[int, Any] = {}
+    others: Dict[str, Any] = {}
+    with numpy.errstate(all="ignore"):  # an infinity takes no other step
+        for number, node in nodes.items():
+            if ordering.selects(node):
+                mask, other = ordering.near_ties(node, values, precise)
+                if mask.any():  # one after another, or two orders could undo each other
+                    both = (other, values[node.output[-1]])
+                    others[node.output[-1]] = both[:: -1 if len(others) % 2 else 1]
+            else:
+                mask = _is_near_step(node, values, precise)
+            if mask.any():
+                own_masks[number] = mask
+    return own_masks, others
+
+
 def _stepping(model):
     """Return the nodes that may step, by number: of integers none does, nor does a cast to floats.
 
     Where no type is inferred, it is found once there are values.
     """
     types = {}
-    nodes = {number: x for number, x in enumerate(model.graph.node) if x.op_type in STEPS}
+    nodes = {
+        number: node
+        for number, node in enumerate(model.graph.node)
+        if node.op_type in STEPS or ordering.selects(node)
+    }
     if nodes:
         types = shapes.element_types(model)
     return {

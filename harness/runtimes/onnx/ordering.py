@@ -1,8 +1,8 @@
-"""Outputs in an order that is no runtime's fault: what a TopK that need not sort selects.
+"""Orders that are no runtime's fault: of an unsorted TopK, and of values that rounding ties.
 
-Other orders are tried on the whole model. An output that has the same values along an axis then,
-but in another order, is compared as a set there; other values that depend on the order are
-undefined.
+Other orders are tried on the whole model. What is not sorted may have the same values along an
+axis then, but in another order: such an output is compared as a set there. Other values that depend
+on an order are undefined.
 """
 
 from typing import Dict, Set
@@ -12,11 +12,14 @@ import numpy
 from harness import record
 from harness.graphs.local_functions import inlined
 from harness.graphs.operators import NotEvaluated, evaluate
-from harness.graphs.values import as_array
+from harness.graphs.values import as_array, scale_of
 from harness.runtimes.onnx import gold, reaching
 
 #: A sum in another order may differ by so many roundings.
 ROUNDINGS = 16
+
+#: Operators that answer places in the order of what they select.
+SELECTIONS = ("TopK", "ArgMax", "ArgMin")
 
 
 def without_order(model, inputs):
@@ -62,6 +65,70 @@ def without_order(model, inputs):
         masks,
         [text.format(node.name or node.output[0]) for node in nodes.values() if is_told],
     )
+
+
+def selects(node):
+    """Return whether a node answers places, in an order that the standard defines."""
+    return node.op_type in SELECTIONS and bool(node.output[-1]) and not _is_unsorted(node)
+
+
+def near_ties(node, values, precise):
+    """Return where rounding decides which places a node of `SELECTIONS` answers.
+
+    Args:
+        node: the node.
+        values: by name, in the model's own precision.
+        precise: by name, in float64.
+
+    Returns:
+        (a mask of its places' shape; the places in another order, in which each of those that are
+        near to one another has that of the next, and the last that of the first).
+    """
+    settings = {attribute.name: attribute.i for attribute in node.attribute}
+    axis = settings.get("axis", -1 if node.op_type == "TopK" else 0)
+    places = numpy.asarray(values[node.output[-1]])
+    own, gold_value = (numpy.asarray(of[node.input[0]]) for of in (values, precise))
+    if own.dtype.kind != "f" or own.shape != gold_value.shape:
+        return numpy.zeros(places.shape, bool), places
+    alike = gold.ROUNDING * scale_of(gold_value[numpy.isfinite(gold_value)])
+    own, gold_value = (numpy.moveaxis(x, axis, -1).astype("float64") for x in (own, gold_value))
+    is_largest = node.op_type != "ArgMin" and settings.get("largest", 1)
+    order = numpy.argsort(-own if is_largest else own, axis=-1, kind="stable")
+    ranked, moved = (
+        numpy.take_along_axis(x, order, -1) for x in (gold_value, numpy.abs(gold_value - own))
+    )
+    moved = numpy.maximum(moved[..., :-1], moved[..., 1:])
+    allowed = numpy.maximum(gold.OWN_ERRORS * moved, alike)
+    is_near = (moved > 0) & (numpy.abs(numpy.diff(ranked, axis=-1)) <= allowed)
+    none = numpy.zeros(is_near.shape[:-1] + (1,), bool)
+    follows, precedes = (numpy.concatenate(x, axis=-1) for x in ((none, is_near), (is_near, none)))
+    ranks = numpy.arange(order.shape[-1])
+    firsts = numpy.maximum.accumulate(numpy.where(follows, 0, ranks), axis=-1)
+    other = numpy.take_along_axis(order, numpy.where(precedes, ranks + 1, firsts), -1)
+    count = places.shape[axis] if node.op_type == "TopK" else 1
+    mask, other = (
+        numpy.moveaxis(x[..., :count], -1, axis).reshape(places.shape)
+        for x in (follows | precedes, other)
+    )
+    return mask, other
+
+
+def spread(reached, shape):
+    """Mask all that stands at a place where anything depends on which place it is.
+
+    What is selected has parts: two classes may be the same by chance where their boxes are not.
+
+    Args:
+        reached: by output, a mask, which is changed.
+        shape: of the places that a node selects: the first dimensions of what stands there.
+    """
+    rank = len(shape)
+    parts = {name: x for name, x in reached.items() if x.any() and x.shape[:rank] == shape}
+    whole = numpy.zeros(shape, bool)
+    for mask in parts.values():
+        whole |= mask.any(axis=tuple(range(rank, mask.ndim)))
+    for name, mask in parts.items():
+        reached[name] = mask | whole.reshape(shape + (1,) * (mask.ndim - rank))
 
 
 def _is_unsorted(node):

@@ -18,6 +18,9 @@ from harness.graphs.quantisation import allowed_steps, is_step
 #: Operators that round to a step besides QLinear*.
 ROUNDING = ("QuantizeLinear", "DynamicQuantizeLinear")
 
+#: Operators that round their first input, and answer in floats.
+ROUNDING_WITHIN = ("DynamicQuantizeMatMul", "DynamicQuantizeLSTM")
+
 #: What a model's author allows a MatMulNBits to make of its input A, by its accuracy_level: see
 #: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
 ALLOWED_TYPES = {2: "float16", 3: "bfloat16", 4: "int8"}
@@ -39,7 +42,7 @@ def rounds(node):
 
 def _rounds_within(node):
     """Return whether a node rounds its first input, and answers in floats."""
-    return node.op_type == "DynamicQuantizeMatMul" or bool(_allowed_type(node))
+    return node.op_type in ROUNDING_WITHIN or bool(_allowed_type(node))
 
 
 def _allowed_type(node):
