@@ -17,7 +17,7 @@ from deepmatrix.cli import resuming, running, starting
 from deepmatrix.cli.own_models import projects, refusing
 from deepmatrix.config.sections import Infer
 from deepmatrix.drawing import numbers
-from deepmatrix.drawing.terminal import make_console, print_line
+from deepmatrix.drawing.terminal import make_console, print_block, print_line
 from deepmatrix.engines import Engine
 from deepmatrix.errors import ArgumentError, CellFailed, DeepmatrixError
 from deepmatrix.invocation import command_line
@@ -201,6 +201,8 @@ def _verify_project(options: argparse.Namespace, console: Console) -> None:
             is_complete = is_complete and created is not None
             name = "" if isinstance(error, ArgumentError) else f"{entry.model}: "
             print_line(console, f"✗ {name}{error.message}", "red", wrap=False)
+            if error.hint:
+                print_block(console, f"hint: {error.hint}")
         except (DeepmatrixError, KeyboardInterrupt) as error:
             unverified = [entry for entry, _ in entries[number + (created is not None) :]]
             raise projects.ended_early(error, unverified, path) from None
