@@ -41,7 +41,7 @@ def test_every_number_of_one_output() -> None:
 def test_the_scale_of_errors_is_a_quarter_at_least() -> None:
     for largest, scale in ((1e-9, 0.25), (0.2, 0.25), (0.3, 0.3), (8.0, 8.0)):
         assert deviations.output_scale(np.array([largest, -largest / 2])) == scale
-    assert "absolute finite gold value, but at least 0.25." in METHOD.read_text("utf-8")
+    assert "finite gold value that is compared, but at least 0.25." in METHOD.read_text("utf-8")
     assert "gold's largest value (or by 0.25 if that is larger)" in numbers.ERROR
 
 
