@@ -8,7 +8,7 @@ from harness.graphs.operators.base import Operator
 
 
 def windows(x, kernel, strides=None, dilations=None, pads=None, auto_pad="NOTSET", ceil_mode=0):
-    """Yield, for every place of the output, its index, its window and its slices of the input.
+    """Return where the windows of a pooling lie.
 
     Args:
         x: (N, C, dims...).
@@ -46,21 +46,19 @@ def windows(x, kernel, strides=None, dilations=None, pads=None, auto_pad="NOTSET
                 places -= 1  # a window must not begin in the padding at the end
             if places < 1:  # ONNX Runtime may answer what part of a window is there
                 raise ValueError("a window is larger than its input with padding")
-        lines = []
-        for place in range(places):
-            first = place * strides[at] - begin
-            line = []
-            for step in range(kernel[at]):
-                index = first + step * dilations[at]
-                if 0 <= index < size:
-                    line.append(index)
-                elif -begin <= index < size + end:
-                    line.append(-1)
-                else:
-                    line.append(None)
-            lines.append(line)
-        indices.append(lines)
+        firsts = [place * strides[at] - begin for place in range(places)]
+        offsets = [step * dilations[at] for step in range(kernel[at])]
+        indices.append(
+            [[_index(first + offset, size, begin, end) for offset in offsets] for first in firsts]
+        )
     return [len(lines) for lines in indices], indices
+
+
+def _index(index, size, begin, end):
+    """Return an index of the input, -1 for one in its padding, None for one beyond that."""
+    if 0 <= index < size:
+        return index
+    return -1 if -begin <= index < size + end else None
 
 
 def steps(x, kernel, **settings):
