@@ -144,6 +144,24 @@ def test_what_a_topk_that_need_not_sort_selects_is_a_set(
     assert any("need not sort" in remark for remark in inspected["described"]["remarks"])
 
 
+def test_what_a_topk_within_a_branch_selects_is_a_set_too(tmp_path: Path) -> None:
+    topk = helper.make_node("TopK", ["x", "k"], ["top", "at"], name="node", sorted=0)
+    outputs = [helper.make_empty_tensor_value_info(name) for name in ("top", "at")]
+    same = [helper.make_node("Identity", [name], [f"{name}_else"]) for name in ("x", "k")]
+    other = [helper.make_empty_tensor_value_info(f"{name}_else") for name in ("x", "k")]
+    branches = {
+        "then_branch": helper.make_graph([topk], "then", [], outputs),
+        "else_branch": helper.make_graph(same, "else", [], other),
+    }
+    proto = selected(sorted=0)
+    del proto.graph.node[:1]
+    proto.graph.node.insert(0, helper.make_node("If", ["yes"], ["top", "at"], **branches))
+    proto.graph.initializer.append(onnx.numpy_helper.from_array(np.array(True), "yes"))
+    inspected = inspect(tmp_path, proto, {"x": ROWS})
+    assert inspected["described"]["unordered"] == {"y": 1, "places": 1}
+    assert any("TopK 'node' need not sort" in text for text in inspected["described"]["remarks"])
+
+
 def test_what_is_in_the_reverse_order_is_not_in_the_same_order(tmp_path: Path) -> None:
     turned = [
         helper.make_node("Constant", [], [name], value_ints=[number])

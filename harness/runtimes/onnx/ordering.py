@@ -10,6 +10,7 @@ from typing import Dict, Set
 import numpy
 
 from harness import record
+from harness.graphs.checks import nodes_within
 from harness.graphs.local_functions import inlined
 from harness.graphs.operators import NotEvaluated, evaluate
 from harness.graphs.values import as_array, scale_of
@@ -36,15 +37,14 @@ def without_order(model, inputs):
         values.
     """
     model = inlined(model)
-    nodes = {number: node for number, node in enumerate(model.graph.node) if _is_unsorted(node)}
+    nodes = {number: node for number, node in enumerate(model.graph.node) if _unsorted(node)}
     if not nodes:
         return {}, {}, {}, []
     try:
         values = evaluate(model, inputs, intermediate=True)
     except NotEvaluated:
         return {}, {}, {}, []
-    shapes = {number: numpy.shape(values[node.output[0]]) for number, node in nodes.items()}
-    everywhere = {number: numpy.ones(shape, bool) for number, shape in shapes.items()}
+    everywhere = {number: numpy.ones((), bool) for number in nodes}
     concerned = reaching.masks_of_outputs(model, values, everywhere)
     reached, answers = reaching.reach(model, inputs, values, concerned, _other_orders)
     axes, masks = {}, {}
@@ -57,13 +57,14 @@ def without_order(model, inputs):
             masks[name] = mask.astype("uint8") * numpy.uint8(record.UNDEFINED_VALUE)
         else:
             axes[name] = axis
+    unsorted = [inner for node in nodes.values() for inner in _unsorted(node)]
     text = "TopK '{}' need not sort (sorted=0): what it selects is compared without its order"
     is_told = axes or masks
     return (
         axes,
         _leaders(model, nodes, axes, values, answers),
         masks,
-        [text.format(node.name or node.output[0]) for node in nodes.values() if is_told],
+        [text.format(inner.name or inner.output[0]) for inner in unsorted if is_told],
     )
 
 
@@ -131,6 +132,11 @@ def spread(reached, shape):
         reached[name] = mask | whole.reshape(shape + (1,) * (mask.ndim - rank))
 
 
+def _unsorted(node):
+    """Return the nodes that need not sort: a node itself, or those of its inner graphs."""
+    return [inner for inner in [node, *nodes_within(node)] if _is_unsorted(inner)]
+
+
 def _is_unsorted(node):
     """Return whether the order in which a TopK returns what it selects is undefined."""
     return node.op_type == "TopK" and any(
@@ -191,7 +197,7 @@ def _differ(keys, axis):
 
 
 def _other_orders(node, name, values):
-    axis = next((entry.i for entry in node.attribute if entry.name == "axis"), -1)
+    axis = next((entry.i for entry in _unsorted(node)[0].attribute if entry.name == "axis"), -1)
     return numpy.flip(values[name], axis), numpy.roll(values[name], 1, axis)
 
 

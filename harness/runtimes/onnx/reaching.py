@@ -86,12 +86,15 @@ def _substituted(model, values, own_masks, alternatives, number):
 
 
 def masks_of_outputs(model, values, own_masks):
-    """Return masks by name, of all outputs of nodes: *own_masks* by number, of the first output."""
+    """Return masks by name, of all outputs of nodes that are arrays.
+
+    Those in *own_masks*, by the node's number, are of the first output's shape, or a single value.
+    """
     return {
         name: _spread(mask, values[name])
         for number, mask in own_masks.items()
         for name in model.graph.node[number].output
-        if name
+        if hasattr(values.get(name), "dtype")
     }
 
 
