@@ -64,6 +64,9 @@ WRONG = {
     "version: 1\nimages: {registry: r.io}\nmodels:\n- model: net.onnx": (
         "2:9: image-digests.json is not there; `image --push` writes it"
     ),
+    "version: 1\nimages: {registry: r.io, digests: .}\nmodels:\n- model: net.onnx": (
+        "2:35: . is not there; `image --push` writes it"
+    ),
     "version: 1\nimages: {registry: r.io, digests: d.json}\nmodels:\n- model: net.onnx": (
         "2:35: d.json is not there; `image --push` writes it"
     ),

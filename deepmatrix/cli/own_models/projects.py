@@ -43,7 +43,7 @@ def load(path: Path, matrix: Matrix) -> Project:
         for key in ("only", "exclude"):
             yield from unmatched(key, getattr(document, key), cell_ids)
         yield from _listed_twice(document, path.parent)
-        if document.images and not _is_there(path.parent / document.images.digests):
+        if document.images and not _is_file(path.parent / document.images.digests):
             message = f"{shortened(document.images.digests)} is not there; `image --push` writes it"
             yield ("images", "digests"), message, False
         for number, entry in enumerate(document.models):
@@ -96,6 +96,10 @@ def _is_there(path: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def _is_file(path: Path) -> bool:
+    return _is_there(path) and path.is_file()
 
 
 def _contradictions(place: Location, entry: Entry) -> Iterator[Problem]:
