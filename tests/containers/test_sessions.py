@@ -15,12 +15,10 @@ from onnx import TensorProto, helper, numpy_helper
 from deepmatrix.engines.docker.engine import DockerEngine
 from deepmatrix.execution.runner import Runner
 from deepmatrix.execution.sessions.splitting import split
-from deepmatrix.planning.plan import Artifact, Plan
-from deepmatrix.store import artifacts
+from deepmatrix.planning.plan import Plan
 from deepmatrix.store.records import JobRecord
-from deepmatrix.store.reported.output import Exported, ExportedFile
 from deepmatrix.store.runs import Run
-from tests.unit.examples import MATRIX, artifact, planned, save_producer
+from tests.unit.examples import MATRIX, planned, store_model
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 
@@ -118,18 +116,6 @@ def run_of(folder: Path, plan: Plan, deadline_s: float) -> Run:
     return Run.create(folder, plan, matrix, version="0.1.0", name="one")
 
 
-def store(run: Run, exported: Artifact, content: bytes) -> None:
-    """Store a model with its inputs, and these inputs as gold."""
-    folder = artifact(run.artifact_path(exported), X, X)
-    np.savez(folder / "inputs.npz", x=X)
-    path = folder / "model" / "model.onnx"
-    path.write_bytes(content)
-    file = ExportedFile(path="model/model.onnx", bytes=1, sha256=artifacts.sha256(path))
-    described = Exported(id=exported.id, format="onnx", files=(file,), export_s=1.0)
-    (folder / "artifact.json").write_text(described.model_dump_json())
-    save_producer(run, exported)
-
-
 class Quiet:
     """A watcher that says nothing."""
 
@@ -160,7 +146,7 @@ def test_the_model_that_ends_a_runner_is_blamed_and_those_around_it_are_served(
     (session,) = split(plan, jobs)
     for job, name in zip(session.jobs, names, strict=True):
         assert job.artifact is not None
-        store(run, job.artifact, MODELS[name]())
+        store_model(run, job.artifact, X, MODELS[name]())
     engine = DockerEngine(docker_engine.endpoint, matrix=run.manifest.matrix)
     Runner(run=run, engine=engine, watcher=Quiet(), cells={cell}).execute(["consume"])
     records: list[JobRecord] = [run.record(job) for job in session.jobs]

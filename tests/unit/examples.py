@@ -15,7 +15,7 @@ from deepmatrix.planning.matrix_plan import plan_matrix
 from deepmatrix.planning.plan import Job, Plan
 from deepmatrix.planning.selection import Selection
 from deepmatrix.planning.subjects import Artifact
-from deepmatrix.store.artifacts import fingerprint, read_description
+from deepmatrix.store.artifacts import fingerprint, read_description, sha256
 from deepmatrix.store.records import Agreement, JobRecord, Parity
 from deepmatrix.store.reported.output import Exported, ExportedFile, Output
 from deepmatrix.store.runs import Run
@@ -136,3 +136,15 @@ def artifact(folder: Path, truth: object, produced: object) -> Path:
     description = Exported(format="onnx", files=(model,), export_s=1.0)
     (folder / "artifact.json").write_text(description.model_dump_json())
     return folder
+
+
+def store_model(run: Run, exported: Artifact, x: np.ndarray, content: bytes) -> None:
+    """Store an ONNX artifact of a producer that ran, with its inputs *x* as gold, too."""
+    folder = artifact(run.artifact_path(exported), x, x)
+    np.savez(folder / "inputs.npz", x=x)
+    model = folder / "model" / "model.onnx"
+    model.write_bytes(content)
+    file = ExportedFile(path="model/model.onnx", bytes=1, sha256=sha256(model))
+    described = Exported(id=exported.id, format="onnx", files=(file,), export_s=1.0)
+    (folder / "artifact.json").write_text(described.model_dump_json())
+    save_producer(run, exported)

@@ -26,12 +26,9 @@ from deepmatrix.execution.sessions import lanes
 from deepmatrix.execution.sessions.splitting import split, stages
 from deepmatrix.planning.cells import Capabilities, Cell
 from deepmatrix.planning.plan import Job, Plan
-from deepmatrix.planning.subjects import Artifact
-from deepmatrix.store import artifacts
 from deepmatrix.store.records import JobRecord
-from deepmatrix.store.reported.output import Exported, ExportedFile
 from deepmatrix.store.runs import Run
-from tests.unit.examples import MATRIX, artifact, planned, save_producer
+from tests.unit.examples import MATRIX, planned, store_model
 
 ROOT = Path(__file__).parents[2]
 ADAPTER = ROOT / "tests" / "inside" / "session_adapter.py"
@@ -128,21 +125,9 @@ def run_of(
         assert job.artifact is not None
         if job.artifact.format == "onnx":
             fault = faults[plan.workloads.index(job.workload)]
-            store(run, job.artifact, fault)
+            store_model(run, job.artifact, X, fault.encode())
             jobs[f"{plan.workloads.index(job.workload)} {fault}"] = job
     return run, jobs
-
-
-def store(run: Run, exported: Artifact, fault: str) -> None:
-    """Store a model that does *fault*, its inputs, and these inputs as gold."""
-    folder = artifact(run.artifact_path(exported), X, X)
-    np.savez(folder / "inputs.npz", x=X)
-    model = folder / "model" / "model.onnx"
-    model.write_text(fault)
-    named = ExportedFile(path="model/model.onnx", bytes=1, sha256=artifacts.sha256(model))
-    described = Exported(id=exported.id, format="onnx", files=(named,), export_s=1.0)
-    (folder / "artifact.json").write_text(described.model_dump_json())
-    save_producer(run, exported)
 
 
 def serve(run: Run, engine: LocalEngine) -> None:
