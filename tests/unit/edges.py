@@ -294,9 +294,18 @@ def dropping() -> Iterator[Case]:
     yield Case("Dropout", [floats(3, 4), scalar(0.0), scalar(True, "bool")], version=13)
 
 
+def casting() -> Iterator[Case]:
+    numbers = np.float32([[-2.5, -1.0, -0.4], [0.0, 0.9, 3.7]])
+    kinds = ("INT32", "INT64", "INT8", "BOOL", "FLOAT16", "DOUBLE")
+    for version, kind in itertools.product((9, 13, 19, 21), kinds):
+        yield Case("Cast", [numbers], {"to": getattr(TensorProto, kind)}, version=version)
+    for array in (whole(-3, 0, 7), np.bool_([True, False]), np.uint8([0, 255])):
+        yield Case("Cast", [array], {"to": TensorProto.FLOAT}, version=13)
+
+
 FAMILIES = (
     *(resizing, sampling, normalizing, pooling, selecting, padding, flattening, suppressing),
-    *(recurrent, looping, dropping, quantised, fused, classical),
+    *(recurrent, looping, dropping, casting, quantised, fused, classical),
 )
 
 EDGES: list[Case] = [

@@ -112,6 +112,26 @@ def test_scales_that_only_a_run_tells_are_not_trusted() -> None:
     assert gold.unproven_operators(model("Resize", inputs, {}, **LINEAR)) == ["Resize"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "unproven"), [("INT64", []), ("FLOAT16", []), ("BOOL", []), ("STRING", ["Cast"])]
+)
+@pytest.mark.parametrize("opset", [9, 11, 13, 15, 19, 21, 23])
+def test_a_cast_is_judged_by_its_definition_alone_unless_it_makes_text(
+    kind: str, unproven: list[str], opset: int
+) -> None:
+    proto = model("Cast", {"x": PICTURE}, {}, to=getattr(onnx.TensorProto, kind))
+    proto.opset_import[0].version = opset
+    assert gold.unproven_operators(proto) == unproven
+
+
+@pytest.mark.parametrize("operator", ["AveragePool", "If", "Attention", "DynamicQuantizeLinear"])
+def test_a_corrected_or_rounded_test_of_the_standard_leaves_its_operator_proven(
+    operator: str,
+) -> None:
+    table = gold.proven()["operators"][""][operator]
+    assert "wrong" not in {state for state, _ in table.values()}
+
+
 def selected(*after: onnx.NodeProto, k: int = 3, **settings: Any) -> onnx.ModelProto:
     """Return a TopK of (2, 8) that need not sort; nodes *after* it give ``y`` and ``places``."""
     topk = helper.make_node("TopK", ["x", "k"], ["top", "at"], name="node", **settings)

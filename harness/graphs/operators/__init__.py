@@ -121,7 +121,8 @@ def definition(domain: str, name: str) -> Optional[Type[Any]]:
 def is_trusted(node: Any, constants: Arrays) -> bool:
     """Return whether a node may be judged by its definition alone, if that passes its tests.
 
-    A definition may say of its attributes and constants that the standard contradicts itself there.
+    A definition may say of its attributes and constants that the standard contradicts itself there,
+    or that it cannot be told in float64.
 
     Args:
         node: the node.

@@ -1,10 +1,13 @@
-"""Control flow."""
+"""Control flow and casts."""
 
 from typing import Any, List
 
 import numpy
 import onnx
 from onnx.reference.ops import op_loop
+from onnx.reference.ops.op_cast import cast_to
+
+from harness.graphs.operators.base import Operator
 
 
 class Loop(op_loop.Loop):
@@ -67,4 +70,17 @@ def _without_rows(declared, inferred):
     return numpy.empty([0] + dims, onnx.helper.tensor_dtype_to_np_dtype(kind))
 
 
-OPERATORS = [Loop]
+class Cast(Operator):
+    """Of every version."""
+
+    @classmethod
+    def is_trusted(cls, node, constants):
+        """Return whether a node makes no text: a float64 has more digits than a float32."""
+        kinds = [item.i for item in node.attribute if item.name == "to"]
+        return kinds != [onnx.TensorProto.STRING]
+
+    def _run(self, x, to=None, saturate=1, round_mode="up"):
+        return (cast_to(x, to, saturate, round_mode),)
+
+
+OPERATORS = [Cast, Loop]
