@@ -13,14 +13,11 @@ from deepmatrix.drawing.terminal import print_line
 from deepmatrix.engines import Engine
 from deepmatrix.engines.choose import KINDS, choose
 from deepmatrix.errors import ArgumentError, EngineError
-from deepmatrix.execution.interrupting import engine_names
+from deepmatrix.execution.interrupting import RESUMED, engine_names
 from deepmatrix.invocation import command_line
 from deepmatrix.planning.plan import WAVES
 from deepmatrix.store import runs
 from deepmatrix.store.runs import Run
-
-#: The commands that finish a run which they began.
-RESUMED = ("matrix", "verify")
 
 
 def add_resume(parser: argparse.ArgumentParser) -> None:

@@ -130,8 +130,9 @@ def _create_run(
         seed=0,
         infer=TIMED,
     )
-    planned = replace(planned, rounds_native=options.rounds or ROUNDS, retries=RETRIES)
     planned = planned.with_sources({model.name: str(model.path) for model in models})
+    rounds = options.rounds or ROUNDS
+    planned = replace(planned, rounds_native=rounds, retries=RETRIES, compares=True)
     starting.check_limits(matrix, engine.capabilities())
     starting.check_trust(planned, engine, trusted=options.trust)
     run = Run.create(options.runs, planned, matrix, version=__version__)

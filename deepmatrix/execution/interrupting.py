@@ -8,6 +8,18 @@ from deepmatrix.planning.plan import WAVES
 from deepmatrix.store.runs import Run
 
 
+#: The commands that can finish a run of theirs.
+RESUMED = ("matrix", "verify")
+
+
+def how_to_go_on(run: Run) -> str:
+    """Return a hint: the command that finishes the run, if there is one."""
+    command = run.manifest.plan.command
+    if command not in RESUMED:
+        return f"runs of {command} are not resumed: start it again"
+    return f"go on with: {resume_command(run)}"
+
+
 def resume_command(run: Run) -> str:
     """Return the command that finishes the run, wherever it is."""
     path = run.path.resolve()
@@ -26,11 +38,11 @@ def interrupted(run: Run, leftovers: str = "") -> Interrupted:
     """Return the error of an interrupted run; *leftovers* is what may be left behind."""
     also = f"\n{leftovers}" if leftovers else ""
     plan = run.manifest.plan
-    if plan.kept:
-        return Interrupted(f"interrupted{also}", hint="a comparison is not resumed: start it again")
+    if plan.command not in RESUMED:
+        return Interrupted(f"interrupted{also}", hint=how_to_go_on(run))
     if not any(plan.size(wave) for wave in WAVES):
         return Interrupted(f"interrupted{also}", hint="nothing was saved: start again")
     return Interrupted(
         f"interrupted; the records of all finished jobs are saved{also}",
-        hint=f"go on with: {resume_command(run)}",
+        hint=how_to_go_on(run),
     )

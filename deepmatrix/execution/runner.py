@@ -12,7 +12,7 @@ from deepmatrix.engines import Engine
 from deepmatrix.errors import EngineError
 from deepmatrix.execution.attempts import Attempt, Attempts, Cancelled
 from deepmatrix.execution.collecting import collect
-from deepmatrix.execution.interrupting import interrupted, resume_command
+from deepmatrix.execution.interrupting import how_to_go_on, interrupted
 from deepmatrix.execution.preparing import Preparation
 from deepmatrix.execution.reuse.reusing import Reuse, open_earlier
 from deepmatrix.execution.sessions.lanes import Lane, work_off
@@ -286,7 +286,7 @@ class OpenRun:
         except EngineError as error:
             raise EngineError(
                 f"the engine went away: {error.message}",
-                hint=f"start it, then go on with: {resume_command(self.run)}",
+                hint=f"start it, then {how_to_go_on(self.run)}",
             ) from None
 
     def _noisy(self, jobs: Sequence[Job]) -> list[Job]:

@@ -122,6 +122,8 @@ class Plan:
     untimed: frozenset[str] = frozenset()
     #: Artifacts of earlier runs; the cells that serve them run from what they ran from there.
     kept: tuple[Kept, ...] = ()
+    #: Two versions, or two earlier runs, are served side by side to be compared.
+    compares: bool = False
 
     def with_sample_request(self, request: SampleRequest) -> Plan:
         """Return this plan, with what a user requests of the sample inputs of all own models."""
@@ -131,7 +133,7 @@ class Plan:
     @property
     def command(self) -> str:
         """The command that makes such a plan, and resumes its run."""
-        if self.kept:
+        if self.compares:
             return "compare"
         if self.imports:
             return "verify"

@@ -128,6 +128,7 @@ def plan_repeat(
         infer=last.infer,
         isolate=last.isolate,
         kept=tuple(kept for trial in tried for kept in trial.kept),
+        compares=True,
     )
     return plan, tried
 

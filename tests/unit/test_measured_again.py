@@ -274,7 +274,7 @@ def test_where_no_engine_answers_the_first_measurement_counts(compare: Compare) 
 def test_ctrl_c_ends_the_repeat_and_says_to_start_again(compare: Compare) -> None:
     done = compare(PacedEngine(limit=3))
     assert done.code == 130
-    assert "a comparison is not resumed: start it again" in done.screen
+    assert "runs of compare are not resumed: start it again" in done.screen
     assert not done.document
 
 
