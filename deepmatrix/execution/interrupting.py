@@ -7,7 +7,6 @@ from deepmatrix.invocation import command_line
 from deepmatrix.planning.plan import WAVES
 from deepmatrix.store.runs import Run
 
-
 #: The commands that can finish a run of theirs.
 RESUMED = ("matrix", "verify")
 

@@ -264,6 +264,18 @@ def test_what_is_not_at_hand_counts_as_it_was_and_says_why_in_a_line(
     assert len(said) <= 2  # a line for each reason: here of two artifacts at most
 
 
+def test_one_version_of_this_program_measures_what_two_had_measured(
+    runs: Path, compare: Compare
+) -> None:
+    for path in (runs / "base" / "records" / ORT).rglob("r*.json"):
+        document = json.loads(path.read_text("utf-8"))
+        provenance = {**document["provenance"], "program": "0" * 16, "harness": "1" * 16}
+        path.write_text(json.dumps({**document, "provenance": provenance}), "utf-8")
+    done = compare(PacedEngine())
+    assert done.times("again")
+    assert not done.times("unrepeated")
+
+
 def test_where_no_engine_answers_the_first_measurement_counts(compare: Compare) -> None:
     done = compare(None)
     assert done.code == 1

@@ -18,12 +18,18 @@ from deepmatrix.store import artifacts
 from deepmatrix.store.runs import Run
 
 
+#: The parts around a process that measure it: those of today measure both runs.
+MEASURING = frozenset({"harness", "program"})
+
+
 @dataclass(frozen=True, kw_only=True)
 class Earlier:
     """An earlier run, as far as an engine can serve its artifacts again.
 
     What a record does not share with what would be made now could be the reason of another time:
     the parts around a process, see `deepmatrix.execution.reuse.provenance`, have to be the same.
+    Another version of this program may have measured the run: a slow-down that is gone when one
+    program measures both is not of what is measured.
     """
 
     run: Run
@@ -71,9 +77,10 @@ class Earlier:
 
     def _change(self, cell: Cell, artifact: Artifact) -> str:
         """Return what changed around the processes that served an artifact, or nothing."""
-        now = self._provenance.surroundings(first_consumption(cell.id, artifact), cell)
-        if not now:
+        parts = self._provenance.surroundings(first_consumption(cell.id, artifact), cell)
+        if not parts:
             return UNKNOWN
+        now = {name: digest for name, digest in parts.items() if name not in MEASURING}
         for record in self.run.records_of(cell.id, artifact.id):
             if not record.provenance:
                 return UNSAID
