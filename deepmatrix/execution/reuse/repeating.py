@@ -17,7 +17,6 @@ from deepmatrix.planning.trials import Trial
 from deepmatrix.store import artifacts
 from deepmatrix.store.runs import Run
 
-
 #: The parts around a process that measure it: those of today measure both runs.
 MEASURING = frozenset({"harness", "program"})
 
