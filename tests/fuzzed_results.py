@@ -38,7 +38,7 @@ def result_readers(folder: Path, results: Results) -> Iterator[Reader]:
     path = folder / "results.json"
     yield Reader(
         "results of a run", [document], _schema(Results),
-        writer(path, lambda: _show_comparison(results, read_results(path, folder))),
+        writer(path, lambda: _show(results, read_results(path, folder))),
     )  # fmt: skip
     verdicts = folder / "verdicts.yaml"
     known = {"version": 1, "serving": {"a": [{"cell": "c", "verdict": "drift", "error": 1e-5}]}}
@@ -57,6 +57,12 @@ def result_readers(folder: Path, results: Results) -> Iterator[Reader]:
     node = {"name": "n", "kind": "Add", "inputs": ["x", "y"], "outputs": ["z"]}
     traced = {"nodes": [node, {**node, "outputs": ["v"]}], "outputs": ["z"], "tensors": ["z", "v"]}
     yield Reader("a traced graph", [traced], _schema(TraceData), _walk_graph)
+
+
+def _show(base: Results, head: Results) -> None:
+    html.run_page(head, html.Evidence())
+    markdown.document(head)
+    _show_comparison(base, head)
 
 
 def _show_comparison(base: Results, head: Results) -> None:
@@ -104,9 +110,7 @@ def _numbers(results: Results) -> Reader:
             changed = Results.model_validate(_with_numbers(whole, json.loads(content)))
         except (ValueError, RecursionError):
             return  # the reader of whole results says that clearly
-        html.run_page(changed, html.Evidence())
-        markdown.document(changed)
-        _show_comparison(results, changed)
+        _show(results, changed)
 
     return Reader("the numbers of results", documents, schema, draw)
 

@@ -88,6 +88,8 @@ class Runner:
                         cells=self.cells,
                         ready=ready,
                     )
+                    if cancel.is_set():  # after the last job
+                        raise Cancelled
                 except Cancelled as cancelled:
                     raise interrupted(run, cancelled.leftovers) from None
                 finally:

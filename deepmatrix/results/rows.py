@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from functools import cached_property
 from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from deepmatrix.boundary.bounds import (
     Amount,
@@ -305,6 +305,19 @@ class CostRow(Row):
     margins: tuple[Finite, ...] = ()
 
 
+def _unknown_name(row: Any, cells: Container[str]) -> str:
+    """Return which name of a row is of no cell, or no artifact's id, or nothing."""
+    for name in (getattr(row, "cell", None), getattr(row, "consumer", None)):
+        if name is not None and name not in cells:
+            return f"there is no cell {name[:100]!r}"
+    subject = getattr(row, "subject", None)
+    is_artifact = subject is not None and subject != row.workload
+    for name in (getattr(row, "artifact", None), subject if is_artifact else None):
+        if name is not None and name.count("--") < 2:
+            return f"{name[:100]!r} is no artifact"
+    return ""
+
+
 class Results(Row):
     """All results of a run: ``results.json``.
 
@@ -344,6 +357,16 @@ class Results(Row):
     noisy: tuple[str, ...] = ()
     reused: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     anew: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _has_only_known_names(self) -> Self:
+        """Refuse what tables would look up in vain: results may come from another machine."""
+        cells = {row.cell for row in self.cells}
+        for field, rows in self:
+            for row in rows if isinstance(rows, tuple) else ():
+                if problem := _unknown_name(row, cells):
+                    raise ValueError(f"{field}: {problem}")
+        return self
 
     @cached_property
     def served_models(self) -> list[ModelRow]:

@@ -13,11 +13,18 @@ from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from typing import Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from deepmatrix import __version__
 from deepmatrix.boundary.bounds import Id, Line, relative_path
-from deepmatrix.boundary.files import Damaged, read_json
+from deepmatrix.boundary.files import Damaged, describe, read_json
 from deepmatrix.config.families import FAMILIES
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.errors import ArgumentError
@@ -44,6 +51,9 @@ _VERSION: Final = re.compile(r"\d+\.\d+")
 
 #: Characters of a name that is part of an id.
 LONGEST_NAME: Final = 60
+
+#: Characters before the name of a producer by which two runs are told apart, as in ``base-``.
+LONGEST_MARK: Final = 5
 
 
 class Manifest(BaseModel):
@@ -83,7 +93,7 @@ def new_manifest(
 ) -> Manifest:
     """Return the manifest of a run that starts now; without a *name* it is called by the time.
 
-    Raises ArgumentError where the plan is too large.
+    Raises ArgumentError where the plan is too large, or has what no run may have.
     """
     if plan.oversize:
         raise ArgumentError(
@@ -91,14 +101,20 @@ def new_manifest(
             hint="select fewer cells or models, or lower the rounds of the preset",
         )
     now = datetime.datetime.now(datetime.UTC)
-    return Manifest(
-        id=name or f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}",
-        created=now.isoformat(),
-        version=version,
-        plan=plan,
-        matrix=matrix,
-        reuse=reuse,
-    )
+    try:
+        return Manifest(
+            id=name or f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}",
+            created=now.isoformat(),
+            version=version,
+            plan=plan,
+            matrix=matrix,
+            reuse=reuse,
+        )
+    except ValidationError as error:
+        raise ArgumentError(
+            f"no run can be made of this: {describe(error)}",
+            hint="give what it names another name, a shorter one perhaps",
+        ) from None
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -175,14 +191,14 @@ def _problems_of_kept(plan: Plan, cell_ids: Container[str]) -> Iterator[str]:
     if plan.kept and (plan.imports or plan.workloads):
         yield "plan.kept: a run has artifacts of earlier runs, or makes its own, not both"
     for kept in plan.kept:
-        for name in (kept.artifact.producer, kept.artifact.workload):
-            yield from _unfit("plan.kept", name)
+        yield from _unfit("plan.kept", kept.artifact.workload)
+        yield from _unfit("plan.kept", kept.artifact.producer, LONGEST_NAME + LONGEST_MARK)
         yield from _missing("plan.kept", [kept.artifact.format], FORMATS)
         yield from _missing("plan.kept", kept.consumers, cell_ids)
 
 
-def _unfit(place: str, name: str) -> Iterator[str]:
-    if not _NAME.fullmatch(name) or len(name) > LONGEST_NAME:
+def _unfit(place: str, name: str, longest: int = LONGEST_NAME) -> Iterator[str]:
+    if not _NAME.fullmatch(name) or len(name) > longest:
         yield f"{place}: {name[:100]!r} cannot be part of an id"
 
 

@@ -143,7 +143,10 @@ class Run:
 
     def _check_place(self, record: JobRecord, path: str | Path) -> None:
         """Raise Damaged where a record is another job's or run's: it would count as this one's."""
-        if (record.cell, record.subject, f"r{record.round}.json") != place_of(path):
+        cell, subject, name = place_of(path)
+        job = f"{cell}--{subject}--{name.removesuffix('.json')}"
+        place = (record.cell, record.subject, f"r{record.round}.json", record.job)
+        if place != (cell, subject, name, job):
             raise Damaged(path, f"it is the record of {record.job}")
         if record.run != self.id:
             raise Damaged(path, f"it is of the run {record.run}")

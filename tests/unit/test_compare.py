@@ -428,6 +428,17 @@ def test_what_is_no_results_file_is_refused(content: str, tmp_path: Path) -> Non
         read_results(path, tmp_path)
 
 
+def results_with(recorded: Path, folder: Path, field: str, value: object) -> Path:
+    """Write the results of a run with another value of a field; return the file."""
+    document = json.loads(merging.merge([Run.open(recorded)]).model_dump_json())
+    *parents, last = [int(part) if part.isdigit() else part for part in field.split(".")]
+    holder = functools.reduce(lambda value, part: value[part], parents, document)
+    holder[last] = value
+    path = folder / "results.json"
+    path.write_text(json.dumps(document), "utf-8")
+    return path
+
+
 @pytest.mark.parametrize(
     ("field", "number"),
     [
@@ -444,16 +455,30 @@ def test_what_is_no_results_file_is_refused(content: str, tmp_path: Path) -> Non
 def test_a_number_that_no_run_has_is_one_error_with_its_file_and_field(
     recorded: Path, tmp_path: Path, field: str, number: float
 ) -> None:
-    document = json.loads(merging.merge([Run.open(recorded)]).model_dump_json())
-    *parents, last = [int(part) if part.isdigit() else part for part in field.split(".")]
-    holder = functools.reduce(lambda value, part: value[part], parents, document)
-    holder[last] = number
-    path = tmp_path / "results.json"
-    path.write_text(json.dumps(document), "utf-8")
+    path = results_with(recorded, tmp_path, field, number)
     with pytest.raises(RecordError) as raised:
         read_results(path, tmp_path)
     assert f"{path}: " in raised.value.message
     assert f"{field}: " in raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("field", "name", "problem"),
+    [
+        ("portability.0.consumer", "x", "portability: there is no cell 'x'"),
+        ("inference.0.cell", "x", "inference: there is no cell 'x'"),
+        ("portability.0.artifact", "x", "portability: 'x' is no artifact"),
+        ("inference.0.subject", "a--x", "inference: 'a--x' is no artifact"),
+    ],
+)
+def test_a_row_of_something_unknown_is_refused_before_a_table_looks_it_up(
+    recorded: Path, tmp_path: Path, field: str, name: str, problem: str
+) -> None:
+    path = results_with(recorded, tmp_path, field, name)
+    with pytest.raises(RecordError) as raised:
+        read_results(path, tmp_path)
+    assert f"{path}: " in raised.value.message
+    assert problem in raised.value.message
 
 
 def test_times_of_the_shortest_and_the_longest_rounds_that_a_file_may_have_are_compared() -> None:
@@ -650,14 +675,17 @@ def test_the_worst_of_several_outcomes_counts_whatever_their_order(
 def void_pairs() -> dict[str, tuple[Results, Results]]:
     """Return pairs of results that have nothing in common that ran."""
     results = verifications.results()
-    alone = {"inference": (), "serving": (), "cells": ()}
+    unmeasured = {"image_bytes": None, "peak_memory_bytes": None, "serving_memory_bytes": None}
+    cells = tuple(row.model_copy(update=unmeasured) for row in results.cells)
+    alone = {"inference": (), "serving": (), "cells": cells}
     drifts = tuple(
         row.model_copy(update={"expected_failure": "known"})
         for row in results.portability
         if row.verdict == "drift"
     )
     others = tuple(
-        row.model_copy(update={"artifact": "other", "verdict": "match"}) for row in drifts
+        row.model_copy(update={"artifact": "other--model--onnx", "verdict": "match"})
+        for row in drifts
     )
     idle = tuple(row.model_copy(update={"verdict": "not-run"}) for row in results.portability)
     one, other, empty, unrun = (

@@ -290,6 +290,21 @@ def test_ctrl_c_ends_the_repeat_and_says_to_start_again(compare: Compare) -> Non
     assert not done.document
 
 
+def test_artifacts_of_cells_with_the_longest_names_are_served_again(tmp_path: Path) -> None:
+    name = "torch_with_our_own_compiler_flags_and_mk"
+    plan = planned(TORCH, ORT)
+    cells = [replace(cell, name=name) if cell.name == "torch" else cell for cell in plan.cells]
+    plan, longest = replace(plan, cells=tuple(cells)), TORCH.replace("torch", name)
+    names = [artifact.id for artifact in plan.artifacts() if artifact.format == "onnx"]
+    known = [dict.fromkeys(names, digit * 64) for digit in "12"]
+    again, _ = plan_repeat([plan, plan], ["one", "two"], {ORT: names[:2]}, known, 5)
+    run = Run.create(tmp_path, again, MATRIX, version="1", name="again")
+    assert {kept.artifact.producer for kept in run.manifest.plan.kept} == {
+        f"base-{longest}",
+        f"head-{longest}",
+    }
+
+
 def test_an_artifact_is_served_by_the_cells_of_its_own_run_only(tmp_path: Path) -> None:
     plan = planned(TORCH, ORT)
     names = [artifact.id for artifact in plan.artifacts() if artifact.format == "onnx"]

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from deepmatrix import __version__
 from deepmatrix.boundary.files import Damaged
+from deepmatrix.comparison.history import lines
 from deepmatrix.config.sections import ExpectedFailure
 from deepmatrix.errors import RecordError
 from deepmatrix.images.prepared import Prepared
@@ -395,7 +396,7 @@ def test_a_record_that_was_not_planned_is_refused(tmp_path: Path) -> None:
     run = whole(tmp_path)
     job = next(PLAN.jobs("produce"))
     run.record_path(job).parent.rename(run.record_path(job).parent.with_name("digits-cnov"))
-    stray = record(job, subject="digits-cnov")
+    stray = record(replace(job, subject="digits-cnov"))
     path = run.record_path(job).parent.with_name("digits-cnov") / f"r{job.round}.json"
     path.write_text(stray.model_dump_json(by_alias=True))
     with pytest.raises(RecordError, match="is not in the plan of one"):
@@ -409,6 +410,14 @@ def test_a_record_in_another_jobs_place_is_damaged(tmp_path: Path) -> None:
     assert f"it is the record of {first.id}" in run.record(second).cause
     assert not run.is_done(second)
     assert merging.merge([run]).problems
+
+
+def test_a_record_that_gives_its_job_another_name_is_damaged(tmp_path: Path) -> None:
+    run = whole(tmp_path)
+    job = next(PLAN.jobs("consume"))
+    run.save(job, run.record(job).changed(job="x", reused="r0"))
+    assert "it is the record of x" in run.record(job).cause
+    assert list(lines.measurements(merging.merge([run])))
 
 
 def test_a_record_that_nothing_planned_is_named(tmp_path: Path) -> None:

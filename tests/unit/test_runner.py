@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import signal
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -137,8 +139,29 @@ class DisturbedEngine(NativeEngine):
         return Ended(ending="exited", cause="", exit_code=0, wall_s=1.0, log="")
 
 
+class LateEngine(DisturbedEngine):
+    """An engine during whose last process the user presses Ctrl-C, which it does not heed."""
+
+    def _answer(self, folder: Path) -> Ended:
+        ended = super()._answer(folder)
+        if len(self.ran) == len([job for job in REPEATED.jobs("consume") if job.cell == CONSUMER]):
+            os.kill(os.getpid(), signal.SIGINT)
+        return ended
+
+
 CONSUMER = "onnxruntime-debian12-amd64-cpu"
 REPEATED = planned("torch-debian12-amd64-cpu", CONSUMER)
+
+
+def test_ctrl_c_at_the_last_process_ends_what_comes_after_it(tmp_path: Path) -> None:
+    run = new_run(tmp_path, REPEATED)
+    jobs = [job for job in REPEATED.jobs("consume") if job.cell == CONSUMER]
+    for exported in {job.artifact for job in jobs if job.artifact}:
+        with_inputs(run, exported)
+    runner = Runner(run=run, engine=LateEngine(0), watcher=Quiet(), cells={CONSUMER})
+    with pytest.raises(Interrupted):
+        runner.execute(["consume"])
+    assert all(run.is_done(job) for job in jobs)
 
 
 @pytest.mark.parametrize(("times", "retries"), [(0, 0), (1, 1), (9, 2)])
