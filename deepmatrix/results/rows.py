@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any, Literal, Self
 
@@ -305,19 +305,6 @@ class CostRow(Row):
     margins: tuple[Finite, ...] = ()
 
 
-def _unknown_name(row: Any, cells: Container[str]) -> str:
-    """Return which name of a row is of no cell, or no artifact's id, or nothing."""
-    for name in (getattr(row, "cell", None), getattr(row, "consumer", None)):
-        if name is not None and name not in cells:
-            return f"there is no cell {name[:100]!r}"
-    subject = getattr(row, "subject", None)
-    is_artifact = subject is not None and subject != row.workload
-    for name in (getattr(row, "artifact", None), subject if is_artifact else None):
-        if name is not None and name.count("--") < 2:
-            return f"{name[:100]!r} is no artifact"
-    return ""
-
-
 class Results(Row):
     """All results of a run: ``results.json``.
 
@@ -364,7 +351,7 @@ class Results(Row):
         cells = {row.cell for row in self.cells}
         for field, rows in self:
             for row in rows if isinstance(rows, tuple) else ():
-                if problem := _unknown_name(row, cells):
+                if isinstance(row, Row) and (problem := row.unknown_name(cells)):
                     raise ValueError(f"{field}: {problem}")
         return self
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -17,6 +18,18 @@ class Row(BaseModel):
     """A row of results: frozen."""
 
     model_config = ConfigDict(frozen=True)
+
+    def unknown_name(self, cells: Container[str]) -> str:
+        """Return which name in this row is of no cell, or no artifact's id, or nothing."""
+        for name in (getattr(self, "cell", None), getattr(self, "consumer", None)):
+            if name is not None and name not in cells:
+                return f"there is no cell {name[:100]!r}"
+        subject = getattr(self, "subject", None)
+        is_own = subject is None or subject == getattr(self, "workload", None)
+        for name in (getattr(self, "artifact", None), None if is_own else subject):
+            if name is not None and name.count("--") < 2:
+                return f"{name[:100]!r} is no artifact"
+        return ""
 
 
 class StartupRow(Row):
