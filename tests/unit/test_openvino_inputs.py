@@ -1,7 +1,8 @@
-"""What OpenVINO is not given, since it would not survive it, and what it calls its outputs."""
+"""What OpenVINO refuses and is not given, and what it calls its outputs."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,54 @@ def test_text_is_unsupported_before_openvino_is_given_any(tmp_path: Path) -> Non
     adapter.configure("cpu", 1)
     with pytest.raises(Unsupported, match=r"^openvino takes no text: its input t$"):
         adapter.load("onnx", str(path))
+
+
+def write(
+    folder: Path,
+    nodes: list[onnx.NodeProto],
+    inputs: dict[str, tuple[int, Sequence[int | str]]],
+    opset: int = 17,
+) -> str:
+    """Write a model with one output, ``y``, and inputs of these types and shapes."""
+    make = onnx.helper.make_tensor_value_info
+    declared = [make(name, *kind) for name, kind in inputs.items()]
+    graph = onnx.helper.make_graph(nodes, "g", declared, [make("y", 1, None)])
+    opsets = [onnx.helper.make_opsetid("", opset)]
+    path = folder / "model.onnx"
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8), path)
+    adapter.start()
+    adapter.configure("cpu", 1)
+    return str(path)
+
+
+def refusal(path: str) -> str:
+    with pytest.raises(Unsupported) as raised:
+        adapter.load("onnx", path)
+    return str(raised.value)
+
+
+def test_what_the_plugin_does_not_compile_is_unsupported(tmp_path: Path) -> None:
+    squeeze = onnx.helper.make_node("Squeeze", ["x"], ["y"], name="squeezed")
+    path = write(tmp_path, [squeeze], {"x": (1, ["a", "b", "c"])})
+    assert refusal(path) == (
+        "openvino refuses it: Unexpected: CPU plug-in doesn't support Squeeze operation with "
+        "dynamic rank. Operation name: y"
+    )
+
+
+def test_the_reason_says_why_a_node_is_not_converted(tmp_path: Path) -> None:
+    pad = onnx.helper.make_node("Pad", ["x", "pads"], ["y"], mode="wrap")
+    path = write(tmp_path, [pad], {"x": (1, [4]), "pads": (7, [2])}, opset=19)
+    text = refusal(path)
+    assert text.endswith("Unsupported padding mode: [wrap]")
+    assert text == " ".join(text.split())
+    assert "src/" not in text
+
+
+def test_an_operator_that_is_not_known_is_named(tmp_path: Path) -> None:
+    node = onnx.helper.make_node("CumProd", ["x", "at"], ["y"])
+    path = write(tmp_path, [node], {"x": (1, [4]), "at": (7, [])}, opset=26)
+    assert refusal(path) == "openvino does not know the operators CumProd"
 
 
 def test_outputs_that_are_the_same_constant_all_count(tmp_path: Path) -> None:

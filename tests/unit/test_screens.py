@@ -335,6 +335,12 @@ BEFORE_THE_END = {
     "cannot be reshaped to the requested shape. Input shape:{64,2,32}, requested shape:{7,8,8}": (
         "The input tensor cannot be reshaped"
     ),
+    "startup: Fail: [ONNXRuntimeError] : 1 : FAIL : Exception during initialization: /onnxruntime_"
+    "src/onnxruntime/core/providers/cpu/rnn/lstm_base.h:53 onnxruntime::LSTMBase::LSTMBase(const "
+    "onnxruntime::OpKernelInfo&) layout_ == 0 was false. Batchwise recurrent operations (layout == "
+    "1) are not supported. If you need support create a github issue with justification.": (
+        "Batchwise recurrent operations (layout == 1) are not supported"
+    ),
 }
 
 

@@ -6,6 +6,7 @@ float32, unless the cell's option *precision* is ``default``.
 """
 
 import functools
+import re
 from typing import Any, Dict, Optional
 
 import numpy
@@ -29,6 +30,11 @@ FLOAT32 = {
 
 #: A node of ONNX that a partial conversion leaves as it is.
 UNCONVERTED = "ONNXFrameworkNode"
+
+#: What its messages have besides what they say.
+_PLACES = re.compile(
+    r"(Exception from|Check '.*?' failed at) \S+:\d+:|FrontEnd API failed with \w+:|^-- ", re.M
+)
 
 openvino: Any = None  # the runtime, once `start` has imported it
 core: Any = None
@@ -90,17 +96,19 @@ def multiply(a: protocol.Array, b: protocol.Array) -> protocol.Array:
 
 
 def load(format_name: str, path: str) -> Any:
-    """Read and compile a model."""
+    """Read and compile a model.
+
+    Raises Unsupported where OpenVINO refuses it: another runtime has read the file, or nobody would
+    serve it, so it has what OpenVINO lacks.
+    """
     if format_name not in ("onnx", "openvino-ir"):
         raise protocol.Unsupported("openvino does not read " + format_name)
     try:
         model = core.compile_model(path, "CPU", properties)
     except RuntimeError as error:
         if format_name == "onnx":
-            _check_readable(path)
-        # Its message begins with places in its own source.
-        lines = [line for line in str(error).splitlines() if not line.startswith("Exception from")]
-        raise RuntimeError(" ".join(filter(None, lines)) or str(error)) from error
+            _check_operators(path)
+        raise protocol.Unsupported("openvino refuses it: " + _said(error)) from error
     _check_types(model)
     return model
 
@@ -126,39 +134,29 @@ def _check_types(model):
             )
 
 
-def _check_readable(path):
-    """Raise Unsupported where OpenVINO's frontend refuses an ONNX file, or operators in it.
-
-    The file is valid, or nobody would serve it: so it has what OpenVINO lacks, as sequences.
-    """
-    from openvino.frontend import FrontEndManager, OpConversionFailure
+def _check_operators(path):
+    """Raise Unsupported where OpenVINO's frontend does not know operators of an ONNX file."""
+    from openvino.frontend import FrontEndManager
 
     frontend = FrontEndManager().load_by_framework("onnx")
     try:
-        source = frontend.load(path)
-    except RuntimeError as error:
-        raise protocol.Unsupported("openvino does not read it: " + _last_line(error)) from error
-    unknown = _unconverted(frontend, source)
+        source = frontend.load(path)  # the nodes need it as long as they are looked at
+        unknown = _unconverted(frontend.convert_partially(source))
+    except RuntimeError:
+        return  # the caller has the error of the compilation
     if unknown:
         raise protocol.Unsupported("openvino does not know the operators " + ", ".join(unknown))
-    try:
-        frontend.convert(frontend.load(path))  # a partial conversion uses the first one up
-    except OpConversionFailure as error:
-        raise protocol.Unsupported("openvino does not read it: " + _last_line(error)) from error
-    except Exception:  # the caller has the error of the compilation
-        return
 
 
-def _last_line(error):
-    return str(error).strip().splitlines()[-1].lstrip("- ")
+def _said(error):
+    """Return what OpenVINO says in one line, without places in its source and its own headings."""
+    log, _, summary = str(error).partition("Summary:")
+    details = log.partition("Failed operations detailed log:")[2] or summary or log
+    return " ".join(_PLACES.sub("", details).split())
 
 
-def _unconverted(frontend, source):
+def _unconverted(model):
     """Return the operators of an ONNX model that OpenVINO does not convert, in order."""
-    try:
-        model = frontend.convert_partially(source)
-    except RuntimeError:
-        return []
     names = set()
     for node in model.get_ordered_ops():
         if node.get_type_name() == UNCONVERTED:
