@@ -78,6 +78,14 @@ def test_an_operator_that_is_not_known_is_named(tmp_path: Path) -> None:
     assert refusal(path) == "openvino does not know the operators CumProd"
 
 
+def test_an_input_that_openvino_leaves_out_is_not_passed(tmp_path: Path) -> None:
+    node = onnx.helper.make_node("ReduceSum", ["x", "axes"], ["y"])
+    path = write(tmp_path, [node], {"x": (1, [2]), "axes": (7, [0])})
+    inputs = {"x": np.array([1, 2], np.float32), "axes": np.array([], np.int64)}
+    (y,) = adapter.answer(adapter.load("onnx", path), inputs).values()
+    assert y.tolist() == [3]
+
+
 def test_outputs_that_are_the_same_constant_all_count(tmp_path: Path) -> None:
     value = onnx.helper.make_tensor_value_info
     nodes = [onnx.helper.make_node("Relu", ["x"], ["r"])]
