@@ -2,8 +2,7 @@
 
 from typing import Any, Dict
 
-from harness.graphs.canonical import names_read
-from harness.graphs.local_functions import inlined
+from harness.graphs.canonical import inlined, names_read
 from harness.graphs.shapes import element_types
 
 _NARROW = (1, 10, 16)  # onnx.TensorProto: FLOAT, FLOAT16, BFLOAT16

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from harness.graphs.operators import definitions
+from harness.graphs.unrolling import unrolled
 from harness.runtimes.onnx import undefined
 from tests.unit.edges import DIFFERENCES, EDGES
 from tests.unit.fused_edges import EQUIVALENTS
@@ -33,7 +34,7 @@ def run(case: Case) -> dict[str, np.ndarray]:
 
 
 def how_it_differs(case: Case, answers: dict[str, np.ndarray]) -> str:
-    masks, _ = undefined.masks(case.model(), case.fed(), answers)
+    masks, _ = undefined.masks(unrolled(case.model(), case.fed()), case.fed(), answers)
     return difference(by_judge(case), answers, masks)
 
 

@@ -16,8 +16,7 @@ from typing import Any, Dict, List, Optional, Type
 import numpy
 
 from harness.adapters import Arrays
-from harness.graphs.canonical import canonical
-from harness.graphs.local_functions import inlined
+from harness.graphs.canonical import canonical, inlined
 from harness.graphs.values import assemble, flatten, wider_dtype
 
 MODULES = (

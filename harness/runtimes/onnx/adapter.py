@@ -18,6 +18,7 @@ from harness.graphs.inputs.sample_inputs import Sampling
 from harness.graphs.inputs.steering import steering
 from harness.graphs.operators import evaluator
 from harness.graphs.precise import computed_in, widen
+from harness.graphs.unrolling import unrolled
 from harness.record import EVALUATIONS
 from harness.runtimes.onnx import draws, gold, limits, ordering, quantised, undefined
 from harness.runtimes.onnx.baseline import Baseline
@@ -131,7 +132,8 @@ def _judged(model, reference, inputs, result, described):
     """Add gold, its sources, and the values that cannot be judged."""
     evaluated, reason = result
     outputs = evaluated
-    undefined_masks, unordered, leaders, loose_remarks = _loose(model, inputs, outputs)
+    graph = unrolled(model, inputs)
+    undefined_masks, unordered, leaders, loose_remarks = _loose(graph, inputs, outputs)
     described.update(unordered=unordered, in_order_of=leaders)
     ignored = {name: numpy.ones(outputs[name].shape, "uint8") for name in unordered}
     ignored = limits.join(undefined_masks, ignored)
@@ -145,7 +147,7 @@ def _judged(model, reference, inputs, result, described):
     described["rounded"] = [name for name in truth if sources[name] not in EVALUATIONS]
     random = described["random"]  # another draw is no rounding
     repeated = {name: x for name, x in outputs.items() if name not in random}
-    limit_masks, limit_remarks = limits.masks(model, inputs, repeated, truth)
+    limit_masks, limit_remarks = limits.masks(graph, inputs, repeated, truth)
     remarks = judged.remarks + loose_remarks + limit_remarks + quantised.remarks(model)
     remarks += filter(None, [thresholds.leaf_remark(model, inputs, evaluated)])
     described["remarks"] += reference.remarks() + remarks
@@ -171,11 +173,11 @@ def _judged(model, reference, inputs, result, described):
     }
 
 
-def _loose(model, inputs, outputs):
+def _loose(graph, inputs, outputs):
     """Return masks of values that are no runtime's fault, and what `ordering` returns."""
-    undefined_masks, remarks = undefined.masks(model, inputs, outputs)
-    unordered, leaders, order_masks, order_remarks = ordering.without_order(model, inputs)
-    step_masks, step_remarks = limits.steps(model, inputs)
+    undefined_masks, remarks = undefined.masks(graph, inputs, outputs)
+    unordered, leaders, order_masks, order_remarks = ordering.without_order(graph, inputs)
+    step_masks, step_remarks = limits.steps(graph, inputs)
     masks = limits.join(undefined_masks, order_masks, step_masks)
     return masks, unordered, leaders, [*remarks, *order_remarks, *step_remarks]
 

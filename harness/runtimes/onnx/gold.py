@@ -15,8 +15,8 @@ import numpy
 
 from harness import graphs
 from harness.graphs import checks, operators, values
+from harness.graphs.canonical import inlined
 from harness.graphs.inputs import onnx_inputs
-from harness.graphs.local_functions import inlined
 from harness.graphs.operators.fingerprints import fingerprint
 from harness.graphs.precise import widen
 from harness.graphs.sums import growth, largest_error, longest_sum

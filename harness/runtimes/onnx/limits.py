@@ -11,7 +11,6 @@ import numpy
 from harness import record
 from harness.graphs import inner, operators, shapes
 from harness.graphs.inputs import onnx_inputs
-from harness.graphs.local_functions import inlined
 from harness.graphs.operators import NotEvaluated
 from harness.graphs.precise import widen
 from harness.runtimes.onnx import gold, ordering, reaching
@@ -55,11 +54,11 @@ STEPS.update(dict.fromkeys(CASTS, _from_truncation))
 STEPS.update(dict.fromkeys(COMPARISONS, abs))
 
 
-def masks(model, inputs, outputs, gold):
+def masks(graph, inputs, outputs, gold):
     """Return which values the model's own precision decides.
 
     Args:
-        model: the model.
+        graph: the model, `unrolled`.
         inputs: arrays by name.
         outputs: by name, in the model's own precision.
         gold: by name, in float64.
@@ -72,7 +71,7 @@ def masks(model, inputs, outputs, gold):
     overflowed = {name: _overflow(value, gold[name]) for name, value in outputs.items()}
     remarks = []
     if any(mask.any() for mask in overflowed.values()):
-        node = _first_overflow(model, inputs)
+        node = _first_overflow(graph.model, inputs)
         if node is None:  # a wrong definition is not an overflow
             overflowed = {}
         else:
@@ -84,21 +83,21 @@ def masks(model, inputs, outputs, gold):
     return {name: mask for name, mask in together.items() if mask.any()}, remarks
 
 
-def steps(model, inputs):
+def steps(graph, inputs):
     """Return which values follow from a step that rounding may take otherwise.
 
     How far rounding takes a value is the difference between the model's own precision and float64:
     what is exact in both, such as an input itself, takes the step that the standard says.
 
     Args:
-        model: the model.
+        graph: the model, `unrolled`.
         inputs: arrays by name.
 
     Returns:
         (by output, a mask of its shape, `harness.record.ROUNDING` where a step decides; a remark
         for each node). Empty where the evaluator gives no inner values.
     """
-    model = inlined(model)
+    model = graph.model
     nodes = _stepping(model)
     if not nodes:
         return {}, []
@@ -109,7 +108,8 @@ def steps(model, inputs):
         )
     except NotEvaluated:
         return {}, []
-    own_masks, others = _near_steps(nodes, values, precise)
+    tried, others = _near_steps(nodes, values, precise)
+    own_masks = {number: mask for number, mask in tried.items() if mask.any()}
     if not own_masks:
         return {}, []
     concerned = reaching.masks_of_outputs(model, values, own_masks)
@@ -117,7 +117,7 @@ def steps(model, inputs):
         if len(node.output) > 1:
             concerned.pop(node.output[0], None)  # the values of near ties are near
     reached, _ = reaching.reach(
-        model, inputs, values, concerned, lambda *of: others.get(of[1]) or _other_steps(*of)
+        graph, inputs, values, concerned, lambda *of: others.get(of[1]) or _other_steps(*of)
     )
     for _, other in others.values():
         ordering.spread(reached, numpy.shape(other))
@@ -128,18 +128,17 @@ def steps(model, inputs):
     }
     text = "{} '{}': rounding decides {} of {} values, which are not compared"
     remarks = [
-        text.format(node.op_type, node.name or node.output[0], int(mask.sum()), mask.size)
-        for node, mask in ((nodes[number], mask) for number, mask in own_masks.items())
+        text.format(*key, *numbers) for key, numbers in reaching.counts(model, tried).items()
     ]
     return codes, remarks if codes else []
 
 
 def _near_steps(nodes, values, precise):
-    """Return (masks of the nodes of which rounding decides any value, what else some may answer).
+    """Return (where rounding decides the values of nodes, what else some of these may answer).
 
     The masks are by number, the answers by name.
     """
-    own_masks: Dict[int, Any] = {}
+    masks: Dict[int, Any] = {}
     others: Dict[str, Any] = {}
     with numpy.errstate(all="ignore"):  # an infinity takes no other step
         for number, node in nodes.items():
@@ -150,9 +149,8 @@ def _near_steps(nodes, values, precise):
                     others[node.output[-1]] = both[:: -1 if len(others) % 2 else 1]
             else:
                 mask = _is_near_step(node, values, precise)
-            if mask.any():
-                own_masks[number] = mask
-    return own_masks, others
+            masks[number] = mask
+    return masks, others
 
 
 def _stepping(model):

@@ -11,7 +11,6 @@ import numpy
 
 from harness import record
 from harness.graphs.checks import nodes_within
-from harness.graphs.local_functions import inlined
 from harness.graphs.operators import NotEvaluated, evaluate
 from harness.graphs.values import as_array, scale_of
 from harness.runtimes.onnx import gold, reaching
@@ -23,11 +22,11 @@ ROUNDINGS = 16
 SELECTIONS = ("TopK", "ArgMax", "ArgMin")
 
 
-def without_order(model, inputs):
+def without_order(graph, inputs):
     """Return which outputs have an order that the standard leaves open.
 
     Args:
-        model: the model.
+        graph: the model, `unrolled`.
         inputs: arrays by name.
 
     Returns:
@@ -36,7 +35,7 @@ def without_order(model, inputs):
         on the order otherwise; a remark for each node). Empty where the evaluator gives no inner
         values.
     """
-    model = inlined(model)
+    model = graph.model
     nodes = {number: node for number, node in enumerate(model.graph.node) if _unsorted(node)}
     if not nodes:
         return {}, {}, {}, []
@@ -46,7 +45,7 @@ def without_order(model, inputs):
         return {}, {}, {}, []
     everywhere = {number: numpy.ones((), bool) for number in nodes}
     concerned = reaching.masks_of_outputs(model, values, everywhere)
-    reached, answers = reaching.reach(model, inputs, values, concerned, _other_orders)
+    reached, answers = reaching.reach(graph, inputs, values, concerned, _other_orders)
     axes, masks = {}, {}
     for name, mask in reached.items():
         value, others = as_array(values[name]), [as_array(answer[name]) for answer in answers]

@@ -1,6 +1,6 @@
 """What some values of a graph reach: the model is evaluated with others in their place."""
 
-from typing import Dict
+from typing import Dict, Tuple
 
 import numpy
 
@@ -11,13 +11,13 @@ from harness.graphs.values import as_array
 WHERE_OPSET = 9
 
 
-def reach(model, inputs, values, own_masks, alternatives):
+def reach(graph, inputs, values, own_masks, alternatives):
     """Return where the outputs depend on some values, and what the model answers to others.
 
     A value that is discarded later, as by a Where, is not reached.
 
     Args:
-        model: the model, without functions of its own.
+        graph: the model, `unrolled`.
         inputs: arrays by name.
         values: all values of the graph by name, in the model's own precision.
         own_masks: where a value of a node is concerned, by its name.
@@ -28,7 +28,9 @@ def reach(model, inputs, values, own_masks, alternatives):
         (a mask by output, the outputs for each alternative: none where it cannot be evaluated, and
         the masks are then of all that depends on the values).
     """
+    model = graph.model
     names = [x.name for x in model.graph.output if hasattr(values.get(x.name), "dtype")]
+    deciding = sorted({name for decisions in graph.decisions.values() for name in decisions})
     reached = {name: numpy.zeros(numpy.shape(values[name]), bool) for name in names}
     answers = []
     try:
@@ -36,12 +38,26 @@ def reach(model, inputs, values, own_masks, alternatives):
             raise NotEvaluated("the opset has no Where")
         for number in (0, 1):
             others = _substituted(model, values, own_masks, alternatives, number)
-            answers.append(evaluate(others, inputs))
+            answers.append(_answer(others, inputs, values, deciding))
             for name in names:
                 reached[name] |= _unlike(answers[-1][name], values[name])
-    except (NotEvaluated, ValueError):  # another value may not be an index, or change a shape
-        return _throughout(model, values, own_masks), []
+    except (NotEvaluated, ValueError):  # another value may be no index, or change a shape, a branch
+        return _throughout(graph, values, own_masks), []
     return reached, answers
+
+
+def _answer(model, inputs, values, deciding):
+    """Return the outputs by name. Raises ValueError where what decides on branches is another."""
+    import onnx
+
+    own = {value.name for value in model.graph.output}
+    for name in deciding:
+        if name not in own:
+            model.graph.output.append(onnx.helper.make_empty_tensor_value_info(name))
+    answers = evaluate(model, inputs)
+    if any(_unlike(answers[name], values[name]).any() for name in deciding):
+        raise ValueError("another branch would run")
+    return answers
 
 
 def opset(model):
@@ -85,6 +101,21 @@ def _substituted(model, values, own_masks, alternatives, number):
     return copy
 
 
+def counts(model, masks):
+    """Return how many values are masked, and of how many, by operator and name of the nodes.
+
+    *masks* are by the node's number, or None. The rounds of a loop have nodes of the same name.
+    """
+    found: Dict[Tuple[str, str], Tuple[int, int]] = {}
+    for number, mask in masks.items():
+        node = model.graph.node[number]
+        key = (node.op_type, node.name or next(filter(None, node.output)))
+        count, size = found.get(key, (0, 0))
+        if mask is not None:
+            found[key] = (count + int(mask.sum()), size + mask.size)
+    return {key: numbers for key, numbers in found.items() if numbers[0]}
+
+
 def masks_of_outputs(model, values, own_masks):
     """Return masks by name, of all outputs of nodes that are arrays.
 
@@ -103,15 +134,16 @@ def _spread(own_mask, value):
     return own_mask if own_mask.shape == shape else numpy.full(shape, own_mask.any())
 
 
-def _throughout(model, values, own_masks):
+def _throughout(graph, values, own_masks):
     """Return the outputs that depend on a masked value, as masked throughout."""
     masked: Dict[str, numpy.ndarray] = dict(own_masks)
-    for node in model.graph.node:
+    for node in graph.model.graph.node:
         outputs = [
             name
             for name in node.output
             if name not in own_masks and hasattr(values.get(name), "shape")
         ]
-        if any(name in masked and masked[name].any() for name in node.input):
+        read = [*node.input, *(x for name in outputs for x in graph.decisions.get(name, ()))]
+        if any(name in masked and masked[name].any() for name in read):
             masked.update((name, numpy.ones(numpy.shape(values[name]), bool)) for name in outputs)
-    return {x.name: masked[x.name] for x in model.graph.output if x.name in masked}
+    return {x.name: masked[x.name] for x in graph.model.graph.output if x.name in masked}

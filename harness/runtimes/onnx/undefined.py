@@ -14,7 +14,6 @@ import numpy
 
 from harness import record
 from harness.graphs import checks
-from harness.graphs.local_functions import inlined
 from harness.graphs.operators import NotEvaluated, evaluate
 from harness.graphs.values import wider_dtype
 from harness.runtimes.onnx import reaching
@@ -43,11 +42,11 @@ REASONS.update(dict.fromkeys(RESIZING + ("GridSample",), "where rounding tells w
 INTEGERS = (2, 3, 4, 5, 6, 7, 12, 13)
 
 
-def masks(model, inputs, outputs):
+def masks(graph, inputs, outputs):
     """Return where outputs are undefined.
 
     Args:
-        model: the model.
+        graph: the model, `unrolled`.
         inputs: arrays by name.
         outputs: arrays by name, as the model's own precision gives them.
 
@@ -55,7 +54,7 @@ def masks(model, inputs, outputs):
         (by output, a mask of its shape, `harness.record.UNDEFINED_VALUE` where it is undefined; a
         remark for each node). Empty where the evaluator gives no inner values.
     """
-    model = inlined(model)
+    model = graph.model
     suspects = _suspects(model, [*inputs.values(), *outputs.values()])
     if not suspects:
         return {}, []
@@ -64,31 +63,21 @@ def masks(model, inputs, outputs):
     except NotEvaluated:
         return {}, []
     opset = reaching.opset(model)
-    own_masks = {
-        number: mask
-        for number, mask in (
-            (number, _own_mask(model.graph.node[number], values, opset)) for number in suspects
-        )
-        if mask is not None and mask.any()
-    }
+    tried = {number: _own_mask(model.graph.node[number], values, opset) for number in suspects}
+    own_masks = {number: x for number, x in tried.items() if x is not None and x.any()}
     if not own_masks:
         return {}, []
     concerned = _concerned(model, values, own_masks)
-    reached, _ = reaching.reach(model, inputs, values, concerned, _extremes)
+    reached, _ = reaching.reach(graph, inputs, values, concerned, _extremes)
     codes = {
         name: numpy.asarray(mask, "uint8") * numpy.uint8(record.UNDEFINED_VALUE)
         for name, mask in reached.items()
         if mask.any()
     }
+    text = "{} '{}' {} is undefined by the standard: {} of {} values are not compared"
     remarks = [
-        "{} '{}' {} is undefined by the standard: {} of {} values are not compared".format(
-            model.graph.node[number].op_type,
-            model.graph.node[number].name,
-            REASONS[model.graph.node[number].op_type],
-            int(mask.sum()),
-            mask.size,
-        )
-        for number, mask in own_masks.items()
+        text.format(kind, name, REASONS[kind], count, size)
+        for (kind, name), (count, size) in reaching.counts(model, tried).items()
     ]
     return codes, remarks if codes else []
 
