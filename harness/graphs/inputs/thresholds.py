@@ -3,7 +3,7 @@
 https://onnx.ai/onnx/operators/index_ml.html says how tree ensembles hold them.
 """
 
-from typing import Any, Dict, Iterator, List, NamedTuple, Set, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Tuple
 
 import numpy
 
@@ -28,12 +28,15 @@ class _Column(NamedTuple):
     shift: float = 0.0
     factor: float = 1.0
 
-    def value_at(self, threshold: float) -> float:
-        """Return the value of the input that the tensor has as a threshold."""
-        return threshold / self.factor + self.shift
+    def values_at(self, thresholds: "numpy.ndarray") -> "numpy.ndarray":
+        """Return the values of the input that the tensor has as thresholds."""
+        return thresholds / self.factor + self.shift
 
 
 Columns = List[_Column]
+
+#: Thresholds in float64, and whether a sample meets them exactly: else rounding decides.
+Known = List[Tuple["numpy.ndarray", bool]]
 
 
 def has_trees(model: Any) -> bool:
@@ -55,13 +58,13 @@ def columns_between_thresholds(
         count = entry["shape"][-1] if len(entry["shape"]) == 2 else 0
         if 0 < count <= MOST_COLUMNS:
             columns[entry["name"]] = [_Column(entry["name"], at) for at in range(count)]
-    found: Dict[str, Dict[int, Set[Tuple[float, bool]]]] = {}
+    found: Dict[str, Dict[int, Known]] = {}
     for node in model.graph.node if columns else ():
         if node.op_type in TREES:
-            for column, threshold in _thresholds(node, columns.get(node.input[0], [])):
-                known = found.setdefault(column.source, {}).setdefault(column.number, set())
-                is_exact = (column.shift, column.factor) == (0.0, 1.0)  # else rounding decides
-                known.add((column.value_at(threshold), is_exact))
+            for column, thresholds in _thresholds(node, columns.get(node.input[0], [])):
+                known = found.setdefault(column.source, {}).setdefault(column.number, [])
+                is_exact = (column.shift, column.factor) == (0.0, 1.0)
+                known.append((column.values_at(thresholds), is_exact))
         elif node.op_type in FOLLOWED and all(name in columns for name in node.input):
             columns[node.output[0]] = FOLLOWED[node.op_type](
                 [columns[name] for name in node.input], _settings(node)
@@ -129,28 +132,36 @@ def _settings(node: Any) -> Dict[str, Any]:
     return {entry.name: onnx.helper.get_attribute_value(entry) for entry in node.attribute}
 
 
-def _thresholds(node: Any, columns: Columns) -> "Iterator[Tuple[_Column, float]]":
-    """Yield the column and the threshold of each inner node of the trees."""
+def _thresholds(node: Any, columns: Columns) -> "Iterator[Tuple[_Column, numpy.ndarray]]":
+    """Yield each column that trees look at, with the thresholds of its inner nodes."""
     from onnx import numpy_helper
 
-    settings = _settings(node)
-    splits = settings.get("nodes_splits")  # TreeEnsemble
-    held = splits or settings.get("nodes_values_as_tensor")
-    values = settings.get("nodes_values") if held is None else numpy_helper.to_array(held)
-    modes = settings.get("nodes_modes", []) if splits is None else []  # else leaves are apart
-    if values is None:
+    stated = {entry.name: entry for entry in node.attribute}
+    held = [stated[name] for name in ("nodes_splits", "nodes_values_as_tensor") if name in stated]
+    if "nodes_featureids" not in stated or not (held or "nodes_values" in stated):
         return
-    for at, (feature, value) in enumerate(zip(settings.get("nodes_featureids", []), values)):
-        is_leaf = at < len(modes) and modes[at] == b"LEAF"
-        if not is_leaf and feature < len(columns) and numpy.isfinite(value):
-            yield columns[feature], float(value)
+    features = numpy.array(stated["nodes_featureids"].ints, "int64")
+    values = (
+        numpy_helper.to_array(held[0].t) if held else numpy.array(stated["nodes_values"].floats)
+    )
+    is_inner = numpy.isfinite(values)
+    modes = stated["nodes_modes"].strings if "nodes_modes" in stated else []
+    if len(modes):  # those of a TreeEnsemble are numbers, and its leaves are apart
+        is_inner &= numpy.array(list(modes)) != b"LEAF"
+    order = numpy.flatnonzero(is_inner)
+    order = order[numpy.argsort(features[order], kind="stable")]
+    ends = numpy.searchsorted(features[order], numpy.arange(len(columns) + 1))
+    for column, start, end in zip(columns, ends, ends[1:]):
+        if start < end:
+            yield column, values[order[start:end]].astype("float64")
 
 
-def _between(known: "Set[Tuple[float, bool]]") -> Tuple[float, ...]:
+def _between(known: Known) -> Tuple[float, ...]:
     """Return a value below, between and above thresholds, and those that are met exactly."""
-    thresholds = numpy.unique([threshold for threshold, _ in known])
+    thresholds = numpy.unique(numpy.concatenate([values for values, _ in known]))
     low, high = float(thresholds[0]), float(thresholds[-1])
     margin = (high - low) / len(thresholds) or max(abs(low), 1.0)
-    middles = ((thresholds[:-1] + thresholds[1:]) / 2).tolist()
-    exact = [threshold for threshold, is_exact in known if is_exact]
-    return tuple(sorted({low - margin, *middles, *exact, high + margin}))
+    middles = (thresholds[:-1] + thresholds[1:]) / 2
+    exact = [values for values, is_exact in known if is_exact]
+    every = numpy.concatenate([[low - margin], middles, *exact, [high + margin]])
+    return tuple(numpy.unique(every).tolist())
