@@ -18,6 +18,10 @@ Entry = Dict[str, Any]  # ``name``, ``dtype`` and ``shape``, a list of `Dim`
 #: Initializers with more elements keep their shape only: shape inference reads none that large.
 MOST_ELEMENTS = 4096
 
+#: Operators of which shape inference reads no list of nodes and leaves, and how these are called.
+TREES = ("TreeEnsembleClassifier", "TreeEnsembleRegressor")
+OF_TREES = ("nodes_", "class_", "target_")
+
 #: Ties are searched again with what they told, at most this often.
 MOST_ROUNDS = 4
 
@@ -105,7 +109,7 @@ def _skeleton(model: Any, entries: List[Entry], onnx: Any) -> Any:
     skeleton.functions.extend(model.functions)
     graph = skeleton.graph
     graph.name = "skeleton"
-    graph.node.extend(model.graph.node)
+    graph.node.extend(_without_trees(node) for node in model.graph.node)
     shapes = {entry["name"]: entry["shape"] for entry in entries}
     value_info = onnx.helper.make_tensor_value_info
     for value in model.graph.input:
@@ -123,6 +127,17 @@ def _skeleton(model: Any, entries: List[Entry], onnx: Any) -> Any:
         graph.output.append(value)
         graph.output[-1].type.tensor_type.ClearField("shape")
     return skeleton
+
+
+def _without_trees(node: Any) -> Any:
+    """Return a node without the lists of an ensemble's nodes and leaves, which may be very long."""
+    if node.op_type not in TREES:
+        return node
+    copy = type(node)(op_type=node.op_type, domain=node.domain, name=node.name)
+    copy.input.extend(node.input)
+    copy.output.extend(node.output)
+    copy.attribute.extend(x for x in node.attribute if not x.name.startswith(OF_TREES))
+    return copy
 
 
 def _count(dims: Any) -> int:
