@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cProfile
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from harness.graphs import operators, shapes
 from harness.graphs.inputs import thresholds
 from harness.graphs.inputs.sample_inputs import Sampling
 from harness.runtimes.onnx import adapter
@@ -137,3 +139,35 @@ def test_the_trees_of_version_5_whose_leaves_are_apart_are_sampled_around_thresh
     onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=9), path)
     inspected = adapter.inspect("onnx", str(path), None, Sampling(0))
     assert set(np.unique(inspected["outputs"]["y"])) == {1, 2, 3}
+
+
+def many(count: int) -> onnx.ModelProto:
+    """Return an ensemble of this many copies of the tree."""
+    numbers = {name: value * count for name, value in TREE.items() if isinstance(value, list)}
+    for name in ("nodes_treeids", "target_treeids"):
+        numbers[name] = np.repeat(np.arange(count), len(TREE[name])).tolist()
+    tree = helper.make_node(
+        "TreeEnsembleRegressor", ["x"], ["y"], domain=ML, n_targets=1, **numbers
+    )
+    inputs = [helper.make_tensor_value_info("x", FLOAT, [2, 3])]
+    outputs = [helper.make_tensor_value_info("y", FLOAT, None)]
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid(ML, 3)]
+    graph = helper.make_graph([tree], "graph", inputs, outputs)
+    return helper.make_model(graph, opset_imports=opsets, ir_version=8)
+
+
+def calls(ensemble: onnx.ModelProto) -> int:
+    """Return how many functions run to find the thresholds of an ensemble, and to read it."""
+    profile = cProfile.Profile()
+    with profile:
+        entries = [{"name": "x", "dtype": "float32", "shape": [2, 3]}]
+        found = thresholds.columns_between_thresholds(ensemble, entries)
+        operators.evaluator(ensemble)
+        assert shapes.infer(ensemble, entries)["y"] == [2, 1]
+    assert found == {"x": {0: (0.0, 900.0, 1800.0), 2: (25.0, 40.0, 55.0, 70.0, 85.0)}}
+    return sum(entry.callcount for entry in profile.getstats())
+
+
+def test_an_ensemble_is_read_without_a_loop_over_its_nodes() -> None:
+    calls(many(1))  # imports what is needed
+    assert calls(many(500)) < calls(many(5)) + 50

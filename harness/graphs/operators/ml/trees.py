@@ -17,22 +17,35 @@ from harness.graphs.operators.ml.classical import (
 )
 
 _RULES = {
-    "BRANCH_LEQ": numpy.less_equal,
-    "BRANCH_LT": numpy.less,
-    "BRANCH_GTE": numpy.greater_equal,
-    "BRANCH_GT": numpy.greater,
-    "BRANCH_EQ": numpy.equal,
-    "BRANCH_NEQ": numpy.not_equal,
+    b"BRANCH_LEQ": numpy.less_equal,
+    b"BRANCH_LT": numpy.less,
+    b"BRANCH_GTE": numpy.greater_equal,
+    b"BRANCH_GT": numpy.greater,
+    b"BRANCH_EQ": numpy.equal,
+    b"BRANCH_NEQ": numpy.not_equal,
 }
-_MODES = (*("BRANCH_" + rule for rule in ("LEQ", "LT", "GTE", "GT", "EQ", "NEQ")), "BRANCH_MEMBER")
-_LEAF = "LEAF"
+_MEMBER, _LEAF = b"BRANCH_MEMBER", b"LEAF"
+_MODES = numpy.array([*_RULES, _MEMBER])
+
+
+class TreeOperator(MlOperator):
+    """An ensemble of trees, whose long lists are arrays: there may be millions of nodes."""
+
+    def _extract_attribute_value(self, att, ref_att=None):
+        if att.ints:
+            return numpy.array(att.ints, "int64")
+        if att.floats:
+            return numpy.array(att.floats, "float32")
+        if att.name == "nodes_modes" and att.strings:
+            return numpy.array(list(att.strings))
+        return MlOperator._extract_attribute_value(self, att, ref_att)
 
 
 class Forest:
     """The inner nodes and leaves of all trees, each with a place of its own.
 
     Attributes:
-        rules: of every node, ``LEAF`` where it is one.
+        rules: of every node, in bytes, ``LEAF`` where it is one.
         thresholds: of every node, in the model's precision.
         features: the column that a node looks at.
         missing: whether NaN takes the true branch.
@@ -63,7 +76,7 @@ class Forest:
         holds = numpy.zeros(len(places), bool)
         for rule in set(rules):
             chosen = numpy.flatnonzero(rules == rule)
-            if rule == "BRANCH_MEMBER":
+            if rule == _MEMBER:
                 members = [self.members[place] for place in places[chosen]]
                 holds[chosen] = [value in wanted for value, wanted in zip(values[chosen], members)]
             else:
@@ -73,13 +86,18 @@ class Forest:
 
 def _stated(settings, name):
     """Return an attribute of floats, or of doubles as a tensor, as an array; None without it."""
-    for value, dtype in (
-        (settings.get(name + "_as_tensor"), None),
-        (settings.get(name), "float32"),
-    ):
+    for value in (settings.get(name + "_as_tensor"), settings.get(name)):
         if value is not None and len(value):
-            return numpy.array(value, dtype)
+            return value
     return None
+
+
+def _missing(settings, count):
+    """Return for each node whether NaN takes its true branch."""
+    stated = settings.get("nodes_missing_value_tracks_true")
+    if stated is None or not len(stated):
+        return numpy.zeros(count, bool)
+    return stated.astype(bool)
 
 
 class Places:
@@ -102,21 +120,15 @@ class Places:
 def _forest(settings):
     """Return (the trees, the place of the root of each, the places of nodes)."""
     trees, nodes, false, true = (
-        numpy.asarray(settings["nodes_" + name])
-        for name in ("treeids", "nodeids", "falsenodeids", "truenodeids")
+        settings["nodes_" + name] for name in ("treeids", "nodeids", "falsenodeids", "truenodeids")
     )
     places = Places(trees, nodes)
-    modes = {mode: text(mode) for mode in set(settings["nodes_modes"])}
-    rules = numpy.array([modes[mode] for mode in settings["nodes_modes"]], object)
     branches = numpy.stack([places.of(trees, false), places.of(trees, true)], axis=1)
-    missing = numpy.array(
-        given(settings.get("nodes_missing_value_tracks_true")) or [0] * len(rules)
-    )
     forest = Forest(
-        rules,
+        settings["nodes_modes"],
         _stated(settings, "nodes_values"),
-        numpy.array(settings["nodes_featureids"]),
-        missing.astype(bool),
+        settings["nodes_featureids"],
+        _missing(settings, len(nodes)),
         branches,
     )
     roots = numpy.sort(numpy.unique(trees, return_index=True)[1])
@@ -127,9 +139,7 @@ def _votes(x, settings, kind, width):
     """Return the votes of all trees (trees, N, width) for classes or targets; NaN is not a vote."""
     forest, roots, places = _forest(settings)
     weights = _stated(settings, kind + "_weights").astype("float64")
-    trees, nodes, targets = (
-        numpy.asarray(settings[kind + name]) for name in ("_treeids", "_nodeids", "_ids")
-    )
+    trees, nodes, targets = (settings[kind + name] for name in ("_treeids", "_nodeids", "_ids"))
     at = (places.of(trees, nodes), targets)
     leaves = numpy.zeros((len(forest.rules), width))
     numpy.add.at(leaves, at, weights)
@@ -150,7 +160,7 @@ def _aggregated(votes, function):
     return total / len(votes) if function == "AVERAGE" else total
 
 
-class TreeEnsembleRegressor(MlOperator):
+class TreeEnsembleRegressor(TreeOperator):
     """Aggregated votes, and base values."""
 
     def _run(self, x, aggregate_function="SUM", n_targets=1, post_transform=None, **settings):
@@ -161,18 +171,18 @@ class TreeEnsembleRegressor(MlOperator):
         return (self.floats(transformed(scores, post_transform), x),)
 
 
-class TreeEnsembleClassifier(MlOperator):
+class TreeEnsembleClassifier(TreeOperator):
     """The class with the most votes, and the votes of all."""
 
     def _run(self, x, class_ids=None, **settings):
-        labels = [settings.get("classlabels_" + kind) for kind in ("int64s", "strings")]
+        labels = [given(settings.get("classlabels_" + kind)) for kind in ("int64s", "strings")]
         classes = len(given(*labels))
         settings["class_ids"] = class_ids
         votes = _votes(numpy.atleast_2d(x), settings, "class", classes)
         scores = numpy.nansum(votes, axis=0)
         base = _stated(settings, "base_values")
         base = numpy.zeros(1) if base is None else base.astype("float64")
-        if classes == 2 and len(set(class_ids)) == 1:
+        if classes == 2 and (class_ids == class_ids[0]).all():
             return self._positive(scores, base, labels, settings, x)
         scores = scores + base
         places = scores.argmax(axis=1)
@@ -198,7 +208,7 @@ class TreeEnsembleClassifier(MlOperator):
         return labelled((score[:, 0] > limit).astype(int), *labels), self.floats(scores, x)
 
 
-class TreeEnsemble(MlOperator):
+class TreeEnsemble(TreeOperator):
     """Aggregated leaves; nodes and leaves are numbered apart."""
 
     def _run(self, x, aggregate_function=1, post_transform=0, n_targets=1, **settings):
@@ -206,18 +216,20 @@ class TreeEnsemble(MlOperator):
         count = len(splits)
         pairs = [
             numpy.where(settings["nodes_" + side + "leafs"], count, 0)
-            + numpy.array(settings["nodes_" + side + "nodeids"])
+            + settings["nodes_" + side + "nodeids"]
             for side in ("false", "true")
         ]
         leaf_count = len(settings["leaf_targetids"])
-        modes = [_MODES[int(mode)] for mode in settings["nodes_modes"]]
-        missing = given(settings.get("nodes_missing_value_tracks_true")) or [0] * count
+        modes = _MODES[settings["nodes_modes"]]
+        nothing = numpy.zeros(leaf_count, int)
         forest = Forest(
-            numpy.array(modes + [_LEAF] * leaf_count, object),
-            numpy.concatenate([splits, numpy.zeros(leaf_count, splits.dtype)]),
-            numpy.array([*settings["nodes_featureids"], *[0] * leaf_count]),
-            numpy.array([*missing, *[0] * leaf_count]).astype(bool),
-            numpy.concatenate([numpy.stack(pairs, axis=1), numpy.zeros((leaf_count, 2), int)]),
+            numpy.concatenate([modes, numpy.full(leaf_count, _LEAF)]),
+            numpy.concatenate([splits, nothing.astype(splits.dtype)]),
+            numpy.concatenate([settings["nodes_featureids"], nothing]),
+            numpy.concatenate([_missing(settings, count), nothing.astype(bool)]),
+            numpy.concatenate(
+                [numpy.stack(pairs, axis=1), numpy.stack([nothing, nothing], axis=1)]
+            ),
             _members(modes, settings.get("membership_values")),
         )
         leaves = numpy.full((count + leaf_count, n_targets or 1), numpy.nan)
@@ -234,7 +246,7 @@ def _members(modes, values):
     """Return the values of every node that looks for members: NaN ends those of a node."""
     members = {}
     remaining = [] if values is None else list(values)
-    for place in (place for place, mode in enumerate(modes) if mode == "BRANCH_MEMBER"):
+    for place in numpy.flatnonzero(modes == _MEMBER):
         end = next(at for at, value in enumerate(remaining) if numpy.isnan(value))
         members[place], remaining = remaining[:end], remaining[end + 1 :]
     return members
