@@ -263,6 +263,14 @@ def nodes_within(node: Any) -> Iterator[Any]:
                 yield inner_node
 
 
+def handed_in(node: Any) -> Iterator[Tuple[str, str]]:
+    """Yield the names of what a Loop or a Scan hands to its first round: outside, and inside."""
+    first = {"Loop": 2, "Scan": 0}.get(node.op_type)
+    for attribute in node.attribute if first is not None else ():
+        for name, value in zip(node.input[first:], attribute.g.input[first:]):
+            yield name, value.name
+
+
 def constants(model: Any) -> Arrays:
     """Return the small tensors that a graph holds, in initializers and in Constants, by name."""
     import onnx

@@ -214,8 +214,7 @@ def tie(model: Any, entries: List[Entry], ties: Ties) -> List[Entry]:
             rule = RULES.get(node.op_type)
             if rule is not None:
                 rule(_Meeting(node, [shapes.get(name) for name in node.input], ties))
-            if node.op_type == "Loop":
-                _carried(node, shapes, ties)
+            _carried(node, shapes, ties)
         if all(ties.root(dim) == dim for entry in tied for dim in entry["shape"]):
             return tied
     return [dict(entry, shape=list(map(ties.root, entry["shape"]))) for entry in entries]
@@ -299,13 +298,12 @@ def _broadcast(meeting: _Meeting) -> None:
 
 
 def _carried(node: Any, shapes: Shapes, ties: Ties) -> None:
-    """A Loop's values start as what its body takes, after the count and the condition."""
-    for attribute in node.attribute:
-        for start, value in zip(node.input[2:], attribute.g.input[2:]):
-            outside, inside = shapes.get(start), shapes.get(value.name)
-            if outside and inside and len(outside) == len(inside):
-                for first, second in zip(outside, inside):
-                    ties.equate(first, second)
+    """The values of a Loop or a Scan start as what its body takes."""
+    for start, value in checks.handed_in(node):
+        outside, inside = shapes.get(start), shapes.get(value)
+        if outside and inside and len(outside) == len(inside):
+            for first, second in zip(outside, inside):
+                ties.equate(first, second)
 
 
 Rule = Callable[[_Meeting], None]

@@ -66,6 +66,50 @@ def test_ids_stay_within_the_table_that_they_look_up(tmp_path: Path) -> None:
     assert inspected["described"]["values"] == {"ids": "indices of Gather"}
 
 
+def looked_up_in_rounds(kind: str) -> onnx.NodeProto:
+    """Return a Loop that carries ``ids``, or a Scan that takes one of them in each round."""
+    gather = node("Gather", ["table", "places"], ["rows"])
+    total = node("ReduceSum", ["rows"], ["more"], keepdims=0)
+    typed = [value("places", INT64, None), value("more", FLOAT, None)]
+    if kind == "Scan":
+        body = helper.make_graph([gather, total], "body", typed[:1], typed[1:])
+        return node("Scan", ["ids"], ["y"], body=body, num_scan_inputs=1)
+    boolean = TensorProto.BOOL
+    heads = [value("at", INT64, []), value("goes", boolean, [])]
+    nodes = [
+        gather,
+        total,
+        *(node("Identity", [x], [y]) for x, y in (("goes", "on"), ("places", "next"))),
+    ]
+    outputs = [value("on", boolean, []), value("next", INT64, None), typed[1]]
+    body = helper.make_graph(nodes, "body", [*heads, typed[0]], outputs)
+    return node("Loop", ["count", "", "ids"], ["last", "y"], body=body)
+
+
+@pytest.mark.parametrize("kind", ["Loop", "Scan"])
+def test_ids_stay_within_a_table_that_every_round_looks_up(tmp_path: Path, kind: str) -> None:
+    rounds, result = looked_up_in_rounds(kind), node("Identity", ["y"], ["result"])
+    held = [weights("table", 3, 4), scalar("count", 2)]
+    inspected = inspect(tmp_path, [rounds, result], {"ids": (INT64, [40])}, *held)
+    assert set(inspected["inputs"]["ids"]) == {0, 1, 2}
+    assert inspected["described"]["values"] == {"ids": "indices of Gather"}
+
+
+def test_ids_stay_within_a_table_that_a_function_of_the_model_looks_up(tmp_path: Path) -> None:
+    inspect(
+        tmp_path, [node("Neg", ["table"], ["y"])], {"ids": (INT64, [40])}, weights("table", 3, 4)
+    )
+    model = onnx.load(tmp_path / "m.onnx")
+    model.graph.node[0].CopyFrom(node("Find", ["table", "ids"], ["y"], domain="own"))
+    gather = [node("Gather", ["a", "b"], ["c"])]
+    opsets = [helper.make_opsetid("", 17)]
+    model.functions.append(helper.make_function("own", "Find", ["a", "b"], ["c"], gather, opsets))
+    model.opset_import.append(helper.make_opsetid("own", 1))
+    onnx.save(model, tmp_path / "m.onnx")
+    inspected = adapter.inspect("onnx", str(tmp_path / "m.onnx"), None, Sampling(0))
+    assert set(inspected["inputs"]["ids"]) == {0, 1, 2}
+
+
 @pytest.mark.parametrize(
     ("nodes", "dims"),
     [

@@ -11,6 +11,7 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tu
 import numpy
 
 from harness.graphs import checks
+from harness.graphs.canonical import inlined
 from harness.graphs.inputs.declared import SAMPLE_ELEMENTS
 from harness.graphs.inputs.sample_inputs import Values
 from harness.graphs.inputs.thresholds import columns_between_thresholds
@@ -87,6 +88,7 @@ def legal_values(model: Any, entries: List[Entry]) -> Dict[str, Values]:
         model: an ONNX model.
         entries: its inputs, with a shape of sizes only.
     """
+    model = inlined(model)
     graph = _read(model, entries)
     dtypes = {entry["name"]: carrier(entry["dtype"]) for entry in entries}
     values: Dict[str, Values] = {}
@@ -113,6 +115,7 @@ def table_sizes(model: Any, entries: List[Entry]) -> Dict[str, int]:
 
     The arguments are those of `legal_values`.
     """
+    model = inlined(model)
     sizes: Dict[str, int] = {}
     for source, legal in _uses(model, _read(model, entries), LOOKUPS):
         rows = int(legal.high) + 1
@@ -160,6 +163,9 @@ def _read(model: Any, entries: List[Entry]) -> _Graph:
                 constants[node.output[0]] = numpy_helper.to_array(attribute.t)
         if node.op_type in MOVES and node.input[0] in sources:
             sources.update(dict.fromkeys(node.output, sources[node.input[0]]))
+        for outside, inside in checks.handed_in(node):
+            if outside in sources:
+                sources[inside] = sources[outside]
         for name in node.input:
             readers.setdefault(name, []).append(node)
     return _Graph(sources, constants, infer(model, entries), readers)
