@@ -140,9 +140,12 @@ def gold_sources(models: Iterable[ModelRow]) -> Iterator[str]:
             if source not in EVALUATIONS and name not in random:
                 outputs_by.setdefault(source, []).append(name)
         for source, outputs in sorted(outputs_by.items()):
+            is_own = source in (BASELINE, CONTESTED)
             yield (
                 f"{model.name}: the right values of {', '.join(outputs)} are from: "
                 f"{source_words(source)}; differences within the tolerance may be its own rounding"
+                + is_own
+                * ", and a match of ONNX Runtime does not say that its kernels are right"
             )
         for remark in model.remarks:
             yield f"{model.name}: {remark}"
