@@ -25,8 +25,8 @@ make = helper.make_node
 FLOAT, INT64, BOOL = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
 
 
-def typed(**types: int) -> list[onnx.ValueInfoProto]:
-    return [helper.make_tensor_value_info(name, kind, None) for name, kind in types.items()]
+def typed(shape: list[int] | None = None, /, **types: int) -> list[onnx.ValueInfoProto]:
+    return [helper.make_tensor_value_info(name, kind, shape) for name, kind in types.items()]
 
 
 def graph(
@@ -68,8 +68,8 @@ def collected(nodes: Sequence[onnx.NodeProto], kind: int, go_on: str = "goes") -
             make("Add", ["total", "part"], ["more"]),
             make("Identity", [go_on], ["on"]),
         ],
-        typed(at=INT64, goes=BOOL, total=FLOAT),
-        typed(on=BOOL, more=FLOAT, inner=kind),
+        typed([], at=INT64, goes=BOOL, total=FLOAT),
+        typed([], on=BOOL, more=FLOAT, inner=kind),
     )
     return make("Loop", ["n", "", "start"], ["total", "y"], body=body)
 
@@ -81,7 +81,7 @@ START = np.float32(0)
 
 def scanned() -> onnx.NodeProto:
     nodes = [make("Add", ["total", "part"], ["more"]), make("Neg", ["part"], ["inner"])]
-    inputs, outputs = typed(total=FLOAT, part=FLOAT), typed(more=FLOAT, inner=FLOAT)
+    inputs, outputs = typed([], total=FLOAT, part=FLOAT), typed([], more=FLOAT, inner=FLOAT)
     body = graph(nodes, inputs, outputs)
     return make("Scan", ["start", "x"], ["total", "y"], body=body, num_scan_inputs=1)
 
