@@ -100,3 +100,18 @@ def test_outputs_that_are_the_same_constant_all_count(tmp_path: Path) -> None:
     adapter.configure("cpu", 1)
     answers = adapter.answer(adapter.load("onnx", str(path)), {"x": np.ones(2, np.float32)})
     assert [x.tolist() for x in answers.values()] == [[1, 1], [3, 4], [3, 4]]
+
+
+def test_an_input_that_openvino_renames_is_matched_by_its_order(tmp_path: Path) -> None:
+    nodes = [
+        onnx.helper.make_node("Dropout", ["x", "ratio"], ["dropped"]),
+        onnx.helper.make_node("Sub", ["dropped", "r"], ["y"]),
+    ]
+    path = write(tmp_path, nodes, {"x": (1, [2]), "ratio": (1, []), "r": (1, [2])})
+    inputs = {
+        "x": np.array([1, 2], np.float32),
+        "ratio": np.array(0.5, np.float32),
+        "r": np.array([5, 7], np.float32),
+    }
+    (y,) = adapter.answer(adapter.load("onnx", path), inputs).values()
+    assert y.tolist() == [-4, -5]

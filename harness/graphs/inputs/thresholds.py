@@ -58,11 +58,11 @@ def columns_between_thresholds(
         count = entry["shape"][-1] if len(entry["shape"]) == 2 else 0
         if 0 < count <= MOST_COLUMNS:
             columns[entry["name"]] = [_Column(entry["name"], at) for at in range(count)]
-    found: Dict[str, Dict[int, Known]] = {}
+    known_of: Dict[str, Dict[int, Known]] = {}
     for node in model.graph.node if columns else ():
         if node.op_type in TREES:
             for column, thresholds in _thresholds(node, columns.get(node.input[0], [])):
-                known = found.setdefault(column.source, {}).setdefault(column.number, [])
+                known = known_of.setdefault(column.source, {}).setdefault(column.number, [])
                 is_exact = (column.shift, column.factor) == (0.0, 1.0)
                 known.append((column.values_at(thresholds), is_exact))
         elif node.op_type in FOLLOWED and all(name in columns for name in node.input):
@@ -71,7 +71,7 @@ def columns_between_thresholds(
             )
     return {
         name: {number: _between(known) for number, known in numbers.items()}
-        for name, numbers in found.items()
+        for name, numbers in known_of.items()
     }
 
 

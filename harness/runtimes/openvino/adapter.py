@@ -108,7 +108,7 @@ def load(format_name: str, path: str) -> Any:
     except RuntimeError as error:
         if format_name == "onnx":
             _check_operators(path)
-        raise protocol.Unsupported("openvino refuses it: " + _said(error)) from error
+        raise protocol.Unsupported("openvino refuses it: " + _reason(error)) from error
     _check_types(model)
     return model
 
@@ -148,7 +148,7 @@ def _check_operators(path):
         raise protocol.Unsupported("openvino does not know the operators " + ", ".join(unknown))
 
 
-def _said(error):
+def _reason(error):
     """Return what OpenVINO says in one line, without places in its source and its own headings."""
     log, _, summary = str(error).partition("Summary:")
     details = log.partition("Failed operations detailed log:")[2] or summary or log
@@ -190,10 +190,15 @@ def inspect(
 def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:
     """Run the compiled model, arrays in and out.
 
-    OpenVINO leaves out inputs that nothing depends on, as empty axes.
+    OpenVINO leaves out inputs that nothing depends on, as empty axes. It renames one that passes a
+    node which does nothing, as a Dropout: those of unknown names are in the order of the model's.
     """
     names = [_name(entry, inputs) for entry in model.inputs]
     known = {name: inputs[name] for name in names if name in inputs}
+    renamed = [name for name in names if name not in known]
+    others = [x for name, x in inputs.items() if name not in known]
+    if len(renamed) == len(others):
+        known.update(zip(renamed, others))
     feed: Dict[str, Any] = dict(protocol.match_names(known or inputs, names))
     for name, entry in zip(names, model.inputs):
         if _is_bfloat16(entry):
