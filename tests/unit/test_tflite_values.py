@@ -9,9 +9,8 @@ import pytest
 
 schema: Any = pytest.importorskip("ai_edge_litert.schema_py_generated")
 
-from harness.graphs.tflite.model.values import legal_values  # noqa: E402
-
 from harness.graphs.inputs.sample_inputs import Values  # noqa: E402
+from harness.graphs.tflite.values import legal_values  # noqa: E402
 
 
 def tensor(name: str, kind: str, shape: list[int], scale: float = 0.0, zero: int = 0) -> Any:
