@@ -72,12 +72,15 @@ def cautions(rows: Iterable[PortabilityRow]) -> Iterator[str]:
         yield f"{artifact}: a match of output {output} proves little: {caution}"
 
 
+#: So many models are named in one remark on all of them.
+NAMED = 3
+
 #: A tolerance that a user may not expect: more than float32 costs most models.
 WIDE = 0.01
 
 
 def wide_tolerances(rows: Iterable[PortabilityRow]) -> Iterator[str]:
-    """Yield, once for each model and tolerance, how much a match allows where that is much."""
+    """Yield, once for each tolerance and its cells, how much a match allows where that is much."""
     cells: dict[tuple[str, str], list[str]] = {}
     for row in rows:
         if row.verdict == "match" and row.tolerance and row.tolerance >= WIDE and row.model:
@@ -85,11 +88,20 @@ def wide_tolerances(rows: Iterable[PortabilityRow]) -> Iterator[str]:
             if _is_in_steps(row):  # of an output that is zero everywhere they are any share
                 allowed = row.basis
             cells.setdefault((row.title, allowed), []).append(row.consumer)
+    models: dict[tuple[str, str], list[str]] = {}
     for (title, allowed), names in sorted(cells.items()):
+        models.setdefault((allowed, ", ".join(sorted(names))), []).append(title)
+    for (allowed, consumers), titles in models.items():
         yield (
-            f"{title}: a match allows {allowed} on {', '.join(sorted(names))}; if you need less, "
-            "set --max-error"
+            f"{_some(titles)}: a match allows {allowed} on {consumers}; if you need less, set "
+            "--max-error"
         )
+
+
+def _some(names: Sequence[str]) -> str:
+    """Return the first of some names, and how many others there are."""
+    first, others = ", ".join(names[:NAMED]), len(names) - NAMED
+    return f"{first} and {others} more" if others > 0 else first
 
 
 def _is_in_steps(row: PortabilityRow) -> bool:
@@ -102,7 +114,8 @@ def _is_in_steps(row: PortabilityRow) -> bool:
 
 
 def sample_inputs(models: Iterable[ModelRow]) -> Iterator[str]:
-    """Yield, once for each model, that it got sample inputs, and which of them need a meaning."""
+    """Yield, once for models alike, that they got sample inputs, and which need a meaning."""
+    alike: dict[str, list[str]] = {}
     for model in models:
         if model.is_sampled:
             steered = "".join(
@@ -110,10 +123,12 @@ def sample_inputs(models: Iterable[ModelRow]) -> Iterator[str]:
                 for entry in model.inputs
                 if entry.sampled and entry.steers and not entry.values
             )
-            yield (
-                f"{model.name}: uses sample inputs; random data may hide or exaggerate a "
-                f"difference; give real ones with --inputs{steered}"
-            )
+            alike.setdefault(steered, []).append(model.name)
+    for steered, names in alike.items():
+        yield (
+            f"{_some(names)}: {'use' if len(names) > 1 else 'uses'} sample inputs; random data may "
+            f"hide or exaggerate a difference; give real ones with --inputs{steered}"
+        )
 
 
 #: Sources of right values in the words that a user reads; others read well as they are.

@@ -87,6 +87,20 @@ def test_sample_inputs_are_warned_about_once_a_model() -> None:
     assert not list(remarks.sample_inputs(verified(TEXT).models))
 
 
+def test_models_that_are_alike_share_a_warning() -> None:
+    (model,) = verified(IMAGE).models
+    several = [model.model_copy(update={"name": f"m{number}"}) for number in range(5)]
+    (warning,) = remarks.sample_inputs(several)
+    assert warning.startswith("m0, m1, m2 and 2 more: use sample inputs; ")
+    row = verifications.results().portability[0]
+    row = row.model_copy(update={"verdict": "match", "tolerance": 0.1, "basis": "of bfloat16"})
+    rows = [
+        row.model_copy(update={"model": name, "artifact": f"x--{name}--onnx"}) for name in "abcd"
+    ]
+    (warning,) = remarks.wide_tolerances(rows)
+    assert warning.startswith("a, b, c and 1 more: a match allows an error of 10.0% (of bfloat16) ")
+
+
 def test_a_model_that_keeps_state_is_named_by_its_name_once_with_the_cells() -> None:
     plain = verifications.results().portability[:2]
     rows = [row.model_copy(update={"stateful": True}) for row in plain]
