@@ -154,9 +154,13 @@ class OpenRun:
         )
         self._run_jobs(jobs, retry=False)
         while noisy := self._noisy(jobs):
-            for job in noisy:
-                self.run.keep_for_retry(job)
-            self._run_jobs(noisy, retry=True)
+            self._run_jobs([self._retried(job) for job in noisy], retry=True)
+
+    def _retried(self, job: Job) -> Job:
+        """Keep the record of a noisy job; return what to do again: all of what had failed."""
+        is_ok = self.run.record(job).status == "ok"
+        self.run.keep_for_retry(job)
+        return job.timed_part if is_ok else job
 
     def _take_over(self, jobs: Sequence[Job]) -> Sequence[Job]:
         """Take over what the run that is reused has of some jobs; return the others."""
@@ -274,6 +278,8 @@ class OpenRun:
         """Save the record of a job; where the job was in doubt, it is run alone by now."""
         if doubt := self._doubt(job):
             record = record.confirming(doubt)
+        if earlier := self.run.kept_for_retry(job):
+            record = record.completed(earlier)
         record = record.changed(anew=self.reuse.reasons.get(job.id, ""))
         self.run.save(job, record)
         self.seconds[job.cell] += record.wall_s

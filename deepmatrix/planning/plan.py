@@ -76,6 +76,11 @@ class Job:
         """Id of the workload, whichever the wave."""
         return self.artifact.workload if self.artifact else self.subject
 
+    @property
+    def timed_part(self) -> Job:
+        """What of the job is timed: a machine that was slow has changed nothing else."""
+        return replace(self, phases=tuple(name for name in self.phases if name not in ONCE))
+
 
 def first_consumption(cell: str, artifact: Artifact) -> Job:
     """Return the job in which a cell serves an artifact in the first round."""

@@ -220,6 +220,26 @@ class JobRecord(Part):
         after_others = "" if earlier.start_failed else f"{earlier.status}: {earlier.cause}"
         return self.changed(after_others=after_others, unconfirmed=False)
 
+    def completed(self, earlier: JobRecord) -> JobRecord:
+        """Return this record of a retry, with what was not done again of its *earlier* one.
+
+        Where the retry failed, it stands alone.
+        """
+        if self.status != "ok" or self.output is None or earlier.output is None:
+            return self
+        output = self.output.completed(earlier.output)
+        if output == self.output:
+            return self
+        return self.changed(
+            output=output,
+            tree_bytes=max(filter(None, (self.tree_bytes, earlier.tree_bytes)), default=None),
+            parity=earlier.parity,
+            idiom=earlier.idiom,
+            probes=earlier.probes,
+            artifacts=earlier.artifacts,
+            provenance=earlier.provenance,
+        )
+
     @property
     def start_failed(self) -> bool:
         """Whether its process could serve no job: so far none has had a part in that."""

@@ -33,7 +33,6 @@ from deepmatrix.planning.plan import Job, Plan, Wave
 from deepmatrix.planning.subjects import Artifact
 from deepmatrix.store import leftovers, manifests
 from deepmatrix.store.causes import Cause, NodeErrors
-from deepmatrix.store.leftovers import SCRATCH, check_tree
 from deepmatrix.store.manifests import Manifest
 from deepmatrix.store.records import ROUND, JobRecord, place_of, record_files, subject_files
 
@@ -86,7 +85,7 @@ class Run:
         if not (path / "plan.json").is_file():
             problem = "is not a run: it has no plan.json" if path.exists() else "is not there"
             raise RecordError(f"{path} {problem}", hint=_known_runs(path.parent))
-        check_tree(path)
+        leftovers.check_tree(path)
         return Run(path=path)
 
     @cached_property
@@ -204,6 +203,12 @@ class Run:
         path = self.record_path(job)
         path.replace(path.with_name(f"r{job.round}.retried{self.retry_count(job) + 1}.json"))
 
+    def kept_for_retry(self, job: Job) -> JobRecord | None:
+        """Return the newest record of a job that was retried, None of others. Raises Damaged."""
+        path = self.record_path(job)
+        path = path.with_name(f"{path.stem}.retried{self.retry_count(job)}.json")
+        return read_json(path, _RECORD) if path.is_file() else None
+
     def retry_count(self, job: Job) -> int:
         """Return how many times a job was retried."""
         return sum(1 for _ in self.record_path(job).parent.glob(f"r{job.round}.retried*.json"))
@@ -313,12 +318,12 @@ class Run:
                 yield
             finally:
                 with contextlib.suppress(OSError):
-                    (self.path / SCRATCH).rmdir()
+                    (self.path / leftovers.SCRATCH).rmdir()
 
     @contextlib.contextmanager
     def scratch(self, job: Job) -> Iterator[Path]:
         """Give a job an empty control directory, removed in the end."""
-        path = self.path / SCRATCH / job.id
+        path = self.path / leftovers.SCRATCH / job.id
         removing.remove(path)
         path.mkdir(parents=True)
         try:

@@ -34,7 +34,7 @@ from deepmatrix.results import merging
 from deepmatrix.store.reported.output import Output
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads import gold, networks
-from tests.unit.examples import MATRIX, output, planned
+from tests.unit.examples import CANARY, MATRIX, output, planned
 
 TORCH, JAX = "torch-debian12-amd64-cpu", "jax-debian12-amd64-cpu"
 ORT, OPENVINO = "onnxruntime-debian12-amd64-cpu", "openvino-debian12-amd64-cpu"
@@ -563,3 +563,46 @@ def test_a_processor_is_known_by_its_name_and_its_instructions(tmp_path: Path) -
     cpuinfo.write_text("model name\t: Fast 3\nflags\t\t: avx2 vnni\n")
     assert processor_facts(cpuinfo)["features"] != facts["features"]
     assert processor_facts(tmp_path / "none")["processor"]
+
+
+@dataclass
+class SlowEngine(AnsweringEngine):
+    """An engine whose machine is slow at PyTorch's first process; *done*: by job, its phases."""
+
+    done: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+
+    def timed(self, answered: Output, cell: str) -> Output:
+        self.done.append((answered.job, tuple(phase.phase for phase in answered.records)))
+        is_slow = cell == TORCH and answered.job.endswith("r0") and self.ran.count(answered.job) < 2
+        canary = {**CANARY, "matmul_flops": CANARY["matmul_flops"] * (0.5 if is_slow else 1)}
+        changes = {"canaries": [canary], "peak_memory_bytes": 3000 if is_slow else 2000}
+        return Output.model_validate({**answered.model_dump(mode="json", by_alias=True), **changes})
+
+
+def test_a_retry_does_only_what_is_timed_and_keeps_the_rest(tmp_path: Path) -> None:
+    engine = SlowEngine()
+    run = Run.create(tmp_path, small_plan(TORCH, ORT), small_matrix(), version="1", name="one")
+    Runner(run=run, engine=engine, watcher=Told()).execute()
+    job = next(job for job in run.manifest.plan.jobs("produce") if job.round == 0)
+    first, again = (phases for name, phases in engine.done if name == job.id)
+    assert set(first) - set(again) == {"deploy"}
+    record, kept = run.record(job), run.kept_for_retry(job)
+    assert kept
+    assert record.output
+    assert [phase.phase for phase in record.output.records] == list(first)
+    assert record.output.peak_memory_bytes == 3000
+    assert record.artifacts == kept.artifacts != {}
+    assert {record.status for record in run.records() if record.wave == "consume"} == {"ok"}
+    calm = Run.create(tmp_path, small_plan(TORCH, ORT), small_matrix(), version="1", name="calm")
+    Runner(run=calm, engine=AnsweringEngine(), watcher=Told()).execute()
+    assert merging.merge([run]).problems == merging.merge([calm]).problems
+
+
+def test_a_run_with_a_retried_producer_is_reused_whole(tmp_path: Path) -> None:
+    plan = small_plan(TORCH, ORT)
+    run = Run.create(tmp_path, plan, small_matrix(), version="1", name="one")
+    Runner(run=run, engine=SlowEngine(), watcher=Told()).execute()
+    engine = AnsweringEngine()
+    again = Run.create(tmp_path, plan, small_matrix(), version="1", name="two", reuse="one")
+    Runner(run=again, engine=engine, watcher=Told()).execute()
+    assert engine.ran == []

@@ -53,7 +53,7 @@ from deepmatrix.store.reported.phases import (
     TrainData,
     TrainRecord,
 )
-from harness.record import NOT_REACHED
+from harness.record import NOT_REACHED, PHASES
 
 
 class Environment(Reported):
@@ -155,6 +155,10 @@ class Exported(Part):
     export_s: Seconds
 
 
+def _place_of_phase(record: AnyPhase) -> int:
+    return PHASES.index(record.phase) if record.phase in PHASES else len(PHASES)
+
+
 class Output(BaseModel):
     """``output.json``: everything that the harness reports.
 
@@ -180,6 +184,20 @@ class Output(BaseModel):
     def phase(self, name: str) -> AnyPhase | None:
         """Return the record of a phase, or None where the job has none of this name."""
         return next((record for record in self.records if record.phase == name), None)
+
+    def completed(self, earlier: Output) -> Output:
+        """Return this output with the phases of an earlier one that it lacks, in their order."""
+        done = {record.phase for record in self.records}
+        kept = tuple(record for record in earlier.records if record.phase not in done)
+        if not kept:
+            return self
+        peaks = filter(None, (self.peak_memory_bytes, earlier.peak_memory_bytes))
+        changes = {
+            "records": tuple(sorted((*self.records, *kept), key=_place_of_phase)),
+            "artifacts": earlier.artifacts,
+            "peak_memory_bytes": max(peaks, default=None),
+        }
+        return self.model_copy(update=changes)
 
     def failure(self) -> AnyPhase | None:
         """Return the phase that made the job fail, or None where all phases are ok.
