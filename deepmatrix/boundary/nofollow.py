@@ -16,8 +16,19 @@ from typing import IO
 
 from deepmatrix.boundary.opening import plain
 
-#: Error numbers of a path in which a link or something else is where a folder or a file has to be.
-IN_THE_WAY = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOENT})
+#: Error numbers of a path in which a link or something else is where a folder or a file has to be,
+#: or a folder that was closed to its owner.
+IN_THE_WAY = frozenset(
+    {
+        errno.ELOOP,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.EEXIST,
+        errno.ENOENT,
+        errno.EACCES,
+        errno.EPERM,
+    }
+)
 
 
 def open_to_read(folder: Path, name: PurePath) -> IO[bytes]:

@@ -168,7 +168,7 @@ def build_parser(names: Collection[str] | None = None) -> Parser:
         if names is not None and name not in names:
             continue
         command = cast(Command, importlib.import_module(module_name))
-        summary = (command.run.__doc__ or "").splitlines()[0]
+        summary = (command.run.__doc__ or name).splitlines()[0]  # `python -OO` drops docstrings
         subparser = subparsers.add_parser(
             name, help=summary, description=summary, allow_abbrev=False
         )

@@ -97,11 +97,16 @@ def _store_verdicts(run: Run, console: Console) -> None:
     print_line(console, line, wrap=False)
 
 
-def _beside(run: Run, merged: Results) -> Results:
+def _beside(run: Run, merged: Results, console: Console) -> Results:
     """Hold a run to its budgets, and add it to the history; return it with what is wrong there.
 
     A file beside the records that cannot be used does not keep the report from being made.
     """
+
+    def say_waiting(history: Path) -> None:
+        line = f"waiting for another process that adds to {history}"
+        print_line(console, line, "dim", wrap=False)
+
     exceeded: tuple[str, ...] = ()
     damaged = []
     try:
@@ -109,7 +114,7 @@ def _beside(run: Run, merged: Results) -> Results:
     except RecordError as error:
         damaged.append(f"{error.message}; {error.hint}")
     try:
-        history_lines.append(run.path.parent, merged)
+        history_lines.append(run.path.parent, merged, say_waiting)
     except RecordError as error:
         damaged.append(f"{error.message}; {error.hint}")
     problems = (*merged.problems, *exceeded, *damaged)
@@ -132,7 +137,7 @@ def report(
         CellFailed: something is not as expected.
     """
     merged = merging.merge(parts, expected_failures)
-    merged = _beside(parts[0], merged)
+    merged = _beside(parts[0], merged, console)
     reports.write(parts[0], merged)
     for name, path in exports:
         write_named(path, EXPORTS[name](merged))

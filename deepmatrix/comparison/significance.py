@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import scipy
 
-from deepmatrix.results.timing.statistics import LEVEL, Samples
+from deepmatrix.results.timing.statistics import LEVEL, Samples, scipy_module
 
 #: A variance of logarithms below this share of the median one counts as this share: rounds that
 #: agree by chance are not exact.
@@ -77,14 +76,15 @@ def compare_rounds(pairs: Sequence[tuple[Sequence[float], Sequence[float]]]) -> 
 
 
 def _ratio(base: Samples, head: Samples, variance: float, freedom: float) -> Ratio:
+    special = scipy_module("special")
     error = math.sqrt(variance * (1 / base.size + 1 / head.size))
     middle = float(head.mean() - base.mean())
-    reach = float(scipy.special.stdtrit(freedom, (1 + LEVEL) / 2)) * error
+    reach = float(special.stdtrit(freedom, (1 + LEVEL) / 2)) * error
     return Ratio(
         value=math.exp(middle),
         low=math.exp(middle - reach),
         high=math.exp(middle + reach),
-        p=2 * float(scipy.special.stdtr(freedom, -abs(middle) / error)),
+        p=2 * float(special.stdtr(freedom, -abs(middle) / error)),
     )
 
 
@@ -97,13 +97,14 @@ def _is_outlier(
     (Phipson and others, "Robust hyperparameter estimation protects against hypervariable genes",
     The Annals of Applied Statistics 10(2), 2016, do so gradually).
     """
+    special = scipy_module("special")
     ratios = variances / typical
     if prior == 0:
         return np.zeros(variances.shape, dtype=np.bool_)
     tails = (
-        scipy.special.chdtrc(freedoms, freedoms * ratios)
+        special.chdtrc(freedoms, freedoms * ratios)
         if math.isinf(prior)
-        else scipy.special.fdtrc(freedoms, prior, ratios)
+        else special.fdtrc(freedoms, prior, ratios)
     )
     outliers: npt.NDArray[np.bool_] = tails < OUTLIER
     return outliers
@@ -116,16 +117,16 @@ def _prior(variances: Samples, freedoms: Samples) -> tuple[float, float]:
     """
     if variances.size < FEWEST:
         return 0.0, 1.0
+    special = scipy_module("special")
     halves = freedoms / 2
-    centred = np.log(variances) - scipy.special.psi(halves) + np.log(halves)
+    centred = np.log(variances) - special.psi(halves) + np.log(halves)
     mean = float(centred.mean())
-    excess = float(centred.var(ddof=1) - scipy.special.polygamma(1, halves).mean())
-    if excess <= scipy.special.polygamma(1, 1e6):
+    excess = float(centred.var(ddof=1) - special.polygamma(1, halves).mean())
+    if excess <= special.polygamma(1, 1e6):
         return math.inf, math.exp(mean)
-    half = float(
-        scipy.optimize.brentq(lambda x: float(scipy.special.polygamma(1, x)) - excess, 1e-6, 1e6)
-    )
-    return 2 * half, math.exp(mean + float(scipy.special.psi(half)) - math.log(half))
+    brentq = scipy_module("optimize").brentq
+    half = float(brentq(lambda x: float(special.polygamma(1, x)) - excess, 1e-6, 1e6))
+    return 2 * half, math.exp(mean + float(special.psi(half)) - math.log(half))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

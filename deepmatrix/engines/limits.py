@@ -15,8 +15,11 @@ from deepmatrix.machine import cgroups, proctree
 #: How often to look at the files of a process, in seconds: that takes longer than its memory does.
 DISK_S = 2.0
 
-#: At most so many files and folders are looked at.
+#: A process may have at most so many files and folders: looking at more would take long.
 MOST_ENTRIES = 100_000
+
+#: What the system says of a file or a folder that is not there any more.
+JUST_REMOVED = (FileNotFoundError, NotADirectoryError)
 
 
 class LimitCheck:
@@ -45,27 +48,34 @@ class LimitCheck:
             return endings.out_of_memory(self._limits)
         if time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + DISK_S
-            if bytes_below(self._folder) > self._limits.disk_bytes:
-                return endings.out_of_disk(self._limits)
+            return check_disk(self._folder, self._limits)
         return None
 
 
-def bytes_below(folder: Path) -> int:
-    """Return the bytes that the files below a folder take on the disk; links are not followed."""
+def check_disk(folder: Path, limits: Limits) -> Stop | None:
+    """Return why a process has to be stopped whose files are below *folder*, or None.
+
+    Links are not followed. What cannot be counted is over the limit: it was hidden.
+    """
     total = 0.0
-    for count, entry in enumerate(_entries(folder)):
-        if count >= MOST_ENTRIES:
-            break
-        with contextlib.suppress(OSError):  # removed just now
-            facts = entry.stat(follow_symlinks=False)
-            total += getattr(facts, "st_blocks", facts.st_size / 512) * 512
-    return int(total)
+    try:
+        for count, entry in enumerate(_entries(folder)):
+            if count >= MOST_ENTRIES:
+                cause = f"it wrote more than {MOST_ENTRIES} files and folders"
+                return Stop(ending="disk-limit", cause=cause)
+            with contextlib.suppress(*JUST_REMOVED):
+                facts = entry.stat(follow_symlinks=False)
+                total += getattr(facts, "st_blocks", facts.st_size / 512) * 512
+    except OSError as error:
+        cause = f"its files cannot be counted: {error.strerror}"
+        return Stop(ending="disk-limit", cause=cause)
+    return endings.out_of_disk(limits) if total > limits.disk_bytes else None
 
 
 def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
     pending = [str(folder)]
     while pending:
-        with contextlib.suppress(OSError), os.scandir(pending.pop()) as entries:
+        with contextlib.suppress(*JUST_REMOVED), os.scandir(pending.pop()) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
                     pending.append(entry.path)

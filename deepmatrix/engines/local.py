@@ -154,6 +154,8 @@ class LocalProcesses:
                     lambda stop: _adopt(control, task, stop), lambda: _hand_in(control, task)
                 ),
             )
+        except archives.Refused as error:
+            stop = Stop(ending="crashed", cause=error.message)
         finally:
             self._kill(process, control, group)
             waiter.join()
@@ -302,14 +304,19 @@ def _adopt(control: Path, task: Task, stop: Stop) -> Stop:
 
 
 def _hand_in(control: Path, task: Task) -> None:
-    """Copy the files of the next job to where its process waits for them, through no link."""
+    """Copy the files of the next job to where its process waits for them, through no link.
+
+    Raises Refused where the process put something in their way.
+    """
     folder = task.folder.relative_to(task.control)
     for name, path in ready_last(archives.list_files(task.folder)).items():
         try:
             target = nofollow.open_to_write(control, folder / name)
         except OSError as error:
             if error.errno in nofollow.IN_THE_WAY:
-                return  # the process waits for its next job until its deadline
+                raise archives.Refused(
+                    f"its process cannot get it, for what lies at {folder}: {error.strerror}"
+                ) from None
             raise system_error(error, control) from None
         with target, path.open("rb") as source:
             shutil.copyfileobj(source, target)

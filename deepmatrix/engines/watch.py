@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -30,7 +29,8 @@ class Tail:
     """The last part of the log of a job, and whether the log is longer than allowed.
 
     A process that serves several jobs writes a line with its *nonce* after each but the last: then
-    the job's log is a section of its own, and the next one's begins.
+    the job's log is a section of its own, and the next one's begins. It gets its next job after the
+    section was taken: until then such a line is as any other, so at most one section is held.
     """
 
     def __init__(self, limit_bytes: int, nonce: str = "") -> None:
@@ -38,7 +38,7 @@ class Tail:
         self.bytes = 0
         self._end = bytearray()
         self._mark = f"\n{nonce}\n".encode() if nonce else b""
-        self._sections: deque[str] = deque()
+        self._section: str | None = None
 
     @property
     def is_over(self) -> bool:
@@ -50,20 +50,25 @@ class Tail:
         self.bytes += len(data)
         searched = max(0, len(self._end) - len(self._mark))
         self._end += data
-        if self._mark and (place := self._end.find(self._mark, searched)) >= 0:
+        is_expected = self._mark and self._section is None
+        if is_expected and (place := self._end.find(self._mark, searched)) >= 0:
             rest = self._end[place + len(self._mark) :]
             self.bytes -= len(rest) + len(self._mark)
             del self._end[place:]
-            self._sections.append(self.text())
+            section = self.text()
             self._end, self.bytes = rest, len(rest)
+            self._section = section
             return True
         if len(self._end) > 2 * LOG_BYTES:
             del self._end[:-LOG_BYTES]
         return False
 
     def take_section(self) -> str | None:
-        """Return the next section that ended, once, or None."""
-        return self._sections.popleft() if self._sections else None
+        """Return the section that ended, once, or None."""
+        section = self._section
+        if section is not None:  # else one may end at this moment
+            self._section = None
+        return section
 
     def text(self) -> str:
         """Return the last part, at most `LOG_BYTES`, starting with a whole line if it was cut."""

@@ -217,8 +217,10 @@ def _build(
 
     The builder stops everything at the first failure, but caches the finished steps.
     """
-    processes.run(["docker", "buildx", "version"], environment=environment, hint=HINT)
-    architecture = _ask(["docker", "version", "--format", "{{.Server.Arch}}"], environment)
+    inspection.ask(["docker", "buildx", "version"], environment)
+    architecture = inspection.ask(
+        ["docker", "version", "--format", "{{.Server.Arch}}"], environment
+    ).strip()
     roots, prepared = _roots(recipes, architecture, progress)
     with scratch.build_folder() as folder:
         workshop = Workshop(
@@ -278,7 +280,7 @@ def _bake(
     file = workshop.folder / "bake.json"
     file.write_text(json.dumps(bake_file(recipes, workshop), indent=2), "utf-8")
     # The builder that is the engine itself bears its context's name.
-    builder = _ask(["docker", "context", "show"], environment)
+    builder = inspection.ask(["docker", "context", "show"], environment).strip()
     errors: dict[str, str] = {}
     with log.open("a", encoding="utf-8") as log_file:
         watch = Watch([recipe.cell.id for recipe in recipes], progress, log_file)
@@ -329,7 +331,3 @@ def _prepared(recipe: Recipe, image: Image) -> Prepared:
 
 def _failed(recipe: Recipe, error: str) -> Prepared:
     return Prepared(cell_id=recipe.cell.id, reference=recipe.reference, error=error)
-
-
-def _ask(command: Sequence[str], environment: Mapping[str, str]) -> str:
-    return processes.run(command, environment=environment, hint=HINT).strip()

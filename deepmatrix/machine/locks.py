@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -37,6 +38,12 @@ _IN_THE_WAY = frozenset({errno.EINVAL, errno.EISDIR, errno.ELOOP})
 SAMPLING = _own_folder() / "sampling.lock"
 CHECK_S = 0.5
 
+#: How long a lock may be held that is only held to write a file, and how soon one is told that it
+#: is, in seconds.
+PATIENCE_S = 60.0
+TOLD_AFTER_S = 1.0
+SHORT_CHECK_S = 0.02
+
 
 @contextlib.contextmanager
 def try_lock(path: Path) -> Iterator[bool]:
@@ -52,12 +59,26 @@ def try_lock(path: Path) -> Iterator[bool]:
 
 
 @contextlib.contextmanager
-def lock(path: Path) -> Iterator[None]:
-    """Wait until a file is locked, like `try_lock`."""
+def lock(path: Path, when_waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Wait until a file is locked, which others only lock while they write to another.
+
+    *when_waiting* is called once if that takes longer than a second. Raises RecordError after
+    `PATIENCE_S`, or where something else is in the place of the file.
+    """
     descriptor = _open(path)
     try:
-        if fcntl is not None:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        began, announced = time.monotonic(), False
+        while not _try_lock(descriptor):
+            waited_s = time.monotonic() - began
+            if waited_s > PATIENCE_S:
+                raise RecordError(
+                    f"{path}: another process has held this lock for {PATIENCE_S:g} s",
+                    hint=f"end that process, which `fuser {path}` names, and run again",
+                )
+            if waited_s > TOLD_AFTER_S and not announced:
+                when_waiting()
+                announced = True
+            time.sleep(SHORT_CHECK_S)
         yield
     finally:
         os.close(descriptor)

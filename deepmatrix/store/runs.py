@@ -371,10 +371,7 @@ _GOLD = TypeAdapter(_Gold)
 
 def latest(parent: Path, command: str = "") -> Run:
     """Return the newest run, of all or of one command. Raises RecordError when there is none."""
-    runs = sorted(
-        parent.glob("[!.]*/plan.json"), key=lambda path: path.stat().st_mtime, reverse=True
-    )
-    for path in runs:
+    for path in sorted(_plans(parent), key=lambda path: path.stat().st_mtime, reverse=True):
         if not command or _is_made_by(Run(path=path.parent), command):
             return Run.open(path.parent)
     of_command = f" of {command}" if command else ""
@@ -382,6 +379,12 @@ def latest(parent: Path, command: str = "") -> Run:
         f"no run{of_command} under {parent}",
         hint=f"make one with `{command_line(command or 'matrix')}`",
     )
+
+
+def _plans(parent: Path) -> list[Path]:
+    """Return the plans of all runs, without what is no plain file: that is of no run."""
+    paths = parent.glob("[!.]*/plan.json")
+    return [path for path in paths if path.is_file() and not path.is_symlink()]
 
 
 def _is_made_by(run: Run, command: str) -> bool:
@@ -392,7 +395,7 @@ def _is_made_by(run: Run, command: str) -> bool:
 
 
 def _known_runs(parent: Path) -> str:
-    names = sorted(path.parent.name for path in parent.glob("[!.]*/plan.json"))
+    names = sorted(path.parent.name for path in _plans(parent))
     if not names:
         return f"make one with `{command_line('matrix')}`"
     earlier = len(names) - LISTED_RUNS

@@ -112,6 +112,17 @@ def fill_disk():
     hang()
 
 
+def hide_files():
+    """Write more than the disk may take where only root can look, and hang."""
+    folder = os.path.join(CONTROL, "closed")
+    os.mkdir(folder)
+    with open(os.path.join(folder, "large"), "wb") as target:
+        os.chmod(folder, 0)
+        for _ in range(63):
+            target.write(os.urandom(1 << 20))
+    hang()
+
+
 def deep_folders():
     """Nest folders deeper than a path can be, and than a program can walk that calls itself."""
     os.chdir(CONTROL)
@@ -234,6 +245,7 @@ def link_out():
 
 FAULTS = (
     fill_disk,
+    hide_files,
     trespass,
     daemon,
     memory_of_a_daemon,

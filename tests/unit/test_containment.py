@@ -14,12 +14,13 @@ from pathlib import Path, PurePath
 
 import pytest
 
-from deepmatrix.boundary import nofollow
-from deepmatrix.engines import Ended, Task, archives, sandbox
+from deepmatrix.boundary import nofollow, removing
+from deepmatrix.engines import Ended, Task, archives, limits, sandbox
 from deepmatrix.engines.local import LocalProcesses
 from deepmatrix.engines.sandbox import Sandbox
 from deepmatrix.machine import cgroups, owner, processes
 
+from .plain_user import as_a_plain_user
 from .test_engines import CELL, FAULTY, LIMITS, MIB, on_linux
 
 pytestmark = on_linux
@@ -328,6 +329,52 @@ def test_a_jobs_folder_that_became_a_link_is_refused(trapped: Path, tmp_path: Pa
     with pytest.raises(archives.Refused):
         archives.copy_plain_files(trapped, folder, PurePath("jobs"))
     assert list(folder.iterdir()) == []
+
+
+# Limits of the disk -------------------------------------------------------------------------------
+
+
+def test_files_that_only_root_can_see_end_a_process_and_do_not_stay(laboratory: Laboratory) -> None:
+    lab = laboratory(None)
+
+    def hide() -> None:
+        ended, _ = lab.run("hide_files")
+        cause = "its files cannot be counted: Permission denied"
+        assert (ended.ending, ended.cause) == ("disk-limit", cause), ended.log
+        assert {path.name for path in (lab.folder / "work").glob("*/*")} == {"owner"}
+
+    as_a_plain_user(hide)
+
+
+def test_a_process_with_more_files_than_are_counted_is_over_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "MOST_ENTRIES", 100)
+    for number in range(100):
+        (tmp_path / str(number)).touch()
+    assert limits.check_disk(tmp_path, LIMITS) is None
+    (tmp_path / "last").touch()
+    stop = limits.check_disk(tmp_path, LIMITS)
+    assert stop is not None
+    assert (stop.ending, stop.cause) == ("disk-limit", "it wrote more than 100 files and folders")
+
+
+@pytest.mark.parametrize("mode", [0, 0o444, 0o111, 0o555])
+def test_a_folder_that_is_closed_is_removed(mode: int, tmp_path: Path) -> None:
+    inner = tmp_path / "folder" / "outer" / "closed" / "inner"
+    inner.mkdir(parents=True)
+    (inner / "file").write_text("x")
+    for path in (inner, *inner.parents[:3]):
+        path.chmod(mode)
+    as_a_plain_user(lambda: removing.remove(tmp_path / "folder"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_link_leads_to_is_not_removed(tmp_path: Path) -> None:
+    (tmp_path / "outside" / "inner").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "outside")
+    removing.remove(tmp_path / "link")
+    assert [path.name for path in (tmp_path / "outside").iterdir()] == ["inner"]
 
 
 # Limits that the system holds ---------------------------------------------------------------------

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import shutil
 import socketserver
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -18,6 +20,7 @@ from deepmatrix.engines.docker import connection
 from deepmatrix.engines.docker.endpoints import endpoint_named
 from deepmatrix.engines.docker.engine import DockerEngine
 from deepmatrix.errors import EngineError
+from deepmatrix.images import inspection
 
 VERSION = {"ApiVersion": "1.45", "Version": "26.0", "Components": None}
 INFO = {
@@ -173,6 +176,64 @@ def test_an_engine_says_what_it_is_within_a_time_for_the_whole_answer(
         EngineError, match=f"^no container engine answers at {url}: timed out after 0.5 s"
     ):
         connect(url)
+
+
+def parts_of(**parts: bytes) -> Speak:
+    """Return an engine that says what it is, and of its *parts* this."""
+    introduce = engine_of()
+
+    def speak(handler: BaseHTTPRequestHandler, path: str) -> None:
+        asked = [part for part in parts if f"/{part}" in urlsplit(path).path]
+        if asked:
+            answer(handler, parts[asked[0]])
+        else:
+            introduce(handler, path)
+
+    return speak
+
+
+@pytest.mark.parametrize(
+    ("parts", "problem"),
+    [
+        ({"containers": b"null"}, "Input should be a valid list"),
+        ({"containers": b"{}"}, "Input should be a valid list"),
+        ({"containers": b"[null]"}, "0: Input should be a valid dictionary"),
+        ({"containers": b"[{}]"}, "0.Id: Field required"),
+        ({"containers": b"[" * 200_000}, "its JSON cannot be read"),
+        ({"containers": b"[]", "volumes": b"null"}, "Input should be a valid dictionary"),
+        ({"containers": b"[]", "volumes": b'{"Volumes": {}}'}, "Volumes: Input should be a valid"),
+    ],
+)
+def test_a_list_that_is_none_is_one_clear_error(
+    parts: dict[str, bytes], problem: str, address: Address
+) -> None:
+    url = address(parts_of(**parts))
+    engine = connect(url)
+    message = f"{url} does not answer like a container engine: {problem}"
+    with pytest.raises(EngineError, match=f"^{re.escape(message)}"):
+        engine.open("run")
+
+
+def test_an_engine_may_leave_out_what_it_does_not_have(address: Address) -> None:
+    engine = connect(address(parts_of(containers=b"[]", volumes=b'{"Volumes": null}')))
+    engine.open("run")
+    engine.close()
+
+
+@pytest.mark.skipif(shutil.which("docker") is None, reason="needs docker's command line")
+def test_an_engine_that_hangs_at_a_question_is_an_error_after_a_time(
+    address: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert inspection.ANSWER_S == 60
+    monkeypatch.setattr(inspection, "ANSWER_S", 1.5)
+    introduce = engine_of()
+
+    def speak(handler: BaseHTTPRequestHandler, path: str) -> None:
+        (stay_silent if "/images/" in path else introduce)(handler, path)
+
+    environment = {"DOCKER_HOST": address(speak)}
+    with pytest.raises(EngineError, match=r"^took longer than 1\.5 s: docker image ls"):
+        inspection.images(["deepmatrix/none:1"], environment)
 
 
 def test_an_answer_without_end_is_read_up_to_a_bound(address: Address) -> None:

@@ -442,6 +442,16 @@ def test_a_log_is_split_where_a_job_is_done() -> None:
     assert tail.is_over
 
 
+def test_marks_that_no_job_was_handed_in_for_end_no_section_and_no_count() -> None:
+    tail = Tail(limit_bytes=4 * MIB, nonce="served abc")
+    ended = [tail.add(b"x" * MIB + b"\nserved abc\n") for _ in range(40)]
+    assert ended == [True] + [False] * 39
+    assert tail.is_over
+    assert tail.take_section() is not None
+    assert tail.take_section() is None
+    assert len(tail.text()) <= watch.LOG_BYTES + 100
+
+
 def test_waiting_returns_why_a_process_must_stop() -> None:
     never, cancel = watch.Wake(), threading.Event()
     stop = watch.wait_for_end(never, cancel=cancel, deadline_s=0.1)

@@ -71,8 +71,14 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return whole(tmp_path_factory.mktemp("runs")).path
 
 
-#: All of these at once.
-HARSH = {**ENVIRONMENTS["C"], **ENVIRONMENTS["dumb"], **ENVIRONMENTS["narrow"], "HOME": ""}
+#: All of these at once, and a variable of others with a value that no time has.
+HARSH = {
+    **ENVIRONMENTS["C"],
+    **ENVIRONMENTS["dumb"],
+    **ENVIRONMENTS["narrow"],
+    "HOME": "",
+    "SOURCE_DATE_EPOCH": "9999999999999999999",
+}
 
 #: Commands that need an engine, or a package index: only their help is asked for.
 NEEDY = {"matrix", "verify", "conformance", "image", "bench", "engine", "pins"}
@@ -105,6 +111,38 @@ def test_every_command_helps_where_nothing_is_as_usual(command: str) -> None:
     code, out, err = ended((command, "--help"), HARSH)
     assert (code, err) == (0, b"")
     assert out.decode("ascii").startswith("usage: ")
+
+
+@pytest.mark.parametrize("epoch", ["", "x", "9999999999999999999"])
+def test_a_date_of_builds_that_is_none_does_not_keep_statistics_from_being_loaded(
+    epoch: str,
+) -> None:
+    script = (
+        "import os; from deepmatrix.results.timing import statistics; "
+        "statistics.scipy_module('special'); print(os.environ['SOURCE_DATE_EPOCH'])"
+    )
+    environment = {"PATH": os.environ["PATH"], "SOURCE_DATE_EPOCH": epoch}
+    command = [sys.executable, "-c", script]
+    assert subprocess.check_output(command, env=environment, cwd=ROOT, text=True) == f"{epoch}\n"
+
+
+@pytest.mark.parametrize("command", ["help", "plan", "merge", "show"])
+def test_a_command_works_without_docstrings(command: str, finished: Path) -> None:
+    arguments = {
+        "help": ("--help",),
+        "plan": PLAN,
+        "merge": ("merge", str(finished)),
+        "show": ("show", str(finished)),
+    }[command]
+    code, out, err = ended(arguments, {"PYTHONOPTIMIZE": "2"})
+    assert (code, err) == (0, b"")
+    assert out
+
+
+def test_a_page_that_is_made_of_docstrings_needs_them() -> None:
+    code, out, err = ended(("reference", "--check"), {"PYTHONOPTIMIZE": "2"})
+    assert (code, out) == (2, b"")
+    assert err.startswith(b"error: the page is made of docstrings, and this Python drops them\n")
 
 
 @pytest.mark.parametrize("command", ALONE)

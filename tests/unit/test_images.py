@@ -237,7 +237,7 @@ def test_a_race_inside_the_builder_is_retried(
         architecture="amd64",
         roots=dict.fromkeys(AMD.roots("amd64").values(), tmp_path),
     )
-    monkeypatch.setattr(build, "_ask", lambda *_: "default")
+    monkeypatch.setattr(inspection, "ask", lambda *_: "default")
     monkeypatch.setattr(processes, "stream", stream)
     image = inspection.Image(size_bytes=1, id=f"sha256:{'0' * 64}", base="", debian=())
     images = {AMD.reference: image} if built else {}
@@ -323,6 +323,19 @@ def test_an_image_is_described_by_its_labels_where_it_has_any(
     image = inspection.images([AMD.reference, "deepmatrix/gone:1"], {})[AMD.reference]
     assert (image.size_bytes, image.id) == (5, f"sha256:{'0' * 64}")
     assert image.debian == (("libc6:amd64=1",) if labels else ())
+
+
+@pytest.mark.parametrize(
+    "line", ["null", '["big", "id", {}]', "[5, null, {}]", '[5, "id", []]', "["]
+)
+def test_what_no_engine_says_of_an_image_is_one_clear_error(
+    line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([f"{AMD.reference}\n", f"{line}\n"])
+    monkeypatch.setattr(processes, "run", lambda *_, **__: next(answers))
+    message = f"what the engine says of {AMD.reference} is not understood: "
+    with pytest.raises(EngineError, match=message):
+        inspection.images([AMD.reference], {})
 
 
 def test_a_missing_mmdebstrap_says_how_to_get_it(

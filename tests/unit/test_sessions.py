@@ -29,6 +29,7 @@ from deepmatrix.planning.plan import Job, Plan
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Run
 from tests.unit.examples import MATRIX, planned, store_model
+from tests.unit.plain_user import as_a_plain_user
 
 ROOT = Path(__file__).parents[2]
 ADAPTER = ROOT / "tests" / "inside" / "session_adapter.py"
@@ -234,6 +235,19 @@ def test_what_only_fails_after_others_counts_as_it_is_alone(tmp_path: Path, faul
     doubted = [record for record in served if record.after_others]
     assert doubted
     assert {record.output.place for record in doubted if record.output} == {1}
+
+
+@real_processes
+def test_a_job_in_the_way_of_the_next_one_costs_that_one_a_process_and_says_why(
+    tmp_path: Path,
+) -> None:
+    run, jobs = run_of(tmp_path, ["barring"] * 3)
+    as_a_plain_user(lambda: serve(run, LocalEngine(tmp_path / "work")))
+    served = list(records(run, jobs).values())
+    assert [record.status for record in served] == ["ok"] * 3
+    doubts = [record.after_others for record in served if record.after_others]
+    assert doubts
+    assert all("jobs/000" in doubt and "Permission denied" in doubt for doubt in doubts), doubts
 
 
 @real_processes

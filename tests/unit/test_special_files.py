@@ -6,6 +6,8 @@ import argparse
 import io
 import json
 import os
+import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,7 +32,7 @@ from deepmatrix.reports import markdown
 from deepmatrix.results import merging
 from deepmatrix.results.rows import Results
 from deepmatrix.store import arrays, truths
-from deepmatrix.store.runs import Run
+from deepmatrix.store.runs import Run, latest
 from deepmatrix.workloads import inputs as workload_inputs
 from tests.unit.examples import DOCKER, artifact
 from tests.unit.test_doors import put
@@ -105,6 +107,31 @@ def test_a_file_beside_the_records_that_cannot_be_used_is_named_and_all_else_is_
     assert problem.startswith(f"{path}: ")
     assert str(path) in screen
     assert results.cells == before.cells
+
+
+def test_a_lock_of_the_history_that_is_held_is_said_and_given_up_and_all_else_is_reported(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert locks.PATIENCE_S == 60
+    monkeypatch.setattr(locks, "PATIENCE_S", 1.5)
+    before = merging.merge([run])
+    path = run.path.parent / ".history.ndjson.lock"
+    with locks.lock(path):
+        results, screen = reported(run)
+    (problem,) = set(results.problems) - set(before.problems)
+    assert problem.startswith(f"{path}: another process has held this lock for 1.5 s; end that")
+    assert f"waiting for another process that adds to {path.parent}/history.ndjson\n" in screen
+    assert results.cells == before.cells
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "link"])
+def test_what_is_no_plain_file_in_place_of_a_plan_is_no_run(run: Run, kind: str) -> None:
+    path = put(run.path.parent / "zz" / "plan.json", kind)
+    if kind == "link":
+        shutil.copyfile(run.path / "plan.json", path.resolve())
+    later = time.time() + 1000
+    os.utime(path, (later, later))
+    assert latest(run.path.parent) == run
 
 
 def test_a_history_that_is_not_utf_8_keeps_its_lines_and_gets_those_of_the_run(run: Run) -> None:

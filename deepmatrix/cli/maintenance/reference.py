@@ -9,7 +9,7 @@ from pathlib import Path
 from deepmatrix import errors
 from deepmatrix.boundary import writing
 from deepmatrix.cli.parser import build_parser
-from deepmatrix.errors import CellFailed
+from deepmatrix.errors import ArgumentError, CellFailed
 from deepmatrix.paths import ROOT
 
 PAGE = ROOT / "docs" / "reference.md"
@@ -116,10 +116,18 @@ def _default(action: argparse.Action) -> str:
 
 
 def _exit_codes() -> Iterator[str]:
-    """Yield the table of exit codes from the docstring of `deepmatrix.errors`."""
+    """Yield the table of exit codes from the docstring of `deepmatrix.errors`.
+
+    Raises ArgumentError where there are no docstrings.
+    """
     yield "## Exit codes\n"
     yield "| code | meaning |\n| ---: | --- |"
-    for line in (errors.__doc__ or "").splitlines():
+    if errors.__doc__ is None:
+        raise ArgumentError(
+            "the page is made of docstrings, and this Python drops them",
+            hint="run it without -OO and without PYTHONOPTIMIZE=2",
+        )
+    for line in errors.__doc__.splitlines():
         code, _, meaning = line.partition(" ")
         if code.isdecimal():
             yield f"| {code} | {meaning.strip()} |"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import IO, Annotated, Literal
@@ -154,19 +154,24 @@ def _machine(row: CellRow) -> str:
     return ", ".join([*filter(None, facts), *([f"{cpus} CPUs"] if cpus else [])])
 
 
-def append(parent: Path, results: Results) -> None:
+def append(
+    parent: Path, results: Results, when_waiting: Callable[[Path], None] = lambda _: None
+) -> None:
     """Add the measurements of a run to the history of a folder of runs.
 
     A run that is merged again replaces its lines. Where another process is adding its own, this
-    one waits for it. The lines of other runs stay as they are, even damaged ones.
+    one waits for it; *when_waiting* is then told which file both add to. The lines of other runs
+    stay as they are, even damaged ones.
 
     Raises:
-        RecordError: something else is in the place of the history, or of its lock.
+        RecordError: something else is in the place of the history, or of its lock; or the lock is
+            held for too long.
     """
     path = parent / FILE
     added = "".join(f"{line.model_dump_json()}\n" for line in measurements(results)).encode()
     mark = f'"run":{json.dumps(results.run, ensure_ascii=False)},'.encode()
-    with locks.lock(parent / f".{FILE}.lock"), _opened(path) as earlier:
+    lock = locks.lock(parent / f".{FILE}.lock", lambda: when_waiting(path))
+    with lock, _opened(path) as earlier:
         if not any(mark in part for part in _parts(earlier)):
             append_bytes(path, added)
             return

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from docker.errors import DockerException
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from deepmatrix.boundary.bounds import Count, Few, ImageDigest, Line
+from deepmatrix.boundary.files import describe
+
+T = TypeVar("T")
+
+
+class NotUnderstood(DockerException):
+    """An answer that no container engine gives."""
+
+
+def read(kind: type[T], answer: object) -> T:
+    """Return an answer as what it has to be. Raises NotUnderstood."""
+    try:
+        return TypeAdapter(kind).validate_python(answer)
+    except ValidationError as error:
+        raise NotUnderstood(describe(error)) from None
 
 
 class Answer(BaseModel):
@@ -59,6 +75,53 @@ class Version(Answer):
     components: Few[Component] = Field(default=[], alias="Components")
 
 
+class Container(Answer):
+    """An item of the answer to ``GET /containers/json``."""
+
+    id: Line = Field(alias="Id")
+    labels: dict[str, str] = Field(default={}, alias="Labels")
+
+
+class Mounted(Answer):
+    """What a container has at a path."""
+
+    name: Line = Field(default="", alias="Name")
+    destination: Line = Field(default="", alias="Destination")
+
+
+class State(Answer):
+    """How a container is, or ended."""
+
+    out_of_memory: bool = Field(default=False, alias="OOMKilled")
+
+
+class Details(Answer):
+    """The answer to ``GET /containers/NAME/json``."""
+
+    mounts: list[Mounted] = Field(default=[], alias="Mounts")
+    state: State = Field(default=State(), alias="State")
+
+
+class Usage(Answer):
+    """What a volume takes of the disk, in bytes; -1 where the engine does not know."""
+
+    size: int = Field(default=0, alias="Size")
+
+
+class Volume(Answer):
+    """A volume."""
+
+    name: Line = Field(alias="Name")
+    labels: dict[str, str] = Field(default={}, alias="Labels")
+    usage: Usage = Field(default=Usage(), alias="UsageData")
+
+
+class Volumes(Answer):
+    """The answer to ``GET /volumes``, and to ``GET /system/df`` of volumes."""
+
+    volumes: list[Volume] = Field(default=[], alias="Volumes")
+
+
 class Amount(Answer):
     """How far the transfer of a layer is, in bytes."""
 
@@ -86,6 +149,7 @@ class Config(Answer):
     """How an image starts, and what it says of itself."""
 
     labels: dict[Line, Line] = Field(default={}, alias="Labels")
+    variables: list[str] = Field(default=[], alias="Env")
 
 
 class Image(Answer):

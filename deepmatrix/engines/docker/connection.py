@@ -17,11 +17,9 @@ import urllib3.exceptions
 from docker import APIClient
 from docker.errors import DockerException
 from docker.tls import TLSConfig
-from pydantic import ValidationError
 
-from deepmatrix.boundary.files import describe
 from deepmatrix.engines.docker import interruptible
-from deepmatrix.engines.docker.answers import Info, Version
+from deepmatrix.engines.docker.answers import Info, NotUnderstood, Version, read
 from deepmatrix.engines.docker.endpoints import Endpoint, check_configuration
 from deepmatrix.errors import EngineError
 from deepmatrix.invocation import command_line
@@ -71,6 +69,13 @@ class Client(APIClient):
         response._content = bytes(body)
         return response
 
+    def _result(self, response: requests.Response, json: bool = False, binary: bool = False) -> Any:
+        """Return the content of an answer. Raises NotUnderstood for JSON that cannot be read."""
+        try:
+            return super()._result(response, json=json, binary=binary)  # type: ignore[misc]
+        except (ValueError, RecursionError):  # numbers and lists without end
+            raise NotUnderstood("its JSON cannot be read") from None
+
 
 class Connection:
     """A connection to the engine at *endpoint*.
@@ -111,12 +116,12 @@ class Connection:
     def info(self) -> Info:
         """Return what the engine can do. Raises EngineError if it does not answer."""
         api = self.api
-        return self._ask(lambda: Info.model_validate(api.info()))
+        return self._ask(lambda: read(Info, api.info()))
 
     def version(self) -> Version:
         """Return which engine it is. Raises EngineError if it does not answer."""
         api = self.api
-        return self._ask(lambda: Version.model_validate(api.version()))
+        return self._ask(lambda: read(Version, api.version()))
 
     def _ask(self, question: Callable[[], T]) -> T:
         """Return an answer of the engine about itself. Raises EngineError where there is none."""
@@ -127,10 +132,6 @@ class Connection:
             raise no_answer(self.endpoint, silence) from None
         except FAILURES as error:
             raise no_answer(self.endpoint, error) from None
-        except ValidationError as error:
-            raise _no_engine(self.endpoint, describe(error)) from None
-        except (ValueError, RecursionError):  # numbers and lists without end
-            raise _no_engine(self.endpoint, "its JSON cannot be read") from None
 
     def answers(self) -> bool:
         """Say whether the engine answers now."""
@@ -161,6 +162,11 @@ class Connection:
 def no_answer(endpoint: Endpoint, error: Exception) -> EngineError:
     """Return the error for an engine that does not answer, with what to do about it."""
     address = _address(endpoint)
+    if isinstance(error, NotUnderstood):
+        return EngineError(
+            f"{address} does not answer like a container engine: {error}",
+            hint="name an engine with --engine or DOCKER_HOST",
+        )
     cause = _os_error(error)
     if isinstance(cause, PermissionError):
         return EngineError(
@@ -187,14 +193,6 @@ def _os_error(error: BaseException) -> OSError | None:
             return cause
         cause = cause.__cause__ or cause.__context__
     return None
-
-
-def _no_engine(endpoint: Endpoint, problem: str) -> EngineError:
-    """Return the error for an address where something answers that no engine would say."""
-    return EngineError(
-        f"{_address(endpoint)} does not answer like a container engine: {problem}",
-        hint="name an engine with --engine or DOCKER_HOST",
-    )
 
 
 def _address(endpoint: Endpoint) -> str:

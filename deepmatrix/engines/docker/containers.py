@@ -13,6 +13,7 @@ from docker.types import DeviceRequest, LogConfig, Mount, Ulimit
 
 from deepmatrix.engines import Limits, Task, archives
 from deepmatrix.engines.docker import leftovers
+from deepmatrix.engines.docker.answers import Image, read
 from deepmatrix.engines.docker.volumes.harness import MOUNT_POINT
 from deepmatrix.engines.timeline import ready_last
 from deepmatrix.engines.watch import Stop
@@ -156,10 +157,10 @@ def _host_config(
 
 def _python_path(api: APIClient, image: str) -> str:
     """Return PYTHONPATH: the harness, then what the image sets itself."""
-    config: dict[str, Any] = api.inspect_image(image)["Config"]  # type: ignore[no-untyped-call]
+    answer = read(Image, api.inspect_image(image))  # type: ignore[no-untyped-call]
     own = [
         entry.removeprefix("PYTHONPATH=")
-        for entry in config.get("Env") or ()
+        for entry in answer.config.variables
         if entry.startswith("PYTHONPATH=")
     ]
     return ":".join([MOUNT_POINT, *filter(None, own)])

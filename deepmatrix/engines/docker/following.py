@@ -12,6 +12,7 @@ from docker.errors import APIError
 
 from deepmatrix.engines import Limits, endings, watch
 from deepmatrix.engines.docker import containers
+from deepmatrix.engines.docker.answers import Details, read
 from deepmatrix.engines.docker.connection import FAILURES, Connection
 from deepmatrix.engines.docker.leftovers import KILL_S
 from deepmatrix.engines.timeline import Timeline
@@ -62,9 +63,9 @@ def follow(
 
 
 def _ended_by_itself(connection: Connection, container: str, code: int, limits: Limits) -> Stop:
-    state = connection.api.inspect_container(container)["State"]
+    details = read(Details, connection.api.inspect_container(container))
     number = endings.signal_of(code)
-    oom = bool(state.get("OOMKilled"))
+    oom = details.state.out_of_memory
     if number in (9, 15) and not oom:
         connection.check_stays()
         # On cgroup v2 the engine may not have heard of the memory limit's kill.

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from docker import APIClient
 from docker.errors import APIError, NotFound
 
+from deepmatrix.engines.docker.answers import Container, Volumes, read
 from deepmatrix.machine import owner
 
 #: Labels of every container and volume that deepmatrix makes.
@@ -58,9 +59,9 @@ def sweep_dead(api: APIClient) -> None:
 
 def _sweep(api: APIClient, is_leftover: Callable[[str], bool]) -> None:
     ours = {"label": OWNER}
-    for container in api.containers(all=True, filters=ours):
-        if is_leftover(container["Labels"][OWNER]):
-            remove_container(api, container["Id"])
-    for volume in api.volumes(filters=ours)["Volumes"] or ():
-        if is_leftover(volume["Labels"][OWNER]):
-            remove_volume(api, volume["Name"])
+    for container in read(list[Container], api.containers(all=True, filters=ours)):
+        if is_leftover(container.labels.get(OWNER, "")):
+            remove_container(api, container.id)
+    for volume in read(Volumes, api.volumes(filters=ours)).volumes:
+        if is_leftover(volume.labels.get(OWNER, "")):
+            remove_volume(api, volume.name)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
+from types import ModuleType
 from typing import Literal
 
 import numpy as np
@@ -119,10 +122,20 @@ def _expansion(rounds: int) -> float:
 
 def _student(freedom: float) -> float:
     """Return Student's t at the upper end of `LEVEL`."""
-    # SciPy takes half a second to import, and a single round needs none of it.
-    from scipy.special import stdtrit  # noqa: PLC0415
+    return float(scipy_module("special").stdtrit(freedom, (1 + LEVEL) / 2))
 
-    return float(stdtrit(freedom, (1 + LEVEL) / 2))
+
+def scipy_module(name: str) -> ModuleType:
+    """Import a module of SciPy. That takes half a second, and a single round needs none of it.
+
+    SciPy imports `numpy.f2py`, which fails at a SOURCE_DATE_EPOCH that is no time.
+    """
+    epoch = os.environ.pop("SOURCE_DATE_EPOCH", None)
+    try:
+        return importlib.import_module(f"scipy.{name}")
+    finally:
+        if epoch is not None:
+            os.environ["SOURCE_DATE_EPOCH"] = epoch
 
 
 @dataclass(frozen=True, kw_only=True)

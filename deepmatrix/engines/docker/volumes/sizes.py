@@ -10,8 +10,8 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
 
+from deepmatrix.engines.docker.answers import Details, Volume, Volumes, read
 from deepmatrix.engines.docker.connection import FAILURES, Connection
 from deepmatrix.errors import EngineError
 from deepmatrix.machine.clocks import Stopwatch
@@ -79,25 +79,21 @@ class VolumeSizes:
             return
         names = {self._name(container): container for container in containers}
         for volume in self._volumes():
-            container = names.get(volume["Name"])
-            size = (volume.get("UsageData") or {}).get("Size", 0)
+            container = names.get(volume.name)
             with self._lock:
                 if container in self._bytes:
-                    self._bytes[container] = size
+                    self._bytes[container] = volume.usage.size
 
     def _name(self, container: str) -> str:
         if container not in self._names:
-            facts = self._connection.api.inspect_container(container)
+            details = read(Details, self._connection.api.inspect_container(container))
             self._names[container] = next(
-                mount["Name"]
-                for mount in facts["Mounts"]
-                if mount["Destination"] == self._mount_point
+                mount.name for mount in details.mounts if mount.destination == self._mount_point
             )
         return self._names[container]
 
-    def _volumes(self) -> list[dict[str, Any]]:
+    def _volumes(self) -> list[Volume]:
         """Return the engine's volumes; the SDK's own call measures images too, for seconds."""
         api = self._connection.api
         response = api._get(api._url("/system/df"), params={"type": "volume"})  # type: ignore[attr-defined]
-        volumes: list[dict[str, Any]] = api._result(response, json=True)["Volumes"]  # type: ignore[attr-defined]
-        return volumes or []
+        return read(Volumes, api._result(response, json=True)).volumes
