@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, TypeAdapter
 
@@ -31,13 +31,10 @@ from deepmatrix.invocation import command_line
 from deepmatrix.machine import locks
 from deepmatrix.planning.plan import Job, Plan, Wave
 from deepmatrix.planning.subjects import Artifact
-from deepmatrix.store import leftovers, manifests
+from deepmatrix.store import leftovers, listing, manifests
 from deepmatrix.store.causes import Cause, NodeErrors
 from deepmatrix.store.manifests import Manifest
 from deepmatrix.store.records import ROUND, JobRecord, place_of, record_files, subject_files
-
-#: At most this many runs are listed by name.
-LISTED_RUNS: Final = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +81,7 @@ class Run:
         """
         if not (path / "plan.json").is_file():
             problem = "is not a run: it has no plan.json" if path.exists() else "is not there"
-            raise RecordError(f"{path} {problem}", hint=_known_runs(path.parent))
+            raise RecordError(f"{path} {problem}", hint=listing.known_runs(path.parent))
         leftovers.check_tree(path)
         return Run(path=path)
 
@@ -371,7 +368,7 @@ _GOLD = TypeAdapter(_Gold)
 
 def latest(parent: Path, command: str = "") -> Run:
     """Return the newest run, of all or of one command. Raises RecordError when there is none."""
-    for path in sorted(_plans(parent), key=lambda path: path.stat().st_mtime, reverse=True):
+    for path in sorted(listing.plans(parent), key=lambda path: path.stat().st_mtime, reverse=True):
         if not command or _is_made_by(Run(path=path.parent), command):
             return Run.open(path.parent)
     of_command = f" of {command}" if command else ""
@@ -381,23 +378,8 @@ def latest(parent: Path, command: str = "") -> Run:
     )
 
 
-def _plans(parent: Path) -> list[Path]:
-    """Return the plans of all runs, without what is no plain file: that is of no run."""
-    paths = parent.glob("[!.]*/plan.json")
-    return [path for path in paths if path.is_file() and not path.is_symlink()]
-
-
 def _is_made_by(run: Run, command: str) -> bool:
     """Return whether a command made a run; one that this version cannot read was made by none."""
     with contextlib.suppress(RecordError):
         return run.manifest.plan.command == command
     return False
-
-
-def _known_runs(parent: Path) -> str:
-    names = sorted(path.parent.name for path in _plans(parent))
-    if not names:
-        return f"make one with `{command_line('matrix')}`"
-    earlier = len(names) - LISTED_RUNS
-    listed = ", ".join(names[-LISTED_RUNS:])
-    return f"runs there: {listed}{f', and {earlier} before these' if earlier > 0 else ''}"
