@@ -143,8 +143,8 @@ def shortened(reason: str, longest: int = LONGEST_REASON) -> str:
 
 #: What a sentence has that says what is wrong.
 TELLING = re.compile(
-    r"fail|supported|n[o']t (?:\w+ )?support|unable|cannot|could not|\bmust\b|not consistent"
-    r"|unknown|unrecogni[sz]ed|invalid|expected|mismatch",
+    r"fail|(?<!need )support|unable|cannot|could not|\bmust\b|not consistent|unknown"
+    r"|unrecogni[sz]ed|invalid|expected|mismatch",
     re.IGNORECASE,
 )
 
