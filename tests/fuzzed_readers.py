@@ -74,7 +74,7 @@ def all_readers(folder: Path) -> list[Reader]:
         *_array_files(folder / "arrays"),
         *place_readers(folder / "places", small.run),
         *plan_readers(folder / "plans"),
-        *machine_readers(merging.merge([small.run])),
+        *machine_readers(folder / "machines", merging.merge([small.run])),
         *result_readers(folder / "results", merging.merge([several.run])),
     ]
 

@@ -100,5 +100,8 @@ def _write_crash_log(arguments: Sequence[str]) -> Path:
     )
     path = Path(tempfile.gettempdir()) / f"deepmatrix-crash-{os.getpid()}.log"
     with contextlib.suppress(OSError):
+        descriptor, name = tempfile.mkstemp(".log", "deepmatrix-crash-")  # no link leads elsewhere
+        os.close(descriptor)
+        path = Path(name)
         path.write_text(text, encoding="utf-8", errors="backslashreplace")
     return path

@@ -177,6 +177,8 @@ class Trial:
         """Run all cases. Raises EngineError if the cell cannot run them."""
         while pending := [number for number in self.suite.runnable if number not in self.outcomes]:
             self._run_cases(pending)
+            if not any(number in self.outcomes for number in pending):
+                raise EngineError(f"{self.cell.id} answers without the outcome of any case")
             crashes = sum(1 for outcome in self.outcomes.values() if outcome.ending == "crash")
             if crashes > MOST_CRASHES:
                 raise EngineError(f"{self.cell.id}: more than {MOST_CRASHES} cases kill it")

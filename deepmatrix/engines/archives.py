@@ -53,14 +53,21 @@ def list_files(folder: Path, *, links: bool = True) -> dict[str, Path]:
     Raises:
         Refused: folders are nested deeper than `MAX_DEPTH`.
     """
-    files = {}
+    return dict(_walk_files(folder, links))
+
+
+def size_below(folder: Path) -> int:
+    """Return the bytes of all files below *folder*, holes counted."""
+    return sum(path.stat().st_size for path in list_files(folder).values())
+
+
+def _walk_files(folder: Path, links: bool) -> Iterator[tuple[str, Path]]:
     for directory, folders, names in os.walk(folder, followlinks=links):
         _check_depth(len(Path(directory).relative_to(folder).parts))
         folders[:] = sorted(name for name in folders if name != "__pycache__")
         for name in sorted(names):
             path = Path(directory, name)
-            files[path.relative_to(folder).as_posix()] = path
-    return files
+            yield path.relative_to(folder).as_posix(), path
 
 
 def pack(files: Mapping[str, Path], *, user: int) -> IO[bytes]:
@@ -140,35 +147,45 @@ def select(chunks: Iterable[bytes], wanted: Callable[[str], bool]) -> Iterator[E
         raise Refused(f"the image cannot be read: {error}") from None
 
 
-def copy_plain_files(control: Path, folder: Path, inner: PurePath | str = "") -> None:
+def copy_plain_files(
+    control: Path, folder: Path, inner: PurePath | str = "", *, limit_bytes: int
+) -> None:
     """Replace *folder* by a copy of the plain files and folders of *inner*, below *control*.
 
-    No link is followed, neither to files nor to folders, *inner* included.
+    No link is followed, neither to files nor to folders, *inner* included. The holes of a file
+    count, for its copy has none.
 
     Raises:
         Refused: there are too many, or they are too deep, too large or not to be read.
         EngineError: this machine cannot write it.
     """
     with _local_errors(folder), _part_of(folder) as part:
-        for count, name in enumerate(list_files(control / inner, links=False)):
+        remaining_bytes = limit_bytes
+        for count, (name, _) in enumerate(_walk_files(control / inner, links=False)):
             if count >= MAX_FILES:
                 raise Refused(f"it wrote more than {MAX_FILES} files into its control directory")
-            _copy_plain_file(control, inner, name, part)
+            remaining_bytes -= _copy_plain_file(control, inner, name, part, remaining_bytes)
         replace_folder(folder, part)
 
 
-def _copy_plain_file(control: Path, inner: PurePath | str, name: str, part: Path) -> None:
-    """Copy a plain file to its place below *part*; skip anything else."""
+def _copy_plain_file(
+    control: Path, inner: PurePath | str, name: str, part: Path, largest: int
+) -> int:
+    """Copy a plain file to its place below *part*, return its bytes; skip anything else."""
     path = control / inner / name
     try:
         if path.is_symlink() or not path.is_file():
-            return
-        _check_output(name, path.stat().st_size)
+            return 0
+        size = path.stat().st_size
+        _check_output(name, size)
+        if size > largest:
+            raise Refused("it wrote more than it may into its control directory, holes counted")
         data = nofollow.open_to_read(control, PurePath(inner, name))
     except OSError as error:
         raise Refused(f"it wrote a file that cannot be read: {error.strerror}") from None
     with data:
         _write(part / name, data)
+    return size
 
 
 @contextlib.contextmanager

@@ -84,10 +84,9 @@ class LocalProcesses:
         proctree.kill_marked(owner.is_gone)
         try:
             self._root.mkdir(parents=True, exist_ok=True)
-            for mark in self._root.glob("*/owner"):
+            for folder in owner.left_behind(self._root.glob("*/owner")):
                 with contextlib.suppress(FileNotFoundError):  # another run has just closed
-                    if owner.is_gone(mark.read_text(encoding="utf-8")):
-                        removing.remove(mark.parent)
+                    removing.remove(folder)
             self._folder = Path(tempfile.mkdtemp(dir=self._root))
             (self._folder / "owner").write_text(str(owner.this_process()), encoding="utf-8")
             self._code = {name: source.read_bytes() for name, source in self._files.items()}
@@ -296,8 +295,10 @@ def _pinned_to(numbers: tuple[int, ...]) -> Iterator[None]:
 
 def _adopt(control: Path, task: Task, stop: Stop) -> Stop:
     """Copy the files of a job back; refused files are its failure, if it had no other."""
+    inner = task.folder.relative_to(task.control)
+    limit_bytes = archives.size_below(task.folder) + task.limits.disk_bytes
     try:
-        archives.copy_plain_files(control, task.folder, task.folder.relative_to(task.control))
+        archives.copy_plain_files(control, task.folder, inner, limit_bytes=limit_bytes)
     except archives.Refused as error:
         return Stop(ending="crashed", cause=error.message) if stop.ending == "exited" else stop
     return stop

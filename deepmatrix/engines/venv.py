@@ -241,10 +241,8 @@ class VenvEngine:
             self._root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise folders.not_writable(self._root, error) from None
-        for mark in self._root.glob(".part-*/owner"):
-            with contextlib.suppress(FileNotFoundError):  # another has just finished it
-                if owner.is_gone(mark.read_text(encoding="utf-8")):
-                    shutil.rmtree(mark.parent, ignore_errors=True)
+        for folder in owner.left_behind(self._root.glob(".part-*/owner")):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 class _Facts(BaseModel):

@@ -58,12 +58,13 @@ class Workshop:
         texts = {
             "uv.toml": self.sources.uv_file(WHEELS),
             "pip.conf": self.sources.pip_file(WHEELS),
-            "certificates": certificates.read_text("utf-8") if certificates else "",
             "npmrc": npm.build_npmrc(),
         }
-        for name, text in texts.items():
-            (self.folder / name).write_text(text, "utf-8")
-        return {name: f"id={name},src={self.folder / name}" for name in texts}
+        contents = {name: text.encode() for name, text in texts.items()}
+        contents["certificates"] = certificates.read_bytes() if certificates else b""
+        for name, content in contents.items():
+            (self.folder / name).write_bytes(content)
+        return {name: f"id={name},src={self.folder / name}" for name in contents}
 
     def interpreter(self, recipe: Recipe) -> str:
         """Return a folder with this machine's Python for a recipe; empty where its base has one."""

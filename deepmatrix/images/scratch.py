@@ -35,10 +35,10 @@ def builder_environment() -> dict[str, str]:
 def sweep() -> None:
     """End the builders of killed processes, and remove their folders."""
     proctree.kill_marked(owner.is_gone)
-    for mark in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{OWNER}"):
+    for folder in owner.left_behind(Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{OWNER}")):
         with contextlib.suppress(OSError):  # somebody else's, or removed just now
-            if _is_ours(mark.parent) and owner.is_gone(mark.read_text("utf-8")):
-                shutil.rmtree(mark.parent)
+            if _is_ours(folder):
+                shutil.rmtree(folder)
 
 
 def _is_ours(folder: Path) -> bool:

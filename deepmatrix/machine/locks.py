@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -25,10 +26,21 @@ def _own_folder() -> Path:
     After `su`, or in a container, the one that is named may be another user's, or not there.
     """
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    if os.path.isabs(runtime) and os.access(f"{runtime}/", os.W_OK | os.X_OK):  # noqa: PTH117
+    if os.path.isabs(runtime) and _is_own(runtime):  # noqa: PTH117
         return Path(runtime) / "deepmatrix"
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
     return Path(cache) / "deepmatrix"  # without a home folder it is below the current one
+
+
+def _is_own(folder: str) -> bool:
+    """Return whether this user has a folder, and nobody else can write it."""
+    try:
+        facts = os.stat(f"{folder}/")  # noqa: PTH116
+    except OSError:
+        return False
+    is_writable = os.access(f"{folder}/", os.W_OK | os.X_OK)
+    is_shared = facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return is_writable and not is_shared and facts.st_uid == os.geteuid()
 
 
 #: Error numbers of a path where something else is in the place of a plain file.

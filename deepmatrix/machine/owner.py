@@ -5,11 +5,19 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from deepmatrix.machine.proctree import PROC
+
+#: A process id; other digits than these are digits for Python too.
+_PID = re.compile("[0-9]{1,10}")
+
+#: Characters that are read of a file; a label has about 100.
+LONGEST = 1 << 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +51,20 @@ class Owner:
 def parse(label: str) -> Owner | None:
     """Read a label, whatever follows it after a slash; return None for what is not one."""
     parts = label.split("/")
-    if len(parts) < 5 or not parts[3].isdigit():
+    if len(parts) < 5 or not _PID.fullmatch(parts[3]):
         return None
     machine, boot, namespace, pid, started = parts[:5]
     return Owner(machine=machine, boot=boot, namespace=namespace, pid=int(pid), started=started)
+
+
+def left_behind(marks: Iterable[Path]) -> Iterator[Path]:
+    """Yield the folders of processes that have exited; *marks* are the files with their labels.
+
+    Raises OSError, but not for what is gone meanwhile, or is no file that can be read.
+    """
+    for mark in marks:
+        if mark.is_file() and is_gone(_read(mark)):
+            yield mark.parent
 
 
 def is_gone(label: str) -> bool:
@@ -89,7 +107,9 @@ def _started(pid: int) -> str:
 
 
 def _read(path: Path) -> str:
+    """Return the first characters of a file, nothing where it cannot be read."""
     try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
+        with path.open(encoding="utf-8", errors="replace") as source:
+            return source.read(LONGEST).strip()
     except OSError:
         return ""

@@ -47,7 +47,7 @@ from deepmatrix.store.runs import Run
 from harness.record import NOT_REACHED
 from tests.fuzzed_readers import all_readers, is_clear
 from tests.fuzzing import Reader, inputs
-from tests.unit.examples import artifact, new_run, output, planned, record
+from tests.unit.examples import artifact, new_run, output, planned, record, store_model
 
 PLAN = planned("torch-debian12-amd64-cpu", "onnxruntime-debian12-amd64-cpu")
 COUNTS = TypeAdapter(dict[str, Count])
@@ -387,6 +387,22 @@ def test_an_artifact_that_was_changed_with_its_description_is_refused(tmp_path: 
     artifacts.verify(folder)
     with pytest.raises(Damaged, match="another one than its producer's record says"):
         artifacts.verify(folder, recorded)
+
+
+def test_an_artifact_that_is_served_is_what_its_producers_record_says(tmp_path: Path) -> None:
+    run = new_run(tmp_path, PLAN)
+    exported = next(each for each in PLAN.artifacts() if each.format == "onnx")
+    job = next(job for job in PLAN.jobs("produce") if exported in PLAN.exports(job))
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+    store_model(run, exported, np.ones((1, 2)), b"model")
+    recorded = run.record(job)
+    artifacts.hand_over(run, exported, tmp_path / "first")
+    removing.remove(run.artifact_path(exported))
+    store_model(run, exported, np.ones((1, 2)), b"other")
+    run.save(job, recorded)
+    with pytest.raises(Damaged, match="another one than its producer's record says"):
+        artifacts.hand_over(run, exported, tmp_path / "second")
 
 
 def test_an_artifact_with_a_link_a_further_file_or_another_record_is_refused(

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from deepmatrix.conformance import suite
 from deepmatrix.conformance.suite import Conformity, Outcome
-from deepmatrix.errors import ArgumentError, RecordError
+from deepmatrix.errors import ArgumentError, EngineError, RecordError
 from deepmatrix.planning.selection import Selection
 from deepmatrix.planning.suite_plan import plan_suite
 from deepmatrix.reports.tables import conformance
-from deepmatrix.store.reported.phases import CaseOutcome, SuiteCase
+from deepmatrix.store.reported.phases import CaseOutcome, SuiteCase, SuiteData
 from tests.unit.examples import DOCKER, MATRIX
 
 
@@ -105,3 +106,15 @@ def test_an_unreadable_baseline_names_its_file(
     suite.baseline_path("a").write_text("{}", encoding="utf-8")
     with pytest.raises(RecordError, match=r"a[.]json"):
         suite.baseline("a")
+
+
+def test_a_cell_that_answers_without_a_case_ends_its_trial(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    case = SuiteCase.model_validate({"name": "test_add"})
+    made = suite.Suite(name="onnx", data=SuiteData(version="1", cases=(case,)), folder=tmp_path)
+    monkeypatch.setattr(suite.Trial, "_run_cases", lambda *_: None)
+    cell, attempts = plan_suite(MATRIX, "onnx", Selection(), DOCKER).cells[1], SimpleNamespace()
+    trial = suite.Trial(attempts=attempts, cell=cell, suite=made)  # type: ignore[arg-type]
+    with pytest.raises(EngineError, match="answers without the outcome of any case"):
+        trial.conformity()

@@ -327,7 +327,7 @@ def test_a_jobs_folder_that_became_a_link_is_refused(trapped: Path, tmp_path: Pa
     folder = tmp_path / "folder"
     folder.mkdir()
     with pytest.raises(archives.Refused):
-        archives.copy_plain_files(trapped, folder, PurePath("jobs"))
+        archives.copy_plain_files(trapped, folder, PurePath("jobs"), limit_bytes=1 << 20)
     assert list(folder.iterdir()) == []
 
 

@@ -152,7 +152,10 @@ def _runs(pid: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("label", ["", "nonsense", "a/b/c/not a number/e"])
+@pytest.mark.parametrize(
+    "label",
+    ["", "nonsense", "a/b/c/not a number/e", "a/b/c/²/e", "a/b/c/١/e", f"a/b/c/{'9' * 5000}/e"],
+)
 def test_an_invalid_label_counts_as_gone(label: str) -> None:
     assert owner.parse(label) is None
     assert not owner.is_gone(label)
@@ -310,11 +313,25 @@ def test_a_too_large_output_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
     with (source / "output.json").open("wb") as file:
         file.truncate(archives.MAX_OUTPUT_BYTES + 1)
     with pytest.raises(archives.Refused, match=r"output\.json of more than 32 MiB"):
-        archives.copy_plain_files(source, target)
+        archives.copy_plain_files(source, target, limit_bytes=8 << 30)
     monkeypatch.setattr(archives, "MAX_OUTPUT_BYTES", 1)
     with pytest.raises(archives.Refused, match=r"an output\.json of more than"):
         archives.unpack([_tar({"control/output.json": b"{}"})], target, limit_bytes=MIB)
     archives.unpack([_tar({"control/deeper/output.json": b"{}"})], target, limit_bytes=MIB)
+
+
+def test_the_holes_of_files_count_as_their_copies_have_none(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.mkdir()
+    target.mkdir()
+    for name in "abc":
+        with (source / name).open("wb") as file:
+            file.truncate(MIB)
+    with pytest.raises(archives.Refused, match="more than it may"):
+        archives.copy_plain_files(source, target, limit_bytes=3 * MIB - 1)
+    assert list(target.iterdir()) == []
+    archives.copy_plain_files(source, target, limit_bytes=3 * MIB)
+    assert archives.size_below(target) == 3 * MIB
 
 
 def test_too_many_bytes_or_files_are_refused(tmp_path: Path) -> None:
@@ -931,6 +948,17 @@ _run(engine, root, "hang")
     assert _processes_in(tmp_path) == []
     engine.close()
     assert list((tmp_path / "work").iterdir()) == []
+
+
+def test_damaged_marks_of_folders_keep_nobody_from_starting(tmp_path: Path) -> None:
+    (tmp_path / "folder" / "owner").mkdir(parents=True)
+    for name, content in {"text": b"a/b/c/\xff/e", "digit": "a/b/c/²/e".encode()}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "owner").write_bytes(content)
+    engine = LocalProcesses(clean=True, root=tmp_path)
+    engine.open()
+    engine.close()
+    assert {path.name for path in tmp_path.iterdir()} == {"digit", "folder", "text"}
 
 
 def _processes_in(folder: Path) -> list[int]:

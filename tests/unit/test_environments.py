@@ -335,8 +335,13 @@ def test_a_folder_of_the_session_that_cannot_be_used_is_not_used(
     assert locks._own_folder() == tmp_path / "deepmatrix"
     list(endpoints.candidates({"XDG_RUNTIME_DIR": runtime, "HOME": str(tmp_path)}))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "session"))
-    (tmp_path / "session").mkdir()
+    (tmp_path / "session").mkdir(mode=0o700)
     assert locks._own_folder() == tmp_path / "session" / "deepmatrix"
+    (tmp_path / "session").chmod(0o777)
+    assert locks._own_folder() == tmp_path / "deepmatrix"
+    (tmp_path / "session").chmod(0o700)
+    monkeypatch.setattr("os.geteuid", lambda: 4242)
+    assert locks._own_folder() == tmp_path / "deepmatrix"
 
 
 @pytest.mark.parametrize("kind", ["pipe", "folder"])

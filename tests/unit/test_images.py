@@ -219,6 +219,16 @@ def test_npm_gets_the_users_registry_but_no_path_of_this_machine(tmp_path: Path)
     assert npm.build_npmrc({"HOME": str(tmp_path / "nobody")}) == ""
 
 
+def test_package_managers_files_that_are_not_utf_8_are_named(tmp_path: Path) -> None:
+    (tmp_path / ".npmrc").write_bytes(b"; caf\xe9\n")
+    (tmp_path / "pip.conf").write_bytes(b"# caf\xe9\n")
+    environment = {"HOME": str(tmp_path), "PIP_CONFIG_FILE": str(tmp_path / "pip.conf")}
+    with pytest.raises(ArgumentError, match=r"\.npmrc is not UTF-8"):
+        npm.build_npmrc(environment)
+    with pytest.raises(ArgumentError, match=r"pip\.conf is not UTF-8"):
+        indexes.configured_sources(environment)
+
+
 @pytest.mark.parametrize(("fails", "built"), [(0, True), (2, True), (3, False)])
 def test_a_race_inside_the_builder_is_retried(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: int, built: bool

@@ -22,7 +22,7 @@ from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.plan import CONSUMING
 from deepmatrix.planning.readers import find_inspector
 from deepmatrix.planning.subjects import Artifact
-from deepmatrix.store import arrays, artifacts
+from deepmatrix.store import answers, arrays, artifacts
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.artifacts import INPUTS
 from deepmatrix.store.reported.output import Output
@@ -30,13 +30,16 @@ from deepmatrix.store.reported.phases import Node
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads.inputs import write_npz
 from harness.formats import FORMATS, MODEL_PATHS
-from harness.record import PRECISE, SINGLE, TRACE, answer_path
+from harness.record import PRECISE, SINGLE, TRACE
 
 #: The formats whose nodes can be traced.
 TRACEABLE = frozenset(name for name, known in FORMATS.items() if known.is_traceable)
 
 #: The inference of a diagnosis: one batch, not timed.
 UNTIMED = {"batches": [1], "samples": 1, "min_s": 0.0, "max_s": None, "warmup": 0}
+
+#: Bytes of all answers of one inference.
+LARGEST_ANSWERS = 1 << 30
 
 
 class Untraceable(Exception):
@@ -143,10 +146,7 @@ class Tracer:
             inferred = output.infer()
             names = inferred.outputs if inferred else ()
             try:
-                return {
-                    name: arrays.read_array(control / answer_path(at))
-                    for at, name in enumerate(names)
-                }
+                return answers.read_control(control, names, LARGEST_ANSWERS)
             except arrays.Unreadable as error:
                 raise Untraceable(str(error)) from None
 

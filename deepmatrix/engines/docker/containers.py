@@ -104,10 +104,10 @@ def fetch_files(api: APIClient, container: str, task: Task, stop: Stop) -> Stop:
     A process whose files are refused has crashed, unless it failed in another way before.
     """
     folder = task.folder
-    size_before = sum(path.stat().st_size for path in archives.list_files(folder).values())
+    limit_bytes = archives.size_below(folder) + task.limits.file_bytes
     chunks, _ = api.get_archive(container, f"{VOLUME}/{_place(task)}")
     try:
-        archives.unpack(chunks, folder, limit_bytes=size_before + task.limits.file_bytes)
+        archives.unpack(chunks, folder, limit_bytes=limit_bytes)
     except archives.Refused as error:
         return Stop(ending="crashed", cause=error.message) if stop.ending == "exited" else stop
     finally:

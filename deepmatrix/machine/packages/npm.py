@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from deepmatrix.errors import ArgumentError
 from deepmatrix.machine.folders import home
 
 #: Settings that name a path of this machine or concern only this machine.
@@ -16,9 +17,14 @@ def build_npmrc(environment: Mapping[str, str] = os.environ) -> str:
     """Return an ``.npmrc`` for a build: the user's own, with registries and their tokens.
 
     npm's environment variables win over its file, as in npm itself.
+
+    Raises ArgumentError where its file is not UTF-8.
     """
     file = Path(environment.get("NPM_CONFIG_USERCONFIG") or home(environment) / ".npmrc")
-    lines = file.read_text("utf-8").splitlines() if file.is_file() else []
+    try:
+        lines = file.read_text("utf-8").splitlines() if file.is_file() else []
+    except UnicodeDecodeError:
+        raise ArgumentError(f"{file} is not UTF-8", hint="save it as UTF-8") from None
     lines += [
         f"{key.lower().removeprefix('npm_config_').replace('_', '-')}={text}"
         for key, text in environment.items()
