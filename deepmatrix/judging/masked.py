@@ -151,4 +151,6 @@ def caution(gold: Values, mask: Values | None = None) -> str:
         return "gold has no finite value"
     if gold.dtype.kind == FLOATS and finite.max() <= TINY_GOLD:
         return f"no gold value is above {TINY_GOLD:g}, so all-zero outputs would match"
+    if gold.dtype in ("int8", "uint8") and (gold == gold.flat[0]).all():
+        return f"all gold values are the code {gold.flat[0]}, so the same everywhere would match"
     return ""

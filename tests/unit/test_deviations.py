@@ -117,6 +117,9 @@ def test_numbers_of_another_kind_are_no_match(dtype: str, note: str) -> None:
         (np.ones((2, 3)), ""),
         (np.full((2, 3), np.nan), "gold has no finite value"),
         (np.full((2, 3), 1e-9), "no gold value is above 1e-06, so all-zero outputs would match"),
+        (np.uint8([[0]]), "all gold values are the code 0, so the same everywhere would match"),
+        (np.int8([[-3, 4]]), ""),
+        (np.int64([[0]]), ""),
         (np.zeros((2, 3), np.int64), ""),
     ],
 )
