@@ -63,7 +63,13 @@ def longest_sum(model: Any, inputs: Any) -> int:
 
 
 def _terms(node: Any, known: Dict[str, List[Any]]) -> int:
-    """Return how many terms a node sums for each of its values, 1 where that is not known."""
+    """Return how many terms a node sums for each of its values, 1 where that is not known.
+
+    An ensemble sums what its trees give.
+    """
+    trees = [item.ints for item in node.attribute if item.name in ("nodes_treeids", "tree_roots")]
+    if trees:
+        return len(numpy.unique(numpy.array(trees[0], "int64")))
     read = [known.get(name) for name in node.input]
     kind, x, y = node.op_type, next(iter(read), None), known.get(next(iter(node.output), ""))
     if not x:

@@ -389,6 +389,16 @@ def test_rounding_grows_with_the_square_root_of_the_longest_sum() -> None:
     assert growth(model("Relu", {"x": x}, {})) == 1
 
 
+def test_an_ensemble_sums_what_its_trees_give() -> None:
+    node = helper.make_node(
+        "TreeEnsembleRegressor", ["x"], ["y"], domain="ai.onnx.ml", nodes_treeids=[0, 0, 0, 7, 9]
+    )
+    newer = helper.make_node("TreeEnsemble", ["x"], ["y"], domain="ai.onnx.ml", tree_roots=[0, 4])
+    for trees, terms in ((node, 3), (newer, 2)):
+        graph = helper.make_graph([trees], "trees", [], [])
+        assert sums.longest_sum(helper.make_model(graph), {}) == terms
+
+
 def dropout(training: bool) -> onnx.ModelProto:
     return model(
         "Dropout",
