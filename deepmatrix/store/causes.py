@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
+from pydantic import Field
+
 from deepmatrix.boundary.bounds import Count, CutLine, Fixed, Id, Line, Measure, Remark, TensorName
 from deepmatrix.store.parts import Part
 
@@ -50,7 +52,7 @@ class Cause(Part):
     alone: bool = False
     only_node: bool = False
     hint: CutLine = ""
-    as_on: Id = ""
+    as_on: Id = Field(default="", pattern=r"^[^/\\]*$")
     reproduce: Line = ""
 
 

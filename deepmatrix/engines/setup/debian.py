@@ -17,6 +17,10 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
+from deepmatrix.boundary.files import Damaged, read_json
+from deepmatrix.boundary.writing import write_text
 from deepmatrix.engines import choose
 from deepmatrix.engines.setup import daemon
 from deepmatrix.engines.setup.daemon import Daemon
@@ -74,7 +78,7 @@ class Changes:
     def save(self, private: Daemon) -> None:
         """Write it to its file."""
         private.run.mkdir(parents=True, exist_ok=True)
-        _changes_file(private).write_text(json.dumps(asdict(self)), encoding="utf-8")
+        write_text(_changes_file(private), json.dumps(asdict(self)))
 
 
 def start(*, say: Say, private: Daemon | None = None) -> None:
@@ -300,6 +304,6 @@ def _changes_file(private: Daemon) -> Path:
 
 def _read(private: Daemon) -> Changes:
     try:
-        return Changes(**json.loads(_changes_file(private).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        return read_json(_changes_file(private), TypeAdapter(Changes))
+    except (OSError, Damaged):
         return Changes()
