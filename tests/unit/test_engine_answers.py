@@ -16,11 +16,14 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from deepmatrix.engines.docker import connection
+from deepmatrix.engines import Limits, Task
+from deepmatrix.engines.docker import connection, containers
+from deepmatrix.engines.docker.answers import NotUnderstood
 from deepmatrix.engines.docker.endpoints import endpoint_named
 from deepmatrix.engines.docker.engine import DockerEngine
 from deepmatrix.errors import EngineError
 from deepmatrix.images import inspection
+from tests.unit.examples import planned
 
 VERSION = {"ApiVersion": "1.45", "Version": "26.0", "Components": None}
 INFO = {
@@ -34,6 +37,15 @@ INFO = {
     "Runtimes": {"nvidia": {}},
     "DiscoveredDevices": None,
 }
+
+LIMITS = Limits(
+    memory_bytes=1 << 28,
+    processes=64,
+    cpus=(0,),
+    log_bytes=1 << 20,
+    file_bytes=1 << 20,
+    disk_bytes=1 << 20,
+)
 
 Speak = Callable[[BaseHTTPRequestHandler, str], None]
 
@@ -55,8 +67,11 @@ class Server(socketserver.ThreadingUnixStreamServer):
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 self.close_connection = True
+                self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 with contextlib.suppress(OSError):  # the client has heard enough
                     speak(self, self.path)
+
+            do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815 - http.server looks for these names
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -212,6 +227,62 @@ def test_a_list_that_is_none_is_one_clear_error(
     message = f"{url} does not answer like a container engine: {problem}"
     with pytest.raises(EngineError, match=f"^{re.escape(message)}"):
         engine.open("run")
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"null", "Input should be a valid dictionary"),
+        (b"[]", "Input should be a valid dictionary"),
+        (b"{}", "StatusCode: Field required"),
+        (b'{"StatusCode": "x"}', "StatusCode: Input should be a valid integer"),
+    ],
+)
+def test_an_end_of_a_container_that_is_none_is_not_understood(
+    content: bytes, problem: str, address: Address
+) -> None:
+    api = connection.Connection(endpoint_named(address(parts_of(wait=content)))).api
+    with pytest.raises(NotUnderstood, match=f"^{problem}"):
+        containers.wait(api, "one")
+
+
+@pytest.mark.parametrize(
+    ("content", "count"),
+    [(b'{"pids_stats": {"current": 3}}', 3), (b'{"pids_stats": null}', 0), (b"{}", 0)],
+)
+def test_a_container_has_as_many_processes_as_are_counted(
+    content: bytes, count: int, address: Address
+) -> None:
+    api = connection.Connection(endpoint_named(address(parts_of(stats=content)))).api
+    assert containers.count_processes(api, "one") == count
+
+
+def test_a_count_of_processes_that_is_none_is_not_understood(address: Address) -> None:
+    api = connection.Connection(endpoint_named(address(parts_of(stats=b"null")))).api
+    with pytest.raises(NotUnderstood, match=r"^Input should be a valid dictionary"):
+        containers.count_processes(api, "one")
+
+
+def test_an_answer_about_a_process_that_is_not_understood_is_the_cause_of_its_end(
+    address: Address, tmp_path: Path
+) -> None:
+    ids = b'{"Id": "one", "Name": "one"}'
+    engine = connect(address(parts_of(images=b"null", containers=ids, volumes=ids, _ping=b"OK")))
+    cell = planned("torch-debian12-amd64-cpu").cells[0]
+    engine.references[cell.plain.id] = "image"
+    task = Task(
+        id="job",
+        run_id="run",
+        cell=cell,
+        control=tmp_path,
+        deadline_s=10,
+        limits=LIMITS,
+        environment={},
+    )
+    ended = engine.run(task, threading.Event())
+    engine.close()
+    cause = "it did not answer like a container engine: Input should be a valid dictionary"
+    assert (ended.ending, ended.cause[: len(cause)]) == ("engine-lost", cause)
 
 
 def test_an_engine_may_leave_out_what_it_does_not_have(address: Address) -> None:

@@ -139,10 +139,11 @@ def test_a_command_works_without_docstrings(command: str, finished: Path) -> Non
     assert out
 
 
-def test_a_page_that_is_made_of_docstrings_needs_them() -> None:
-    code, out, err = ended(("reference", "--check"), {"PYTHONOPTIMIZE": "2"})
+@pytest.mark.parametrize("command", ["reference", "schema"])
+def test_what_is_made_of_docstrings_needs_them(command: str) -> None:
+    code, out, err = ended((command, "--check"), {"PYTHONOPTIMIZE": "2"})
     assert (code, out) == (2, b"")
-    assert err.startswith(b"error: the page is made of docstrings, and this Python drops them\n")
+    assert err.startswith(b"error: this is made of docstrings, and this Python drops them\n")
 
 
 @pytest.mark.parametrize("command", ALONE)

@@ -6,6 +6,7 @@ import argparse
 
 from deepmatrix.boundary import writing
 from deepmatrix.cli import plan_table
+from deepmatrix.cli.maintenance import check_docstrings
 from deepmatrix.comparison import accepted, changes
 from deepmatrix.comparison.history import lines
 from deepmatrix.config import expected_failures, matrix_file
@@ -25,6 +26,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Write the published JSON Schemas, or check that they are what the code says."""
+    check_docstrings()
     documents = {
         "matrix.schema.json": matrix_file.schema(),
         "expected-failures.schema.json": expected_failures.schema(),

@@ -102,6 +102,24 @@ class Details(Answer):
     state: State = Field(default=State(), alias="State")
 
 
+class End(Answer):
+    """The answer to ``POST /containers/NAME/wait``."""
+
+    code: int = Field(alias="StatusCode")
+
+
+class Processes(Answer):
+    """How many processes and threads a container has."""
+
+    count: int = Field(default=0, alias="current")
+
+
+class Use(Answer):
+    """The answer to ``GET /containers/NAME/stats``: what a container uses now."""
+
+    processes: Processes = Field(default=Processes(), alias="pids_stats")
+
+
 class Usage(Answer):
     """What a volume takes of the disk, in bytes; -1 where the engine does not know."""
 

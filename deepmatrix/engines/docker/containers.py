@@ -13,7 +13,7 @@ from docker.types import DeviceRequest, LogConfig, Mount, Ulimit
 
 from deepmatrix.engines import Limits, Task, archives
 from deepmatrix.engines.docker import leftovers
-from deepmatrix.engines.docker.answers import Image, read
+from deepmatrix.engines.docker.answers import End, Image, Use, read
 from deepmatrix.engines.docker.volumes.harness import MOUNT_POINT
 from deepmatrix.engines.timeline import ready_last
 from deepmatrix.engines.watch import Stop
@@ -127,6 +127,17 @@ def hand_in(api: APIClient, container: str, task: Task) -> None:
 def _place(task: Task) -> str:
     """Return where a task's job has its control directory, in the volume."""
     return (CONTROL / task.folder.relative_to(task.control)).as_posix()
+
+
+def wait(api: APIClient, container: str) -> int:
+    """Wait for the end of a container; return its exit code. Raises NotUnderstood."""
+    # None waits for ever; without it the SDK gives up after its own time-out.
+    return read(End, api.wait(container, timeout=None)).code
+
+
+def count_processes(api: APIClient, container: str) -> int:
+    """Return how many processes and threads a container has. Raises NotUnderstood."""
+    return read(Use, api.stats(container, stream=False, one_shot=True)).processes.count
 
 
 def _host_config(

@@ -23,7 +23,7 @@ from deepmatrix.engines.docker import (
     leftovers,
     registry,
 )
-from deepmatrix.engines.docker.answers import Info
+from deepmatrix.engines.docker.answers import Info, NotUnderstood
 from deepmatrix.engines.docker.connection import (
     FAILURES,
     RETURN_S,
@@ -291,7 +291,10 @@ class DockerEngine:
             return_s = self._connection.return_s
             cause = f"the engine went away and was not back after {return_s:g} s"
             return Stop(ending="engine-lost", cause=cause)
-        return Stop(ending="engine-lost", cause="the engine went away, and came back")
+        cause = "the engine went away, and came back"
+        if isinstance(error, NotUnderstood):  # one that shuts down may have cut its answer short
+            cause = f"it did not answer like a container engine: {error_line(error)}"
+        return Stop(ending="engine-lost", cause=cause)
 
 
 def connect(endpoint: Endpoint, matrix: Matrix | None = None) -> DockerEngine:

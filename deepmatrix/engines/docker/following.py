@@ -50,8 +50,10 @@ def follow(
     if stop is None and tail.is_over:
         stop = tail.stop()
     if stop:
-        if stop.ending == "timeout" and _is_out_of_processes(api, container, task.limits):
-            stop = endings.out_of_processes(task.limits)
+        if stop.ending == "timeout":
+            count = containers.count_processes(api, container)
+            if count >= task.limits.processes:
+                stop = endings.out_of_processes(task.limits)
         with contextlib.suppress(APIError):  # it may have ended just now
             api.kill(container, "SIGKILL")
     code = follower.result()
@@ -84,12 +86,6 @@ def _was_killed_by_hand(api: APIClient, container: str) -> bool:
     return any(True for _ in events)
 
 
-def _is_out_of_processes(api: APIClient, container: str, limits: Limits) -> bool:
-    stats = api.stats(container, stream=False, one_shot=True)
-    current = stats.get("pids_stats", {}).get("current", 0)
-    return bool(current >= limits.processes)
-
-
 class _Follower(threading.Thread):
     """Reads a container's output as it is written, then waits for its end.
 
@@ -111,8 +107,7 @@ class _Follower(threading.Thread):
         """Work until the container ended."""
         try:
             self._read()
-            # None waits for ever; without it the SDK gives up after its own time-out.
-            self._code = self._api.wait(self._container, timeout=None)["StatusCode"]
+            self._code = containers.wait(self._api, self._container)
         except FAILURES as error:
             self._error = error
         finally:
