@@ -176,14 +176,14 @@ def _copy_plain_file(
     try:
         if path.is_symlink() or not path.is_file():
             return 0
-        size = path.stat().st_size
-        _check_output(name, size)
-        if size > largest:
-            raise Refused("it wrote more than it may into its control directory, holes counted")
         data = nofollow.open_to_read(control, PurePath(inner, name))
     except OSError as error:
         raise Refused(f"it wrote a file that cannot be read: {error.strerror}") from None
     with data:
+        size = _size(data)
+        _check_output(name, size)
+        if size > largest:
+            raise Refused("it wrote more than it may into its control directory, holes counted")
         _write(part / name, data)
     return size
 

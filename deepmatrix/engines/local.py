@@ -296,6 +296,7 @@ def _pinned_to(numbers: tuple[int, ...]) -> Iterator[None]:
 def _adopt(control: Path, task: Task, stop: Stop) -> Stop:
     """Copy the files of a job back; refused files are its failure, if it had no other."""
     inner = task.folder.relative_to(task.control)
+    # Holes take no room until they are copied: what counts on the disk has another sum.
     limit_bytes = archives.size_below(task.folder) + task.limits.disk_bytes
     try:
         archives.copy_plain_files(control, task.folder, inner, limit_bytes=limit_bytes)

@@ -227,6 +227,9 @@ def test_package_managers_files_that_are_not_utf_8_are_named(tmp_path: Path) -> 
         npm.build_npmrc(environment)
     with pytest.raises(ArgumentError, match=r"pip\.conf is not UTF-8"):
         indexes.configured_sources(environment)
+    unusable = {"HOME": "/", "PIP_CONFIG_FILE": f"/{'x' * 300}", "NPM_CONFIG_USERCONFIG": "/dev"}
+    indexes.configured_sources(unusable)
+    assert npm.build_npmrc(unusable) == ""
 
 
 @pytest.mark.parametrize(("fails", "built"), [(0, True), (2, True), (3, False)])

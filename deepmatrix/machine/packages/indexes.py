@@ -22,8 +22,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from deepmatrix.errors import ArgumentError
 from deepmatrix.machine import folders
+from deepmatrix.machine.packages.settings import read_settings
 
 #: An index that lacks the pinned version must not hide another that has it. The pins' hashes, not
 #: the order of the indexes, determine the file.
@@ -165,12 +165,10 @@ def _pip_settings(environment: Mapping[str, str]) -> dict[str, str]:
     """Return pip's options by long name, files first, environment over them."""
     parser = configparser.RawConfigParser()
     settings: dict[str, str] = {}
-    for file in filter(Path.is_file, _pip_files(environment)):
+    for file in _pip_files(environment):
         parser.clear()
         try:
-            parser.read(file, encoding="utf-8")
-        except UnicodeDecodeError:
-            raise ArgumentError(f"{file} is not UTF-8", hint="save it as UTF-8") from None
+            parser.read_string(read_settings(file))
         except configparser.Error:
             continue  # pip itself refuses the file, with a better message
         for section in ("global", "install"):

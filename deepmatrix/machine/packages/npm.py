@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from deepmatrix.errors import ArgumentError
 from deepmatrix.machine.folders import home
+from deepmatrix.machine.packages.settings import read_settings
 
 #: Settings that name a path of this machine or concern only this machine.
 OWN = ("cafile", "cache", "prefix", "nodedir", "userconfig", "globalconfig", "tmp", "logs-dir")
@@ -21,10 +21,7 @@ def build_npmrc(environment: Mapping[str, str] = os.environ) -> str:
     Raises ArgumentError where its file is not UTF-8.
     """
     file = Path(environment.get("NPM_CONFIG_USERCONFIG") or home(environment) / ".npmrc")
-    try:
-        lines = file.read_text("utf-8").splitlines() if file.is_file() else []
-    except UnicodeDecodeError:
-        raise ArgumentError(f"{file} is not UTF-8", hint="save it as UTF-8") from None
+    lines = read_settings(file).splitlines()
     lines += [
         f"{key.lower().removeprefix('npm_config_').replace('_', '-')}={text}"
         for key, text in environment.items()
