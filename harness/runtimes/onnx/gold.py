@@ -366,13 +366,14 @@ def is_proven(versions, version):
     """Return whether an operator is proven at a version, by a row of ``proven.json``.
 
     Many versions only admit more types and have no test of their own: there the nearest tested
-    versions before and after count.
+    versions before and after count. What was before the first tested one may have been another
+    operator, as Add was, which broadcast along an axis.
     """
     states = {int(number): state for number, (state, _) in versions.items() if state != "unknown"}
     before = max((number for number in states if number <= version), default=None)
     after = min((number for number in states if number >= version), default=None)
     nearest = [states[number] for number in (before, after) if number is not None]
-    return bool(nearest) and all(state in ("proven", "replaced") for state in nearest)
+    return before is not None and all(state in ("proven", "replaced") for state in nearest)
 
 
 def _is_random(node, constants, opset):
