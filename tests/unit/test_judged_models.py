@@ -124,7 +124,8 @@ def test_an_output_that_is_random_by_design_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "proven"), [(6, False), (7, True), (10, True), (13, False), (14, False), (20, False)]
+    ("version", "proven"),
+    [(6, False), (7, True), (10, True), (13, False), (14, False), (20, False)],
 )
 def test_a_version_without_a_test_of_its_own_is_as_proven_as_its_neighbours(
     version: int, proven: bool
