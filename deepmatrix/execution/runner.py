@@ -115,7 +115,8 @@ class OpenRun:
     """A run whose engine is open; *ready* has the cells that can be used, by id.
 
     *seconds* counts what each of them took so far. *postponed*: jobs that failed in a share of the
-    memory, to be tried with all of it.
+    memory, to be tried with all of it. *earlier*: by job, the noisy record of which its retry keeps
+    what is not timed.
     """
 
     attempts: Attempts
@@ -125,6 +126,7 @@ class OpenRun:
     ready: dict[str, Cell]
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     postponed: list[Job] = field(default_factory=list)
+    earlier: dict[str, JobRecord] = field(default_factory=dict)
 
     @property
     def run(self) -> Run:
@@ -158,9 +160,12 @@ class OpenRun:
 
     def _retried(self, job: Job) -> Job:
         """Keep the record of a noisy job; return what to do again: all of what had failed."""
-        is_ok = self.run.record(job).status == "ok"
+        record = self.run.record(job)
         self.run.keep_for_retry(job)
-        return job.timed_part if is_ok else job
+        if record.status != "ok":
+            return job
+        self.earlier[job.id] = record
+        return job.timed_part
 
     def _take_over(self, jobs: Sequence[Job]) -> Sequence[Job]:
         """Take over what the run that is reused has of some jobs; return the others."""
@@ -278,7 +283,7 @@ class OpenRun:
         """Save the record of a job; where the job was in doubt, it is run alone by now."""
         if doubt := self._doubt(job):
             record = record.confirming(doubt)
-        if earlier := self.run.kept_for_retry(job):
+        if earlier := self.earlier.pop(job.id, None):
             record = record.completed(earlier)
         record = record.changed(anew=self.reuse.reasons.get(job.id, ""))
         self.run.save(job, record)

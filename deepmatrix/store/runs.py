@@ -200,12 +200,6 @@ class Run:
         path = self.record_path(job)
         path.replace(path.with_name(f"r{job.round}.retried{self.retry_count(job) + 1}.json"))
 
-    def kept_for_retry(self, job: Job) -> JobRecord | None:
-        """Return the newest record of a job that was retried, None of others. Raises Damaged."""
-        path = self.record_path(job)
-        path = path.with_name(f"{path.stem}.retried{self.retry_count(job)}.json")
-        return read_json(path, _RECORD) if path.is_file() else None
-
     def retry_count(self, job: Job) -> int:
         """Return how many times a job was retried."""
         return sum(1 for _ in self.record_path(job).parent.glob(f"r{job.round}.retried*.json"))

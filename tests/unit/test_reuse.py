@@ -31,6 +31,7 @@ from deepmatrix.planning.cells import Capabilities, Cell
 from deepmatrix.planning.plan import WAVES, Job, Plan
 from deepmatrix.reports import markdown
 from deepmatrix.results import merging
+from deepmatrix.store.records import JobRecord
 from deepmatrix.store.reported.output import Output
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads import gold, networks
@@ -586,8 +587,9 @@ def test_a_retry_does_only_what_is_timed_and_keeps_the_rest(tmp_path: Path) -> N
     job = next(job for job in run.manifest.plan.jobs("produce") if job.round == 0)
     first, again = (phases for name, phases in engine.done if name == job.id)
     assert set(first) - set(again) == {"deploy"}
-    record, kept = run.record(job), run.kept_for_retry(job)
-    assert kept
+    record = run.record(job)
+    path = run.record_path(job).with_name("r0.retried1.json")
+    kept = JobRecord.model_validate_json(path.read_bytes())
     assert record.output
     assert [phase.phase for phase in record.output.records] == list(first)
     assert record.output.peak_memory_bytes == 3000
