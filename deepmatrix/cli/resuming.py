@@ -13,7 +13,7 @@ from deepmatrix.drawing.terminal import print_line
 from deepmatrix.engines import Engine
 from deepmatrix.engines.choose import KINDS, choose
 from deepmatrix.errors import ArgumentError, EngineError
-from deepmatrix.execution.interrupting import RESUMED, engine_names
+from deepmatrix.execution.interrupting import RESUMED, engine_names, not_resumed
 from deepmatrix.invocation import command_line
 from deepmatrix.planning.plan import WAVES
 from deepmatrix.store import runs
@@ -57,7 +57,7 @@ def resume(
             _made_by_another(resumed, command),
             hint=f"finish it with: {command_line(made_by, '--resume', options.resume)}"
             if made_by in RESUMED
-            else f"runs of {made_by} are not resumed: start it again",
+            else not_resumed(made_by),
         )
     print_line(console, describe_rest(resumed), "dim", wrap=False)
     engine = choose_engine(resumed, options, starting.line_printer(console))

@@ -15,8 +15,13 @@ def how_to_go_on(run: Run) -> str:
     """Return a hint: the command that finishes the run, if there is one."""
     command = run.manifest.plan.command
     if command not in RESUMED:
-        return f"runs of {command} are not resumed: start it again"
+        return not_resumed(command)
     return f"go on with: {resume_command(run)}"
+
+
+def not_resumed(command: str) -> str:
+    """Return the hint for a run of a command that cannot finish its runs."""
+    return f"runs of {command} are not resumed: start it again"
 
 
 def resume_command(run: Run) -> str:
