@@ -106,14 +106,14 @@ def counts(model, masks):
 
     *masks* are by the node's number, or None. The rounds of a loop have nodes of the same name.
     """
-    found: Dict[Tuple[str, str], Tuple[int, int]] = {}
+    totals: Dict[Tuple[str, str], Tuple[int, int]] = {}
     for number, mask in masks.items():
         node = model.graph.node[number]
         key = (node.op_type, node.name or next(filter(None, node.output)))
-        count, size = found.get(key, (0, 0))
+        count, size = totals.get(key, (0, 0))
         if mask is not None:
-            found[key] = (count + int(mask.sum()), size + mask.size)
-    return {key: numbers for key, numbers in found.items() if numbers[0]}
+            totals[key] = (count + int(mask.sum()), size + mask.size)
+    return {key: numbers for key, numbers in totals.items() if numbers[0]}
 
 
 def masks_of_outputs(model, values, own_masks):
