@@ -13,7 +13,13 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper
 
-from tests.unit.fused_edges import classical, fused, has_two_classes_with_leaves, quantised
+from tests.unit.fused_edges import (
+    aligning,
+    classical,
+    fused,
+    has_two_classes_with_leaves,
+    quantised,
+)
 from tests.unit.one_node import Case, drawn, floats, scalar, whole
 
 ROUNDED = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
@@ -305,7 +311,7 @@ def casting() -> Iterator[Case]:
 
 FAMILIES = (
     *(resizing, sampling, normalizing, pooling, selecting, padding, flattening, suppressing),
-    *(recurrent, looping, dropping, casting, quantised, fused, classical),
+    *(recurrent, looping, dropping, casting, aligning, quantised, fused, classical),
 )
 
 EDGES: list[Case] = [

@@ -213,8 +213,41 @@ def sum_and_softmax(case: Case) -> onnx.ModelProto:
     return case.model_of(nodes, {"": 11})
 
 
+#: Operators of two inputs: before opset 7 an attribute aligns the second, `ALIGNED` of them.
+ARITHMETIC = ("Add", "Div", "Mul", "Pow", "Sub")
+COMPARISONS, LOGICAL = ("Equal", "Greater", "Less"), ("And", "Or", "Xor")
+ALIGNED = (*ARITHMETIC, *COMPARISONS, *LOGICAL)
+
+
+def aligning() -> Iterator[Case]:
+    a, b, last = np.abs(floats(2, 3, 4)), np.abs(floats(3)) + 0.5, np.abs(floats(4)) + 0.5
+    for name in ALIGNED:
+        dtype = "bool" if name in LOGICAL else "int32" if name == "Equal" else "float32"
+        for second, axis in ((b, 1), (b[:, None] * last, 1), (last, 2)):
+            settings = {"axis": axis, "broadcast": 1}
+            inputs = [x.round().astype(dtype) if dtype != "float32" else x for x in (a, second)]
+            yield Case(name, inputs, settings, version=6)
+
+
+def with_axes_of_one(case: Case) -> onnx.ModelProto:
+    """Return the operator of an opset that broadcasts, its second input with axes of 1 behind."""
+    first, second = case.inputs
+    behind = range(case.attributes["axis"] + second.ndim, first.ndim)
+    shape = [*second.shape, *(1 for _ in behind)]
+    nodes = [
+        helper.make_node("Constant", [], ["shape"], value_ints=shape),
+        helper.make_node("Reshape", ["x1", "shape"], ["aligned"]),
+        helper.make_node(case.operator, ["x0", "aligned"], ["y0"]),
+    ]
+    return case.model_of(nodes, {})
+
+
 #: ONNX Runtime's CPU has no kernel for these, but for what they stand for.
-EQUIVALENTS = {"NhwcConv": channels_first, "BiasSoftmax": sum_and_softmax}
+EQUIVALENTS = {
+    "NhwcConv": channels_first,
+    "BiasSoftmax": sum_and_softmax,
+    **dict.fromkeys(ALIGNED, with_axes_of_one),
+}
 
 
 def has_two_classes_with_leaves(case: Case) -> bool:

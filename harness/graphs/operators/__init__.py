@@ -20,22 +20,23 @@ from harness.graphs.canonical import canonical, inlined
 from harness.graphs.values import assemble, flatten, wider_dtype
 
 MODULES = (
+    "aligned",
     "contrib.attention",
     "contrib.fused",
     "contrib.recurrent",
     "control",
-    "convolution",
     "ml.categories",
     "ml.classical",
     "ml.text",
     "ml.trees",
     "normalization",
-    "pooling",
     "quantization",
     "recurrent",
-    "resizing",
-    "sampling",
     "selection",
+    "spatial.convolution",
+    "spatial.pooling",
+    "spatial.resizing",
+    "spatial.sampling",
 )
 
 

@@ -246,7 +246,7 @@ class QLinearAveragePool(_QLinearSingle):
 
     def apply(self, value, channels_last=0, kernel_shape=None, count_include_pad=0, **settings):
         """Return them."""
-        from harness.graphs.operators.pooling import steps
+        from harness.graphs.operators.spatial.pooling import steps
 
         value = numpy.moveaxis(value, -1, 1) if channels_last else value
         total, count = numpy.zeros(()), numpy.zeros(())

@@ -96,7 +96,7 @@ def _suspects(model, arrays):
 
     *arrays*: inputs and outputs. Where they have no NaN, none is sought within.
     """
-    from harness.graphs.operators import resizing
+    from harness.graphs.operators.spatial import resizing
 
     constants, computed = checks.constants(model), _integers_computed(model)
     has_nan = any(numpy.asarray(x).dtype.kind == "f" and numpy.isnan(x).any() for x in arrays)
@@ -147,7 +147,7 @@ def _own_mask(node, values, opset):
     """Return where a node's own output is undefined, or None where it cannot be."""
     import onnx
 
-    from harness.graphs.operators import resizing, sampling
+    from harness.graphs.operators.spatial import resizing, sampling
 
     read = [values.get(name) for name in node.input]
     if not hasattr(read[0], "dtype"):
@@ -202,7 +202,7 @@ def _leaves_range(operator, read, dtype):
 
 def _extreme_mask(node, x, read, attributes):
     """Return where the largest or smallest value is one among NaN, as large as the output."""
-    from harness.graphs.operators import pooling
+    from harness.graphs.operators.spatial import pooling
 
     is_nan = numpy.isnan(x)
     if node.op_type == "MaxPool":

@@ -7,7 +7,7 @@ import onnx
 from onnx.reference.ops import op_roi_align
 
 from harness.graphs.operators.base import Operator
-from harness.graphs.operators.resizing import ROUNDING, cubic_weights, text
+from harness.graphs.operators.spatial.resizing import ROUNDING, cubic_weights, text
 
 
 class RoiAlign(op_roi_align.RoiAlign):

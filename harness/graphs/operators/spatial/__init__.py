@@ -1,0 +1,1 @@
+"""Operators over windows and places of an image: convolution, pooling, resizing, sampling."""
