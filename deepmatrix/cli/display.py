@@ -22,8 +22,7 @@ from deepmatrix.engines import Prepared
 from deepmatrix.errors import OutputClosed
 from deepmatrix.judging.verdicts import judge, terms_of
 from deepmatrix.planning.plan import Job
-from deepmatrix.reports.tables.own_models.verification import MOODS
-from deepmatrix.reports.walk import SIGNS
+from deepmatrix.reports.tables.own_models.verification import MOODS, SIGNS
 from deepmatrix.store.causes import Cause
 from deepmatrix.store.manifests import Manifest
 from deepmatrix.store.records import JobRecord

@@ -51,6 +51,8 @@ _PLAIN = str.maketrans(
         "┘": "+",
         "▱": ".",
         "≠": "!",
+        "⊘": "o",
+        "○": "o",
         **dict(zip("▁▂▃▄▅▆▇█", "_.-:=+*#", strict=True)),
         "\N{NO-BREAK SPACE}": " ",
     }

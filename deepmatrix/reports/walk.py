@@ -26,13 +26,10 @@ from deepmatrix.drawing.terminal import print_line
 from deepmatrix.errors import ArgumentError
 from deepmatrix.invocation import command_line
 from deepmatrix.judging.verdicts import ORDER
-from deepmatrix.reports.tables.own_models.verification import MOODS
+from deepmatrix.reports.tables.own_models.verification import MOODS, SIGNS
 from deepmatrix.results.rows import CellRow, PortabilityRow, Results
 
 Value = TypeVar("Value")
-
-#: One sign for each verdict: told apart without colour.
-SIGNS = {"match": "✓", "drift": "≠", "error": "✗", "unsupported": "o", "not-run": "–"}
 
 #: A cell's name takes at most this share of the width.
 NAME_SHARE = 0.45

@@ -166,7 +166,7 @@ def test_an_annotation_is_one_command(text: str) -> None:
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
 def test_what_an_output_cannot_hold_becomes_a_plain_character(encoding: str) -> None:
-    ours = "✓ ✗ 3× 5 µs … – · • → ↳ ± ─ ▰▱"
+    ours = "✓ ✗ 3× 5 µs … – · • → ↳ ± ─ ▰▱ ≠ ⊘ ○"
     shown = escaping.encodable(ours, encoding)
     assert shown.encode(encoding).decode(encoding) == shown
     assert len(shown) == len(ours)

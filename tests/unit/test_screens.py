@@ -189,11 +189,29 @@ def test_outputs_that_match_share_a_line_and_others_have_their_own() -> None:
     table = verification.outputs(verifications.results(), MODEL)
     assert [line.texts[:2] for line in table.rows] == [
         ("logits", f"{DRIFTED} (emulated)"),
-        ("logits", "all 7 that match"),
+        ("logits", "6 that match"),
+        ("logits", "the one that matches in bfloat16"),
         ("embedding", f"{DRIFTED} (emulated)"),
-        ("embedding", "all 7 that match"),
+        ("embedding", "6 that match"),
+        ("embedding", "the one that matches in bfloat16"),
     ]
     assert table.rows[0].texts[2:5] == ("6.1e-02", "97.2 %", "0.996279")
+
+
+@pytest.mark.parametrize(
+    ("error", "is_sampled", "is_close"),
+    [(3.9e-2, True, True), (4.1e-2, True, False), (3.9e-2, False, False), (1e-2, True, False)],
+)
+def test_a_small_drift_on_sample_inputs_asks_for_real_ones(
+    error: float, is_sampled: bool, is_close: bool
+) -> None:
+    row = next(row for row in verifications.results(DRIFTED).portability if not row.judges)
+    verdict = "drift" if error > 2e-2 else "match"
+    judged = row.model_copy(update={"verdict": verdict, "error": error, "tolerance": 2e-2})
+    inputs = tuple(entry.model_copy(update={"sampled": is_sampled}) for entry in MODEL.inputs)
+    model = MODEL.model_copy(update={"inputs": inputs})
+    why = verification.explain_verdict(judged, None, model, is_like_float32=False)
+    assert ("give real --inputs" in why) is is_close
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from deepmatrix.reports.html import verdicts
 from deepmatrix.reports.html.evidence import Evidence, Link
 from deepmatrix.reports.tables.own_models import headlines
 from deepmatrix.reports.tables.own_models import overview as all_models
+from deepmatrix.reports.tables.own_models.verification import SIGNS
 from deepmatrix.results import remarks
 from deepmatrix.results.rows import PortabilityRow, Results
 
@@ -90,7 +91,7 @@ def _wrong_verdicts(
     for judged in sorted(wrong, key=_badness)[:MOST_FOLDED]:
         yield Finding(
             kind=judged.verdict,
-            sign=all_models.SIGNS[judged.verdict],
+            sign=SIGNS[judged.verdict],
             css=verdicts.css(judged),
             title=judged.title,
             place=judged.consumer,

@@ -9,7 +9,8 @@ from deepmatrix.reports.html import latency, nodes, overview, timeline, training
 from deepmatrix.reports.html.evidence import Evidence
 from deepmatrix.reports.html.rendering import render
 from deepmatrix.reports.tables import result_tables
-from deepmatrix.reports.tables.own_models.overview import SIGNS, TITLE
+from deepmatrix.reports.tables.own_models.overview import TITLE
+from deepmatrix.reports.tables.own_models.verification import SIGNS
 from deepmatrix.results.rows import Results
 
 #: Maps of more verdicts than this are folded until they are opened.

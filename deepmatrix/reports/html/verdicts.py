@@ -13,7 +13,7 @@ from deepmatrix.judging.verdicts import ORDER
 from deepmatrix.reports.html import scales
 from deepmatrix.reports.html.evidence import Evidence, Link
 from deepmatrix.reports.html.scales import Scale
-from deepmatrix.reports.tables.own_models.overview import SIGNS
+from deepmatrix.reports.tables.own_models.verification import SIGNS
 from deepmatrix.results.counting import EXPECTED, verdict_counts
 from deepmatrix.results.rows import PortabilityRow, Results
 

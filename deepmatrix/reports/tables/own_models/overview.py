@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from deepmatrix.drawing.layout import Column, Mood, Row, Table, mark
 from deepmatrix.drawing.numbers import DASH
 from deepmatrix.reports.tables.own_models import headlines, verification
 from deepmatrix.results.counting import EXPECTED, consumers
 from deepmatrix.results.rows import ModelRow, PortabilityRow, Results
-
-#: The signs of verdicts, in a table whose columns are narrow.
-SIGNS: Mapping[str, str] = {
-    "match": "✓",
-    "drift": "≠",
-    "error": "✗",
-    "unsupported": "⊘",
-    "not-run": "–",
-}
-
 
 #: The title of the table that several models begin with.
 TITLE = "Verdicts of all models"
@@ -47,7 +37,7 @@ def verdicts(results: Results, *, narrow: bool = False) -> Table:
         _column(number, name + mark(emulated[name]), narrow=narrow)
         for number, name in enumerate(names, 1)
     ]
-    signs = ", ".join(f"{sign} {word}" for word, sign in SIGNS.items())
+    signs = ", ".join(f"{sign} {word}" for word, sign in verification.SIGNS.items())
     return Table(
         title=TITLE,
         columns=(Column("model", key=True), *columns),
@@ -74,9 +64,9 @@ def _field(judged: PortabilityRow | None, *, narrow: bool) -> str:
     if judged is None:
         return "" if narrow else DASH
     if narrow:
-        return SIGNS[judged.verdict]
+        return verification.SIGNS[judged.verdict]
     expected = f" ({EXPECTED})" if judged.expected_failure else ""
-    return f"{SIGNS[judged.verdict]} {judged.verdict}{expected}"
+    return f"{verification.SIGNS[judged.verdict]} {judged.verdict}{expected}"
 
 
 def _mood(judged: PortabilityRow | None) -> Mood:

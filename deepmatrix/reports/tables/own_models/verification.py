@@ -38,11 +38,23 @@ MOODS: dict[str, Mood] = {
     "not-run": "muted",
 }
 
+#: One sign for each verdict, told apart without colour.
+SIGNS: dict[str, str] = {
+    "match": "✓",
+    "drift": "≠",
+    "error": "✗",
+    "unsupported": "⊘",
+    "not-run": "–",
+}
+
 #: The table of outputs has at most this many lines; results.json has all.
 MOST_OUTPUTS = 24
 
 #: The longest cause or reason of a line, in characters; report.md has them in full.
 LONGEST_WHY = 120
+
+#: A drift of less than so many tolerances is close.
+CLOSE_DRIFT = 2
 
 #: The verdicts after which there is no number.
 UNANSWERED = ("unsupported", "not-run")
@@ -115,7 +127,7 @@ def _consumer_row(
     texts = (
         name,
         cell.version if cell else "",
-        _symbol(judged.verdict) + NO_BREAK_SPACE + judged.verdict,
+        SIGNS[judged.verdict] + NO_BREAK_SPACE + judged.verdict,
         numbers.error(judged.error),
         numbers.meter(judged.error, judged.tolerance),
         shortened_name(worst.name) if worst and len(judged.outputs) > 1 else "",
@@ -143,10 +155,6 @@ def _precision(judged: PortabilityRow) -> str:
 
 def _grid(dtype: str) -> str:
     return dtype if "int" in dtype else "quantised"
-
-
-def _symbol(verdict: str) -> str:
-    return {"match": "✓", "drift": "✗", "error": "✗"}.get(verdict, "○")
 
 
 def worst_output(judged: PortabilityRow) -> Deviation | None:
@@ -187,7 +195,16 @@ def explain_verdict(
         words.append("a second inference gives other bits")
     if judged.verdict != "match":
         words.append(shortened(_reason(judged), LONGEST_WHY))
+    if model.is_sampled and _is_close(judged):
+        words.append("close to the tolerance on sample inputs: give real --inputs")
     return "; ".join(word for word in words if word)
+
+
+def _is_close(judged: PortabilityRow) -> bool:
+    """Return whether a drift is so small that other inputs may well give another verdict."""
+    if judged.verdict != "drift" or judged.error is None or judged.tolerance is None:
+        return False
+    return judged.error < CLOSE_DRIFT * judged.tolerance
 
 
 def _reason(judged: PortabilityRow) -> str:
@@ -246,17 +263,25 @@ def _output_names(answered: Sequence[PortabilityRow]) -> list[str]:
 
 
 def _output_lines(answered: Sequence[PortabilityRow], name: str) -> Iterator[Row]:
-    matching: list[Deviation] = []
+    matching: dict[str, list[Deviation]] = {}  # by the precision to which they are reduced
     for judged in answered:
         for output in judged.outputs:
             if output.name == name and judged.verdict == "match":
-                matching.append(output)
+                precision = judged.precision if judged.is_reduced else ""
+                matching.setdefault(precision, []).append(output)
             elif output.name == name:
                 consumer = judged.consumer + mark(judged.emulated)
                 yield _output_row(consumer, [output], MOODS[judged.verdict])
-    if matching:
-        group = {1: "the one that matches", 2: "both that match"}.get(len(matching))
-        yield _output_row(group or f"all {len(matching)} that match", matching, "good")
+    for precision, alike in sorted(matching.items()):
+        yield _output_row(_matching(len(alike), precision, len(matching) > 1), alike, "good")
+
+
+def _matching(count: int, precision: str, is_split: bool) -> str:
+    """Return what consumers that match are called: *is_split* where others match as well."""
+    who = {1: "the one that matches"}.get(count, f"{count} that match")
+    if precision:
+        return f"{who} in {precision}"
+    return who if is_split or count == 1 else {2: "both that match"}.get(count, f"all {who}")
 
 
 def _output_row(who: str, group: Sequence[Deviation], mood: Mood) -> Row:
