@@ -65,18 +65,19 @@ class _Damaged(Exception):
 def external_files(path: Path) -> dict[str, Path]:
     """Return the files below an ONNX model's folder that it declares as weights, by their names.
 
-    A link, a file in a linked folder, and one whose name or folder begins with a dot are left out.
+    A file in a linked folder, and one whose name or folder begins with a dot are left out; so is a
+    link, unless it leads to beside the model's own file: a cache as that of Hugging Face has a
+    folder of files that are named by digests, and links to them.
     """
     with (
         open_plain(path) as opened,
         mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content,
     ):
         locations = sorted(set(islice(_Scan(content).locations(), MOST_LOCATIONS)))
-    return {
-        name: path.parent / name
-        for name in map(_file_name, locations)
-        if name and name != path.name and _is_plain(path.parent, name)
+    files = {
+        name: _file(path, name) for name in map(_file_name, locations) if name and name != path.name
     }
+    return {name: file for name, file in files.items() if file}
 
 
 def _file_name(location: bytes) -> str:
@@ -93,18 +94,22 @@ def _file_name(location: bytes) -> str:
     return text if name.parts else ""
 
 
-def _is_plain(folder: Path, name: str) -> bool:
-    """Return whether a file is there; what is missing first ends the search."""
-    place, mode = folder, 0
+def _file(model: Path, name: str) -> Path | None:
+    """Return a plain file of a name below the folder of a *model*, None where there is none."""
+    place, mode = model.parent, 0
     try:
         for part in PurePosixPath(name).parts:
+            if stat.S_ISLNK(mode):
+                return None
             place /= part
             mode = place.lstat().st_mode
-            if stat.S_ISLNK(mode):
-                return False
-    except OSError:  # missing, or such as a name that is too long
-        return False
-    return stat.S_ISREG(mode)
+        if stat.S_ISLNK(mode):
+            place = place.resolve(strict=True)
+            is_beside = place.parent == model.resolve(strict=True).parent
+            mode = place.lstat().st_mode if is_beside else 0
+    except (OSError, RuntimeError):  # missing, a name that is too long, a link to itself
+        return None
+    return place if stat.S_ISREG(mode) else None
 
 
 class _Scan:

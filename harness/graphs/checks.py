@@ -231,7 +231,7 @@ def _check_external(tensor: Any, folder: str, size: int) -> None:
         if os.path.islink(walked):
             raise BadModel(f"its external data is behind a link: '{location}'")
     if not os.path.isfile(path):
-        raise BadModel(f"its external data is not beside it: '{location}'")
+        raise BadModel(f"its external data is not beside it, as a file: '{location}'")
     try:
         begin, length = int(entries.get("offset") or 0), int(entries.get("length") or size)
     except ValueError:

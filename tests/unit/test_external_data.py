@@ -64,6 +64,21 @@ def test_links_and_what_is_hidden_or_elsewhere_stay(tmp_path: Path) -> None:
     }
 
 
+def test_weights_in_a_cache_of_digests_are_taken_by_their_links(tmp_path: Path) -> None:
+    """As in the cache of Hugging Face: links in a snapshot, files in one folder beside it."""
+    blobs, snapshot = tmp_path / "blobs", tmp_path / "snapshots" / "a1" / "onnx"
+    write(blobs, "d1", "real/w.bin")
+    write(tmp_path, "secret")
+    saved(blobs, model("net.onnx_data", "secret", "loop", "folder", "real/w.bin"))
+    snapshot.mkdir(parents=True)
+    (snapshot / "net.onnx").symlink_to(blobs / "net.onnx")
+    (snapshot / "net.onnx_data").symlink_to(Path("../../../blobs/d1"))
+    (snapshot / "secret").symlink_to(tmp_path / "secret")
+    (snapshot / "loop").symlink_to(snapshot / "loop")
+    (snapshot / "folder").symlink_to(blobs / "real")
+    assert external_files(snapshot / "net.onnx") == {"net.onnx_data": blobs / "d1"}
+
+
 def test_weights_are_found_wherever_a_tensor_can_be(tmp_path: Path) -> None:
     make = onnx.helper.make_node
     attribute = onnx.helper.make_attribute

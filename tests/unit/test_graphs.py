@@ -84,7 +84,7 @@ HOSTILE = {
     "its external data is outside its folder: '../secret'": outside("../secret"),
     "its external data is outside its folder: '/etc/passwd'": outside("/etc/passwd"),
     "its external data is behind a link: 'link.bin'": outside("link.bin"),
-    "its external data is not beside it: 'gone.bin'": outside("gone.bin"),
+    "its external data is not beside it, as a file: 'gone.bin'": outside("gone.bin"),
     "the tensor w claims more than there is in 'short.bin'": outside("short.bin"),
     "'pointer.bin' is a pointer of Git LFS, not the weights: git lfs pull": outside("pointer.bin"),
     "the tensor w claims 10485760000 bytes and has 16": huge(),
