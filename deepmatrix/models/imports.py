@@ -95,6 +95,7 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> dict[str, 
         unordered=dict(judged.unordered),
         in_order_of=dict(judged.in_order_of),
         baseline_errors=dict(judged.baseline_errors),
+        confirmed=tuple(sorted(judged.confirmed)),
         inputs=tuple(_describe_inputs(run, served, inspected)),
         refusal=inspected.refusal if inspected else "",
         export_s=0.0,
@@ -175,8 +176,11 @@ def _judged(run: Run, model: Import, inspection: Path, inspected: InspectData | 
         raise arrays.Unreadable("its outputs and its gold have different names")
     sources = inspected.judged_by if inspected and precise else dict.fromkeys(outputs, OWN_OUTPUTS)
     rounded = inspected.rounded if inspected and precise else outputs
-    errors = inspected.baseline_errors if inspected and precise else {}
-    return replace(own, sources=sources, rounded=frozenset(rounded), baseline_errors=errors)
+    judged = replace(own, sources=sources, rounded=frozenset(rounded))
+    if not inspected or not precise:
+        return judged
+    errors, confirmed = inspected.baseline_errors, frozenset(inspected.confirmed)
+    return replace(judged, baseline_errors=errors, confirmed=confirmed)
 
 
 def follow_first(run: Run, own: Truth, names: Sequence[str]) -> Truth:
@@ -214,8 +218,7 @@ def _by_reference(path: Path, own: Truth, precise: Mapping[str, Values]) -> Trut
     floats = _floats(truth, outputs, precise)
     # In the type of the outputs: its precision is part of what is allowed.
     rounded = {
-        name: (truth[name] + (outputs[name] - precise[name])).astype(outputs[name].dtype)
-        for name in floats
+        name: truths.with_errors_of(outputs[name], precise[name], truth[name]) for name in floats
     }
     sources = dict.fromkeys(truth, truths.REFERENCE)
     return replace(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 from pydantic import ValidationError
 
 from deepmatrix.boundary.files import Damaged, describe
@@ -38,6 +39,7 @@ class Truth:
     *unordered*: by output, the axis along which it is compared as a set. *in_order_of*: by output,
     another one that is in the same order. *baseline_errors*: by output, the error of ONNX Runtime's
     own kernels, which its tolerance scales with; 0 once another library has answered better.
+    *confirmed*: outputs whose evaluation the baseline confirms.
     *remarks*: what else the user should know of it.
     """
 
@@ -55,6 +57,7 @@ class Truth:
     unordered: Mapping[str, int] = field(default_factory=dict)
     in_order_of: Mapping[str, str] = field(default_factory=dict)
     baseline_errors: Mapping[str, float] = field(default_factory=dict)
+    confirmed: frozenset[str] = frozenset()
     remarks: tuple[str, ...] = ()
 
     @property
@@ -85,6 +88,7 @@ def read(folder: Path) -> Truth:
             unordered=described.unordered,
             in_order_of=described.in_order_of,
             baseline_errors=described.baseline_errors,
+            confirmed=frozenset(described.confirmed),
             remarks=described.gold_remarks,
         )
     except arrays.Unreadable as error:
@@ -93,6 +97,21 @@ def read(folder: Path) -> Truth:
 
 def _arrays(path: Path) -> dict[str, Values]:
     return arrays.read_all(path, arrays.ANY) if is_there(path) else {}
+
+
+def with_errors_of(produced: Values, gold: Values, other: Values) -> Values:
+    """Return *other* gold with the rounding errors that *produced* has, in its dtype.
+
+    So the tolerance scales with them there too. Floats of one shape have errors where they are
+    finite.
+    """
+    three = (produced, gold, other)
+    if {x.dtype.kind for x in three} != {arrays.FLOATS} or len({x.shape for x in three}) > 1:
+        return other
+    with np.errstate(all="ignore"):
+        errors = produced - gold
+        moved: Values = other + np.where(np.isfinite(errors), errors, 0)
+        return moved.astype(produced.dtype)
 
 
 def replace(folder: Path, truth: Truth) -> None:
@@ -123,6 +142,7 @@ def replace(folder: Path, truth: Truth) -> None:
         "unordered": dict(truth.unordered),
         "in_order_of": dict(truth.in_order_of),
         "baseline_errors": dict(truth.baseline_errors),
+        "confirmed": tuple(sorted(truth.confirmed)),
         "gold_remarks": truth.remarks,
         "agreed": truth.agreed,
     }

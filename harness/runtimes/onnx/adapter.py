@@ -143,7 +143,7 @@ def _judged(model, reference, inputs, result, described):
     outputs = {
         name: truth[name] if name in judged.evaluations else x for name, x in outputs.items()
     }
-    described["judged_by"] = sources
+    described.update(judged_by=sources, confirmed=judged.confirmed)
     described["rounded"] = [name for name in truth if sources[name] not in EVALUATIONS]
     random = described["random"]  # another draw is no rounding
     repeated = {name: x for name, x in outputs.items() if name not in random}

@@ -48,14 +48,16 @@ class Judged(NamedTuple):
     """What judges the outputs of a model, by name.
 
     *remarks* say why an evaluation does not count; *evaluations* are those that the baseline
-    contradicts. *inexact*: outputs of which the baseline is farther from gold than any order of a
-    sum explains, though ONNX Runtime's float64 kernels give what the evaluation does.
+    contradicts. *confirmed*: outputs whose evaluation it confirms. *inexact*: outputs of which the
+    baseline is farther from gold than any order of a sum explains, though ONNX Runtime's float64
+    kernels give what the evaluation does.
     """
 
     gold: Dict[str, Any]
     sources: Dict[str, str]
     remarks: List[str]
     evaluations: Dict[str, Any]
+    confirmed: List[str]
     inexact: List[str]
 
 
@@ -134,16 +136,16 @@ def judge(model, reference, inputs, outputs, undefined, in_steps):
         precise = _as_declared(model, evaluated)
     except operators.NotEvaluated as error:
         remark = "no float64 evaluation: {}".format(error)
-        return Judged(outputs, dict.fromkeys(names, BASELINE), [remark], {}, [])
+        return Judged(outputs, dict.fromkeys(names, BASELINE), [remark], {}, [], [])
     if list(precise) != names:
         remark = "no float64 evaluation: its sequences and maps have other parts than in float32"
-        return Judged(outputs, dict.fromkeys(names, BASELINE), [remark], {}, [])
+        return Judged(outputs, dict.fromkeys(names, BASELINE), [remark], {}, [], [])
     unproven = unproven_operators(model)
     try:
         second = reference.answer(inputs)
     except baseline.NoBaseline:
         sources = dict.fromkeys(names, UNPROVEN if unproven else FLOAT64)
-        return Judged(precise, sources, [], {}, [])
+        return Judged(precise, sources, [], {}, [], [])
     gold, sources, remarks = dict(precise), dict.fromkeys(names, FLOAT64), []
     reason = (
         "its definition of {} is not proven".format(", ".join(unproven[:5]))
@@ -165,7 +167,8 @@ def judge(model, reference, inputs, outputs, undefined, in_steps):
             "output {}: the evaluator differs from the baseline; {}".format(name, reason)
         )
     inexact = _inexact(confirmed, precise, second, terms)
-    return Judged(gold, sources, remarks, evaluations, inexact)
+    confirmed = [name for name in second if name in gold.keys() - {*random, *evaluations}]
+    return Judged(gold, sources, remarks, evaluations, confirmed, inexact)
 
 
 def _inexact(names, precise, second, terms):
