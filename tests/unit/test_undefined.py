@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx import helper
+from onnx import TensorProto, helper, numpy_helper
 
 from harness.graphs import operators, sums
 from harness.graphs.inputs.sample_inputs import Sampling
@@ -380,7 +380,7 @@ def test_rounding_grows_with_the_square_root_of_the_longest_sum() -> None:
     x = np.zeros((4, 12_800), np.float32)
 
     def growth(proto: onnx.ModelProto) -> float:
-        return sums.growth(sums.longest_sum(proto, {"x": x}))
+        return sums.growth(sums.longest_sums(proto, {"x": x})["y"])
 
     assert growth(model("ReduceSum", {"x": x}, {"axes": np.int64([1])})) == 10
     assert growth(model("Softmax", {"x": x}, {}, axis=0)) == 1
@@ -396,7 +396,36 @@ def test_an_ensemble_sums_what_its_trees_give() -> None:
     newer = helper.make_node("TreeEnsemble", ["x"], ["y"], domain="ai.onnx.ml", tree_roots=[0, 4])
     for trees, terms in ((node, 3), (newer, 2)):
         graph = helper.make_graph([trees], "trees", [], [])
-        assert sums.longest_sum(helper.make_model(graph), {}) == terms
+        assert sums.longest_sums(helper.make_model(graph), {}) == {"y": terms}
+
+
+def test_a_sum_may_err_by_the_last_place_of_each_term() -> None:
+    assert sums.largest_error(1000, np.dtype("float32")) == 1000 * 2.0**-23
+
+
+def test_a_sum_counts_for_what_comes_from_it_only() -> None:
+    x = np.zeros((2, 500), np.float32)
+    branch = helper.make_graph(
+        [helper.make_node("Add", ["s", "one"], ["t"])],
+        "branch",
+        [],
+        [helper.make_tensor_value_info("t", TensorProto.FLOAT, None)],
+    )
+    nodes = [
+        helper.make_node("ReduceSum", ["x"], ["s"]),
+        helper.make_node("Relu", ["x"], ["apart"]),
+        helper.make_node("Cast", ["one"], ["is"], to=TensorProto.BOOL),
+        helper.make_node("If", ["is"], ["inside"], then_branch=branch, else_branch=branch),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "sums",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, x.shape)],
+        [helper.make_tensor_value_info("inside", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(np.ones(1, np.float32), "one")],
+    )
+    terms = sums.longest_sums(helper.make_model(graph), {"x": x})
+    assert terms == {"s": 1000, "apart": 1, "is": 1, "inside": 1000}
 
 
 def dropout(training: bool) -> onnx.ModelProto:

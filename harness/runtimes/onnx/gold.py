@@ -19,7 +19,7 @@ from harness.graphs.canonical import inlined
 from harness.graphs.inputs import onnx_inputs
 from harness.graphs.operators.fingerprints import fingerprint
 from harness.graphs.precise import widen
-from harness.graphs.sums import growth, largest_error, longest_sum
+from harness.graphs.sums import growth, largest_error, longest_sums
 from harness.record import BASELINE, CONTESTED, FLOAT64, UNPROVEN, allowed_distance
 from harness.runtimes.onnx import baseline
 from harness.runtimes.onnx.size_mismatches import size_mismatches
@@ -154,8 +154,8 @@ def judge(model, reference, inputs, outputs, undefined, in_steps):
     )
     random, evaluations = random_outputs(model), {}
     three = (precise, outputs, second)
-    terms = longest_sum(inlined(model), inputs)
-    contradicted = _contradicted_outputs(*three, undefined, in_steps, growth(terms))
+    terms = _terms(model, inputs, names)
+    contradicted = _contradicted_outputs(*three, undefined, in_steps, terms)
     confirmed = _confirmed(model, inputs, contradicted, precise, second) if contradicted else []
     for name in contradicted:
         if name in random or name in confirmed:
@@ -172,12 +172,19 @@ def judge(model, reference, inputs, outputs, undefined, in_steps):
 
 
 def _inexact(names, precise, second, terms):
-    """Return the outputs of which the baseline errs more than a sum of so many terms explains."""
+    """Return the outputs of which the baseline errs more than sums of so many *terms* explain."""
     return [
         name
         for name in names
-        if error_of(second[name], precise[name]) > largest_error(terms, second[name].dtype)
+        if error_of(second[name], precise[name]) > largest_error(terms[name], second[name].dtype)
     ]
+
+
+def _terms(model, inputs, names):
+    """Return by output the terms of the longest sum that it, or its whole, comes from."""
+    longest = longest_sums(inlined(model), inputs)
+    wholes = {value.name: longest.get(value.name, 1) for value in model.graph.output}
+    return {name: wholes.get(name, max(wholes.values(), default=1)) for name in names}
 
 
 def _confirmed(model, inputs, names, precise, second):
@@ -252,15 +259,19 @@ def _defined(value, mask):
     return value if mask is None or mask.shape != value.shape else value[mask == 0]
 
 
-def _contradicted_outputs(precise, outputs, second, undefined, in_steps, grown):
-    """Return the names of the outputs whose evaluation the baseline *second* contradicts."""
+def _contradicted_outputs(precise, outputs, second, undefined, in_steps, terms):
+    """Return the names of the outputs whose evaluation the baseline *second* contradicts.
+
+    *terms*: of the longest sum that an output comes from, by name.
+    """
     names = []
     for name, value in outputs.items():
         answer = second.get(name, precise[name])
         own = value if value is not answer else precise[name]  # none in float32
         three = (precise[name], own, answer)
         defined = [_defined(array, undefined.get(name)) for array in three]
-        if _is_contradicted(_steps(in_steps.get(name), defined[-1]), grown, *defined):
+        steps = _steps(in_steps.get(name), defined[-1])
+        if _is_contradicted(steps, growth(terms[name]), *defined):
             names.append(name)
     return names
 
