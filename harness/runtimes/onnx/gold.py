@@ -246,11 +246,20 @@ def least_exact(reference, inputs, outputs, judged, undefined, names):
 
 
 def error_of(value, gold):
-    """Return the error of floats over gold's scale; -1 where they cannot be compared."""
+    """Return the error of floats over gold's scale; -1 where they cannot be compared.
+
+    They can where each is infinite or NaN as gold is in its dtype. The error is that of the others.
+    """
     value, gold = numpy.asarray(value), numpy.asarray(gold)
-    if value.shape != gold.shape or value.dtype.kind != "f" or not numpy.isfinite(value).all():
+    if value.shape != gold.shape or {value.dtype.kind, gold.dtype.kind} != {"f"}:
         return -1.0
-    return float(numpy.abs(value - gold).max(initial=0.0)) / values.scale_of(gold)
+    with numpy.errstate(over="ignore"):
+        rounded = gold.astype(value.dtype)
+    finite = numpy.isfinite(rounded)
+    if _is_otherwise_infinite(rounded, value) or not numpy.isfinite(value[finite]).all():
+        return -1.0
+    apart = numpy.abs(value[finite] - gold[finite]).max(initial=0.0)
+    return float(apart) / values.scale_of(gold[finite])
 
 
 def _defined(value, mask):
