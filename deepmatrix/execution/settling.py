@@ -322,6 +322,7 @@ class _Settlement:
             steps,
             rounded=name in truth.rounded,
             computed_in=truth.computed_in.get(name, ""),
+            growth=truth.growth.get(name, 1.0),
         )[0]
 
 

@@ -96,6 +96,7 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> dict[str, 
         in_order_of=dict(judged.in_order_of),
         baseline_errors=dict(judged.baseline_errors),
         confirmed=tuple(sorted(judged.confirmed)),
+        growth=dict(judged.growth),
         inputs=tuple(_describe_inputs(run, served, inspected)),
         refusal=inspected.refusal if inspected else "",
         export_s=0.0,
@@ -166,6 +167,7 @@ def _judged(run: Run, model: Import, inspection: Path, inspected: InspectData | 
         quantised=inspected.quantised if inspected else {},
         unordered=inspected.unordered if inspected else {},
         in_order_of=inspected.in_order_of if inspected else {},
+        growth=inspected.growth if inspected else {},
         remarks=tuple(inspected.remarks) if inspected else (),
     )
     if plan.follows(model):

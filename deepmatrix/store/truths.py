@@ -39,7 +39,8 @@ class Truth:
     *unordered*: by output, the axis along which it is compared as a set. *in_order_of*: by output,
     another one that is in the same order. *baseline_errors*: by output, the error of ONNX Runtime's
     own kernels, which its tolerance scales with; 0 once another library has answered better.
-    *confirmed*: outputs whose evaluation the baseline confirms.
+    *confirmed*: outputs whose evaluation the baseline confirms. *growth*: by output, by what
+    rounding costs more in its sums than in short ones.
     *remarks*: what else the user should know of it.
     """
 
@@ -58,6 +59,7 @@ class Truth:
     in_order_of: Mapping[str, str] = field(default_factory=dict)
     baseline_errors: Mapping[str, float] = field(default_factory=dict)
     confirmed: frozenset[str] = frozenset()
+    growth: Mapping[str, float] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
 
     @property
@@ -89,6 +91,7 @@ def read(folder: Path) -> Truth:
             in_order_of=described.in_order_of,
             baseline_errors=described.baseline_errors,
             confirmed=frozenset(described.confirmed),
+            growth=described.growth,
             remarks=described.gold_remarks,
         )
     except arrays.Unreadable as error:
@@ -143,6 +146,7 @@ def replace(folder: Path, truth: Truth) -> None:
         "in_order_of": dict(truth.in_order_of),
         "baseline_errors": dict(truth.baseline_errors),
         "confirmed": tuple(sorted(truth.confirmed)),
+        "growth": dict(truth.growth),
         "gold_remarks": truth.remarks,
         "agreed": truth.agreed,
     }

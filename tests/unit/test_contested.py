@@ -142,6 +142,14 @@ def test_errors_are_those_of_finite_values_where_the_others_are_alike(
     assert gold.error_of(answer, right) == error
 
 
+def test_what_comes_from_a_long_sum_says_by_what_rounding_grows(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).random((1, 12_800)).astype(np.float32)
+    for operator, grown in (("ReduceMean", 10.0), ("Relu", 1.0)):
+        assert inspected(tmp_path, Case(operator, [x], version=13))["described"]["growth"] == {
+            "y0": grown
+        }
+
+
 @pytest.mark.parametrize("size", [10_000, 1_000_000])
 def test_the_order_of_a_long_sum_is_no_error_of_one_runtime(tmp_path: Path, size: int) -> None:
     x = np.random.default_rng(0).random((1, size)).astype(np.float32)

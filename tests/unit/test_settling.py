@@ -258,6 +258,18 @@ def test_a_decision_for_float64_leaves_the_runtimes_in_float32(tmp_path: Path) -
     assert {row.precision for row in rows if row.verdict in ("match", "drift")} == {"float32"}
 
 
+@pytest.mark.parametrize(("growth", "verdict"), [({}, "drift"), ({"y": 15.0}, "match")])
+def test_rounding_may_cost_more_in_a_long_sum(
+    tmp_path: Path, growth: dict[str, float], verdict: str
+) -> None:
+    turn = RIGHT + np.float32([[0, 5e-6]])
+    run = answered(tmp_path, RIGHT, {"onnxruntime": RIGHT, "openvino": turn})
+    described(run, growth=growth)
+    measure(run)
+    settle(run)
+    assert verdicts(run)["openvino"] == verdict
+
+
 OWN = RIGHT + np.float32([[0, 2e-3]])
 
 

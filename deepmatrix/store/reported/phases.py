@@ -11,6 +11,7 @@ from deepmatrix.boundary.bounds import (
     Count,
     CountKey,
     Few,
+    Growth,
     Id,
     Items,
     Json,
@@ -265,7 +266,8 @@ class InspectData(Reported):
     *unordered*: by output, the axis along which it is a set, whose order the standard leaves open.
     *in_order_of*: by output, another one that is in the same order. *baseline_errors*: by output,
     ONNX Runtime's own error where it is beyond what rounding costs. *confirmed*: the outputs whose
-    evaluation ONNX Runtime confirms.
+    evaluation ONNX Runtime confirms. *growth*: by output, by what rounding costs more in its sums
+    than in short ones.
     *dtypes*: by input, the dtype that numpy lacks, whose values come in a wider one. *steering*: by
     input, which branch, number of steps or shape of the graph it decides.
     *answered*: the outputs that an evaluator answered in the model's own precision, in their order;
@@ -284,6 +286,7 @@ class InspectData(Reported):
     in_order_of: ByName[TensorName] = Field(default_factory=dict)
     baseline_errors: ByName[LargeError] = Field(default_factory=dict)
     confirmed: Few[TensorName] = Field(default_factory=list)
+    growth: ByName[Growth] = Field(default_factory=dict)
     values: ByName[Remark] = Field(default_factory=dict)
     dtypes: ByName[Remark] = Field(default_factory=dict)
     steering: ByName[Remark] = Field(default_factory=dict)

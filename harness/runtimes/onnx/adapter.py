@@ -18,6 +18,7 @@ from harness.graphs.inputs.sample_inputs import Sampling
 from harness.graphs.inputs.steering import steering
 from harness.graphs.operators import evaluator
 from harness.graphs.precise import computed_in, widen
+from harness.graphs.sums import growth
 from harness.graphs.unrolling import unrolled
 from harness.record import EVALUATIONS
 from harness.runtimes.onnx import draws, gold, limits, ordering, quantised, undefined
@@ -143,7 +144,8 @@ def _judged(model, reference, inputs, result, described):
     outputs = {
         name: truth[name] if name in judged.evaluations else x for name, x in outputs.items()
     }
-    described.update(judged_by=sources, confirmed=judged.confirmed)
+    grown = {name: growth(terms) for name, terms in judged.terms.items()}
+    described.update(judged_by=sources, confirmed=judged.confirmed, growth=grown)
     described["rounded"] = [name for name in truth if sources[name] not in EVALUATIONS]
     random = described["random"]  # another draw is no rounding
     repeated = {name: x for name, x in outputs.items() if name not in random}

@@ -50,7 +50,8 @@ class Judged(NamedTuple):
     *remarks* say why an evaluation does not count; *evaluations* are those that the baseline
     contradicts. *confirmed*: outputs whose evaluation it confirms. *inexact*: outputs of which the
     baseline is farther from gold than any order of a sum explains, though ONNX Runtime's float64
-    kernels give what the evaluation does.
+    kernels give what the evaluation does. *terms*: by output of an evaluation, those of the longest
+    sum that it comes from.
     """
 
     gold: Dict[str, Any]
@@ -59,6 +60,7 @@ class Judged(NamedTuple):
     evaluations: Dict[str, Any]
     confirmed: List[str]
     inexact: List[str]
+    terms: Dict[str, int]
 
 
 def evaluate(model, reference, inputs):
@@ -136,16 +138,17 @@ def judge(model, reference, inputs, outputs, undefined, in_steps):
         precise = _as_declared(model, evaluated)
     except operators.NotEvaluated as error:
         remark = "no float64 evaluation: {}".format(error)
-        return Judged(outputs, dict.fromkeys(names, BASELINE), [remark], {}, [], [])
+        return Judged(outputs, dict.fromkeys(names, BASELINE), [remark], {}, [], [], {})
     if list(precise) != names:
         remark = "no float64 evaluation: its sequences and maps have other parts than in float32"
-        return Judged(outputs, dict.fromkeys(names, BASELINE), [remark], {}, [], [])
+        return Judged(outputs, dict.fromkeys(names, BASELINE), [remark], {}, [], [], {})
+    terms = _terms(model, inputs, names)
     unproven = unproven_operators(model)
     try:
         second = reference.answer(inputs)
     except baseline.NoBaseline:
         sources = dict.fromkeys(names, UNPROVEN if unproven else FLOAT64)
-        return Judged(precise, sources, [], {}, [], [])
+        return Judged(precise, sources, [], {}, [], [], terms)
     gold, sources, remarks = dict(precise), dict.fromkeys(names, FLOAT64), []
     reason = (
         "its definition of {} is not proven".format(", ".join(unproven[:5]))
@@ -154,7 +157,6 @@ def judge(model, reference, inputs, outputs, undefined, in_steps):
     )
     random, evaluations = random_outputs(model), {}
     three = (precise, outputs, second)
-    terms = _terms(model, inputs, names)
     contradicted = _contradicted_outputs(*three, undefined, in_steps, terms)
     confirmed = _confirmed(model, inputs, contradicted, precise, second) if contradicted else []
     for name in contradicted:
@@ -168,7 +170,7 @@ def judge(model, reference, inputs, outputs, undefined, in_steps):
         )
     inexact = _inexact(confirmed, precise, second, terms)
     confirmed = [name for name in second if name in gold.keys() - {*random, *evaluations}]
-    return Judged(gold, sources, remarks, evaluations, confirmed, inexact)
+    return Judged(gold, sources, remarks, evaluations, confirmed, inexact, terms)
 
 
 def _inexact(names, precise, second, terms):
