@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from harness.graphs import operators, sums
 from harness.graphs.inputs.sample_inputs import Sampling
 from harness.record import BASELINE, CONTESTED, FLOAT64, ROUNDING
-from harness.runtimes.onnx import adapter, gold
+from harness.runtimes.onnx import adapter, draws, gold
 
 pytest.importorskip("onnxruntime")
 
@@ -437,15 +437,15 @@ def dropout(training: bool) -> onnx.ModelProto:
 
 
 def test_dropout_is_random_only_while_it_trains() -> None:
-    assert gold.random_outputs(dropout(training=True)) == ["y"]
-    assert gold.random_outputs(dropout(training=False)) == []
+    assert draws.random_outputs(dropout(training=True)) == ["y"]
+    assert draws.random_outputs(dropout(training=False)) == []
 
 
 def test_dropout_before_opset_7_trains_unless_it_is_tested() -> None:
     for attributes, random in (({}, ["y"]), ({"is_test": 0}, ["y"]), ({"is_test": 1}, [])):
         proto = model("Dropout", {"x": np.zeros(4, np.float32)}, {}, **attributes)
         proto.opset_import[0].version = 6
-        assert gold.random_outputs(proto) == random
+        assert draws.random_outputs(proto) == random
 
 
 def test_a_seed_makes_no_evaluation_of_what_is_random_doubtful(tmp_path: Path) -> None:
@@ -487,7 +487,22 @@ def test_what_is_random_within_a_function_of_the_model_is_random() -> None:
     )
     opsets = [helper.make_opsetid("", 19), helper.make_opsetid("own", 1)]
     proto = helper.make_model(graph, opset_imports=opsets, functions=[noise], ir_version=9)
-    assert gold.random_outputs(proto) == ["y"]
+    assert draws.random_outputs(proto) == ["y"]
+
+
+def test_what_a_branch_reads_of_a_random_value_is_random() -> None:
+    branch = helper.make_graph(
+        [helper.make_node("Relu", ["noise"], ["t"])],
+        "branch",
+        [],
+        [helper.make_tensor_value_info("t", TensorProto.FLOAT, None)],
+    )
+    proto = model("RandomNormalLike", {"x": np.zeros(3, np.float32)}, {"is": np.array(True)})
+    del proto.graph.node[0].input[1], proto.graph.node[0].output[:]
+    proto.graph.node[0].output.append("noise")
+    taken = helper.make_node("If", ["is"], ["y"], then_branch=branch, else_branch=branch)
+    proto.graph.node.append(taken)
+    assert draws.random_outputs(proto) == ["y"]
 
 
 def test_an_evaluation_counts_only_where_it_is_finite_as_the_baseline_is(tmp_path: Path) -> None:

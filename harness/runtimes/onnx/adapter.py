@@ -82,13 +82,12 @@ def inspect(
     if user_inputs is not None:
         ranks = declared.ranks(user_inputs)
     entries = declared.declared_inputs(model, onnx, ranks)
-    opsets = {opset.domain: opset.version for opset in model.opset_import}
     described = {
         "inputs": declared.described(entries),
-        "opset": opsets.get(""),
+        "opset": checks.opsets(model).get(""),
         "nodes": len(model.graph.node),
         "writer": f"{model.producer_name} {model.producer_version}".strip(),
-        "random": gold.random_outputs(model),
+        "random": draws.random_outputs(model),
         "computed_in": computed_in(model),
         "remarks": checks.complaints(model),
     }

@@ -9,7 +9,7 @@ baseline stays only if a definition is not proven.
 
 import json
 import os
-from typing import Any, Dict, List, NamedTuple, Set
+from typing import Any, Dict, List, NamedTuple
 
 import numpy
 
@@ -22,6 +22,7 @@ from harness.graphs.precise import widen
 from harness.graphs.sums import growth, largest_error, longest_sums
 from harness.record import BASELINE, CONTESTED, FLOAT64, UNPROVEN, allowed_distance
 from harness.runtimes.onnx import baseline
+from harness.runtimes.onnx.draws import random_outputs
 from harness.runtimes.onnx.size_mismatches import size_mismatches
 
 #: Two evaluations that differ by more than this, over the scale of errors, are not of the same
@@ -33,15 +34,6 @@ OWN_ERRORS = 16
 
 #: Two evaluations in float64 that differ by no more, over the scale of errors, are the same.
 SAME_IN_FLOAT64 = 1e-9
-
-#: Operators whose answers are random by design.
-RANDOM = frozenset(
-    ["Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform"]
-    + ["RandomUniformLike"]
-)
-
-#: The opset from which Dropout infers where nothing says that it trains.
-DROPOUT_INFERS = 7
 
 
 class Judged(NamedTuple):
@@ -356,7 +348,7 @@ def unproven_operators(model):
     A definition that has changed since its tests were run is not.
     """
     table, model = proven(), inlined(model)
-    opsets = {opset.domain: opset.version for opset in model.opset_import}
+    opsets = checks.opsets(model)
     unproven = set()
     constants = checks.constants(model)
     for node in checks.all_nodes(model.graph):
@@ -399,25 +391,3 @@ def is_proven(versions, version):
     after = min((number for number in states if number >= version), default=None)
     nearest = [states[number] for number in (before, after) if number is not None]
     return before is not None and all(state in ("proven", "replaced") for state in nearest)
-
-
-def _is_random(node, constants, opset):
-    """Return whether a node is random by design; Dropout is while it trains."""
-    if node.op_type != "Dropout":
-        return node.op_type in RANDOM
-    if opset < DROPOUT_INFERS:
-        return not any(item.name == "is_test" and item.i for item in node.attribute)
-    return bool(numpy.any(constants.get(node.input[2], False))) if len(node.input) > 2 else False
-
-
-def random_outputs(model):
-    """Return the names of the outputs that depend on an operator that is random by design."""
-    model = inlined(model)
-    constants = checks.constants(model)
-    opset = next((item.version for item in model.opset_import if item.domain == ""), 1)
-    moving: Set[str] = set()
-    for node in model.graph.node:
-        is_random = any(_is_random(x, constants, opset) for x in [node, *checks.nodes_within(node)])
-        if is_random or not moving.isdisjoint(node.input):
-            moving.update(name for name in node.output if name)
-    return [value.name for value in model.graph.output if value.name in moving]
