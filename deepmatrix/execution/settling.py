@@ -8,7 +8,7 @@ finding about the evaluator.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 from deepmatrix.boundary.bounds import cut
@@ -196,11 +196,7 @@ class _Settlement:
             if name in contested or name in doubted - truth.random
             if (group := self._decision(truth, name, answered))
         }
-        unjudged = dict.fromkeys(contested - groups.keys(), UNDECIDED)
-        unjudged = {x: why for x, why in unjudged.items() if not self._stays(truth, x, answered)}
-        if any(self._is_independent(entry.cell) for entry in answered):
-            alone = {name for name in doubted if truth.sources[name] == UNPROVEN}
-            unjudged.update(dict.fromkeys(alone - groups.keys(), UNCONFIRMED))
+        unjudged = self._undecided(truth, (contested | doubted) - groups.keys(), answered)
         if not groups and not unjudged:
             return None
         values = {name: group.value for name, group in groups.items()}
@@ -246,6 +242,26 @@ class _Settlement:
             ]
         yield from (doubt for doubt in map(cut, doubts) if doubt not in truth.remarks)
 
+    def _undecided(
+        self, truth: Truth, names: Set[str], answered: Sequence[_Answered]
+    ) -> dict[str, str]:
+        """Return why nothing judges outputs on which a vote decided nothing, by name.
+
+        An evaluation that is proven still does, and a baseline that accuses nobody.
+        """
+        voted = any(self._is_independent(entry.cell) for entry in answered)
+        reasons = {
+            CONTESTED: UNDECIDED,
+            BASELINE: UNDECIDED,
+            UNPROVEN: UNCONFIRMED if voted else "",
+        }
+        return {
+            name: reason
+            for name in names
+            if (reason := reasons.get(truth.sources[name], ""))
+            and not self._stays(truth, name, answered)
+        }
+
     def _decision(self, truth: Truth, name: str, answered: Sequence[_Answered]) -> Group | None:
         """Return the answers that decide against the judge of an output, or between two; or None.
 
@@ -265,11 +281,12 @@ class _Settlement:
 
         It does where a definition of the evaluation is not proven, and the baseline accuses nobody.
         """
+        if truth.sources[name] != BASELINE:
+            return False
         baseline, *_ = _judges(truth, name)
         votes = [baseline, *self._votes(truth, self._voters(truth, answered), name)]
         group = self._largest_group(truth, name, votes)
-        accuses_nobody = group is not None and len(group.votes) == len(votes)
-        return truth.sources[name] == BASELINE and accuses_nobody
+        return group is not None and len(group.votes) == len(votes)
 
     def _voters(self, truth: Truth, answered: Sequence[_Answered]) -> list[_Answered]:
         """Return the independent consumers whose outputs are those of gold."""
