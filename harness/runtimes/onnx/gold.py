@@ -48,11 +48,11 @@ class Judged(NamedTuple):
 
     gold: Dict[str, Any]
     sources: Dict[str, str]
-    remarks: List[str]
-    evaluations: Dict[str, Any]
-    confirmed: List[str]
-    inexact: List[str]
-    terms: Dict[str, int]
+    remarks: List[str] = []
+    evaluations: Dict[str, Any] = {}
+    confirmed: List[str] = []
+    inexact: List[str] = []
+    terms: Dict[str, int] = {}
 
 
 def evaluate(model, reference, inputs):
@@ -130,17 +130,17 @@ def judge(model, reference, inputs, outputs, undefined, in_steps):
         precise = _as_declared(model, evaluated)
     except operators.NotEvaluated as error:
         remark = "no float64 evaluation: {}".format(error)
-        return Judged(outputs, dict.fromkeys(names, BASELINE), [remark], {}, [], [], {})
+        return Judged(outputs, dict.fromkeys(names, BASELINE), [remark])
     if list(precise) != names:
         remark = "no float64 evaluation: its sequences and maps have other parts than in float32"
-        return Judged(outputs, dict.fromkeys(names, BASELINE), [remark], {}, [], [], {})
+        return Judged(outputs, dict.fromkeys(names, BASELINE), [remark])
     terms = _terms(model, inputs, names)
     unproven = unproven_operators(model)
     try:
         second = reference.answer(inputs)
     except baseline.NoBaseline:
         sources = dict.fromkeys(names, UNPROVEN if unproven else FLOAT64)
-        return Judged(precise, sources, [], {}, [], [], terms)
+        return Judged(precise, sources, terms=terms)
     gold, sources, remarks = dict(precise), dict.fromkeys(names, FLOAT64), []
     reason = (
         "its definition of {} is not proven".format(", ".join(unproven[:5]))
