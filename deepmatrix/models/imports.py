@@ -71,6 +71,8 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> dict[str, 
     copy_file(inspection / INPUTS, part / INPUTS)
     inspected = output.inspected()
     judged = _judged(run, model, inspection, inspected)
+    remarks = (*judged.remarks, *_other_names(run, model, list(served)))
+    judged = replace(judged, remarks=remarks)
     for name, values in ((EVALUATION, judged.evaluations), (UNDEFINED, judged.masks)):
         if values:
             inputs.write_npz(part / name, values)
@@ -85,18 +87,7 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> dict[str, 
         ),
         opset=inspected.opset if inspected else None,
         in_parts=False,
-        gold=dict(judged.sources),
-        gold_remarks=(*judged.remarks, *_other_names(run, model, list(served))),
-        random=tuple(sorted(judged.random)),
-        unjudged=dict(judged.unjudged),
-        rounded=tuple(sorted(judged.rounded)),
-        computed_in=dict(judged.computed_in),
-        quantised=dict(judged.quantised),
-        unordered=dict(judged.unordered),
-        in_order_of=dict(judged.in_order_of),
-        baseline_errors=dict(judged.baseline_errors),
-        confirmed=tuple(sorted(judged.confirmed)),
-        growth=dict(judged.growth),
+        **truths.description(judged),
         inputs=tuple(_describe_inputs(run, served, inspected)),
         refusal=inspected.refusal if inspected else "",
         export_s=0.0,

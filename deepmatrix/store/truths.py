@@ -118,6 +118,25 @@ def with_errors_of(produced: Values, gold: Values, other: Values) -> Values:
         return moved.astype(produced.dtype)
 
 
+def description(truth: Truth) -> dict[str, Any]:
+    """Return what an artifact's description says of what judges it: fields of `Exported`."""
+    return {
+        "gold": dict(truth.sources),
+        "unjudged": dict(truth.unjudged),
+        "random": tuple(sorted(truth.random)),
+        "rounded": tuple(sorted(truth.rounded)),
+        "computed_in": dict(truth.computed_in),
+        "quantised": dict(truth.quantised),
+        "unordered": dict(truth.unordered),
+        "in_order_of": dict(truth.in_order_of),
+        "baseline_errors": dict(truth.baseline_errors),
+        "confirmed": tuple(sorted(truth.confirmed)),
+        "growth": dict(truth.growth),
+        "gold_remarks": truth.remarks,
+        "agreed": truth.agreed,
+    }
+
+
 def replace(folder: Path, truth: Truth) -> None:
     """Write what judges the artifact in a folder now.
 
@@ -135,24 +154,8 @@ def replace(folder: Path, truth: Truth) -> None:
         write_npz(folder / name, values)
     untouched = tuple(file for file in described.files if file.path not in files)
     written = tuple(artifacts.describe_file(folder / name, folder) for name in files)
-    changes: dict[str, Any] = {
-        "files": (*untouched, *written),
-        "gold": dict(truth.sources),
-        "unjudged": dict(truth.unjudged),
-        "random": tuple(sorted(truth.random)),
-        "rounded": tuple(sorted(truth.rounded)),
-        "computed_in": dict(truth.computed_in),
-        "quantised": dict(truth.quantised),
-        "unordered": dict(truth.unordered),
-        "in_order_of": dict(truth.in_order_of),
-        "baseline_errors": dict(truth.baseline_errors),
-        "confirmed": tuple(sorted(truth.confirmed)),
-        "growth": dict(truth.growth),
-        "gold_remarks": truth.remarks,
-        "agreed": truth.agreed,
-    }
     try:
-        changed = described.changed(**changes)
+        changed = described.changed(files=(*untouched, *written), **description(truth))
     except ValidationError as error:
         raise Damaged(folder, describe(error), hint=artifacts.HINT) from None
     write_text(folder / artifacts.DESCRIPTION, changed.model_dump_json(indent=1))
