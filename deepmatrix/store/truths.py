@@ -102,19 +102,19 @@ def _arrays(path: Path) -> dict[str, Values]:
     return arrays.read_all(path, arrays.ANY) if is_there(path) else {}
 
 
-def with_errors_of(produced: Values, gold: Values, other: Values) -> Values:
-    """Return *other* gold with the rounding errors that *produced* has, floats in its dtype.
+def with_errors_of(produced: Values, gold: Values, new_gold: Values) -> Values:
+    """Return *new_gold* with the rounding errors that *produced* has, floats in its dtype.
 
     So the tolerance scales with them there too. Floats of one shape have errors where they are
     finite.
     """
-    if {x.dtype.kind for x in (produced, gold, other)} != {arrays.FLOATS}:
-        return other
+    if {x.dtype.kind for x in (produced, gold, new_gold)} != {arrays.FLOATS}:
+        return new_gold
     with np.errstate(all="ignore"):
-        if not produced.shape == gold.shape == other.shape:
-            return other.astype(produced.dtype)
+        if not produced.shape == gold.shape == new_gold.shape:
+            return new_gold.astype(produced.dtype)
         errors = produced - gold
-        moved: Values = other + np.where(np.isfinite(errors), errors, 0)
+        moved: Values = new_gold + np.where(np.isfinite(errors), errors, 0)
         return moved.astype(produced.dtype)
 
 

@@ -253,8 +253,8 @@ def test_a_decision_for_float64_leaves_the_runtimes_in_float32(tmp_path: Path) -
     run = contested(answered(tmp_path, WRONG, values), RIGHT.astype(np.float64))
     silence(run, "opencv-python-headless")
     settle(run)
-    rows = merging.merge([run]).portability
-    assert {row.precision for row in rows if row.verdict in ("match", "drift")} == {"float32"}
+    precisions = {row.consumer: row.precision for row in merging.merge([run]).portability}
+    assert {precisions[cell.id] for cell in CONSUMERS} == {"float32"}
 
 
 @pytest.mark.parametrize(("growth", "verdict"), [({}, "drift"), ({"y": 15.0}, "match")])
