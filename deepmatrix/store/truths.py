@@ -70,6 +70,24 @@ class Truth:
         wanted = sum(values.nbytes for values in self.gold.values())
         return min(max(WIDEST * wanted, arrays.SMALL_BYTES), arrays.LARGEST_BYTES)
 
+    def described(self) -> dict[str, Any]:
+        """Return what the description of an artifact says of it, by the fields of `Exported`."""
+        return {
+            "gold": dict(self.sources),
+            "unjudged": dict(self.unjudged),
+            "random": tuple(sorted(self.random)),
+            "rounded": tuple(sorted(self.rounded)),
+            "computed_in": dict(self.computed_in),
+            "quantised": dict(self.quantised),
+            "unordered": dict(self.unordered),
+            "in_order_of": dict(self.in_order_of),
+            "baseline_errors": dict(self.baseline_errors),
+            "confirmed": tuple(sorted(self.confirmed)),
+            "growth": dict(self.growth),
+            "gold_remarks": self.remarks,
+            "agreed": self.agreed,
+        }
+
 
 def read(folder: Path) -> Truth:
     """Return what judges the artifact in a folder. Raises RecordError where a file is damaged."""
@@ -118,25 +136,6 @@ def with_errors_of(produced: Values, gold: Values, new_gold: Values) -> Values:
         return moved.astype(produced.dtype)
 
 
-def description(truth: Truth) -> dict[str, Any]:
-    """Return what an artifact's description says of what judges it: fields of `Exported`."""
-    return {
-        "gold": dict(truth.sources),
-        "unjudged": dict(truth.unjudged),
-        "random": tuple(sorted(truth.random)),
-        "rounded": tuple(sorted(truth.rounded)),
-        "computed_in": dict(truth.computed_in),
-        "quantised": dict(truth.quantised),
-        "unordered": dict(truth.unordered),
-        "in_order_of": dict(truth.in_order_of),
-        "baseline_errors": dict(truth.baseline_errors),
-        "confirmed": tuple(sorted(truth.confirmed)),
-        "growth": dict(truth.growth),
-        "gold_remarks": truth.remarks,
-        "agreed": truth.agreed,
-    }
-
-
 def replace(folder: Path, truth: Truth) -> None:
     """Write what judges the artifact in a folder now.
 
@@ -155,7 +154,7 @@ def replace(folder: Path, truth: Truth) -> None:
     untouched = tuple(file for file in described.files if file.path not in files)
     written = tuple(artifacts.describe_file(folder / name, folder) for name in files)
     try:
-        changed = described.changed(files=(*untouched, *written), **description(truth))
+        changed = described.changed(files=(*untouched, *written), **truth.described())
     except ValidationError as error:
         raise Damaged(folder, describe(error), hint=artifacts.HINT) from None
     write_text(folder / artifacts.DESCRIPTION, changed.model_dump_json(indent=1))
