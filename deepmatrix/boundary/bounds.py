@@ -76,6 +76,8 @@ Number = Annotated[float, Field(ge=-1e300, le=1e300, allow_inf_nan=False)]
 Finite = Annotated[float, Field(ge=-LARGEST_FLOAT, le=LARGEST_FLOAT, allow_inf_nan=False)]
 #: An error that a process measured: the largest float stands for a value that is not finite.
 LargeError = Annotated[float, Field(ge=0, le=LARGEST_FLOAT, allow_inf_nan=False)]
+#: By what rounding costs more in a long sum than in a short one.
+Growth = Annotated[float, Field(ge=1, le=1e6, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 #: A duration: from none to three years.

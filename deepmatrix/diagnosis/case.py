@@ -80,9 +80,12 @@ class Case:
         """Return the tolerance of a tensor. An inner tensor has that of the worst output."""
         output = self.outputs.get(tensor)
         if output is None:
-            name = self.worst.name if self.worst else ""
-            return self.terms.allowed(producer_error, name, steps=self.steps)[0]
-        return self.terms.allowed(producer_error, output.name, output.dtype, output.steps)[0]
+            name, growth = (self.worst.name, self.worst.growth) if self.worst else ("", 1.0)
+            return self.terms.allowed(producer_error, name, steps=self.steps, growth=growth)[0]
+        name, growth = output.name, output.growth
+        return self.terms.allowed(producer_error, name, output.dtype, output.steps, growth=growth)[
+            0
+        ]
 
     def compare(
         self, tensor: str, value: Values, truth: Values, producer_error: float | None

@@ -8,21 +8,15 @@ finding about the evaluator.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 from deepmatrix.boundary.bounds import cut
 from deepmatrix.judging import deviations
-from deepmatrix.judging.consensus import (
-    Group,
-    Vote,
-    describe_difference,
-    distance,
-    largest_group,
-)
+from deepmatrix.judging.consensus import Group, Vote, describe_difference, largest_group
 from deepmatrix.judging.masked import judged_values
 from deepmatrix.judging.quantised_steps import allowed_steps
-from deepmatrix.judging.verdicts import terms_of
+from deepmatrix.judging.verdicts import Terms, terms_of
 from deepmatrix.models import imports
 from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.plan import Job, first_consumption
@@ -36,6 +30,9 @@ from harness.record import BASELINE, CONTESTED, EVALUATIONS, UNPROVEN
 
 #: The library that computes the baseline.
 BASELINE_LIBRARY = "onnxruntime"
+
+#: The library that evaluates, and whose definitions the others replace.
+EVALUATOR_LIBRARY = "onnx"
 
 NO_JUDGE = (
     "no gold: no evaluation, and no two libraries agree; pass the right outputs with --reference"
@@ -97,7 +94,7 @@ class _Settlement:
         elif truth.agreed or not truth.gold:
             settled = self._agreed(truth, answered)
         else:
-            settled = self._overruled(truth, answered) or settled
+            settled = self._voted(truth, answered) or settled
         if doubts := list(self._doubts(truth, answered)):
             settled = replace(settled or truth, remarks=(*truth.remarks, *doubts))
         if settled is None and not truth.evaluations and not truth.baseline_errors:
@@ -148,24 +145,18 @@ class _Settlement:
         count = counts.most_common(1)[0][0]
         comparable = [entry for entry in answered if len(entry.outputs) == count]
         voters = [entry for entry in comparable if self._is_independent(entry.cell)]
-        gold, produced, sources, unjudged = {}, {}, {}, {}
-        for number, name in enumerate(comparable[0].outputs):
-            votes = self._votes(truth, voters or comparable, number, name)
-            group = self._largest_group(truth, name, votes)
+        first = comparable[0].outputs
+        like = replace(truth, gold=first, produced=first, rounded=frozenset(first))
+        gold, sources, unjudged = {}, {}, {}
+        for name in first:
+            votes = self._votes(like, voters or comparable, name)
+            group = self._largest_group(like, name, votes)
             if group is None or len(group.libraries) < 2:  # a library does not prove itself
-                gold[name] = produced[name] = votes[0].value
-                unjudged[name] = NO_JUDGE
+                gold[name], unjudged[name] = votes[0].value, NO_JUDGE
             else:
-                gold[name], produced[name] = group.value, group.farthest
-                sources[name] = describe(group)
+                gold[name], sources[name] = group.value, describe(group)
         return replace(
-            truth,
-            gold=gold,
-            produced=produced,
-            sources=sources,
-            unjudged=unjudged,
-            rounded=frozenset(gold),
-            agreed=True,
+            like, gold=gold, produced=gold, sources=sources, unjudged=unjudged, agreed=True
         )
 
     def _narrowed(self, truth: Truth, answered: Sequence[_Answered]) -> Truth:
@@ -187,41 +178,46 @@ class _Settlement:
         errors = {**truth.baseline_errors, **dict.fromkeys(better, 0.0)}
         return replace(truth, baseline_errors=errors) if better else truth
 
-    def _overruled(self, truth: Truth, answered: Sequence[_Answered]) -> Truth | None:
-        """Return gold in which judges have given way to the consumers; None if none has to."""
-        before, truth = truth, self._arbitrated(truth, answered)
+    def _voted(self, truth: Truth, answered: Sequence[_Answered]) -> Truth | None:
+        """Return gold as judges and consumers decide by vote; None where that changes nothing.
+
+        Where they decide nothing, nothing judges an output of which the baseline contradicts the
+        evaluation, nor one whose evaluation is not proven, which no consumer confirms.
+        """
+        contested = _contested(truth)
+        doubted = {
+            name
+            for name, source in truth.sources.items()
+            if source in EVALUATIONS and not self._is_confirmed(name, answered)
+        }
         groups = {
             name: group
-            for number, name in enumerate(truth.gold)
-            if truth.sources.get(name) in EVALUATIONS
-            and name not in truth.random
-            and (group := self._dissent(truth, number, name, answered))
+            for name in truth.gold
+            if name in contested or name in doubted - truth.random
+            if (group := self._decision(truth, name, answered))
         }
-        if alone := self._unconfirmed(truth, answered) - groups.keys():
-            truth = replace(
-                truth,
-                sources={name: by for name, by in truth.sources.items() if name not in alone},
-                unjudged={**truth.unjudged, **dict.fromkeys(alone, UNCONFIRMED)},
-            )
-        if not groups:
-            return None if truth is before else truth
-        changed = {name: group.value for name, group in groups.items()}
+        unjudged = self._undecided(truth, (contested | doubted) - groups.keys(), answered)
+        if not groups and not unjudged:
+            return None
+        values = {name: group.value for name, group in groups.items()}
+        sources = {**truth.sources, **{name: describe(group) for name, group in groups.items()}}
+        errors = truth.baseline_errors
         return replace(
             truth,
-            gold={**truth.gold, **changed},
-            produced={**truth.produced, **{name: groups[name].farthest for name in groups}},
-            sources={**truth.sources, **{name: describe(groups[name]) for name in groups}},
+            gold={**truth.gold, **values},
+            produced={**truth.produced, **_produced(truth, values)},
+            sources={name: source for name, source in sources.items() if name not in unjudged},
+            unjudged={**truth.unjudged, **unjudged},
             evaluations={**{name: truth.gold[name] for name in groups}, **truth.evaluations},
             rounded=truth.rounded | groups.keys(),
-            baseline_errors={
-                name: error for name, error in truth.baseline_errors.items() if name not in groups
-            },
+            baseline_errors={name: errors[name] for name in errors if name not in groups},
             remarks=(
                 *truth.remarks,
                 *(
                     f"output {name}: the evaluator gives way to the libraries, which agree; "
                     f"{_describe_difference(truth, name, group)}"
                     for name, group in groups.items()
+                    if name not in contested
                 ),
             ),
         )
@@ -239,81 +235,68 @@ class _Settlement:
             doubts = [
                 f"output {name}: every runtime differs from the reference, and they agree; "
                 f"{_describe_difference(truth, name, group)}: check --reference"
-                for number, name in enumerate(truth.gold)
-                if name in stated and (group := self._dissent(truth, number, name, answered))
+                for name in truth.gold
+                if name in stated
+                and not self._is_confirmed(name, answered)
+                and (group := self._decision(truth, name, answered))
             ]
         yield from (doubt for doubt in map(cut, doubts) if doubt not in truth.remarks)
 
-    def _arbitrated(self, truth: Truth, answered: Sequence[_Answered]) -> Truth:
-        """Return gold with a decision where an evaluation and the baseline contradict each other.
+    def _undecided(
+        self, truth: Truth, names: Set[str], answered: Sequence[_Answered]
+    ) -> dict[str, str]:
+        """Return why nothing judges outputs on which a vote decided nothing, by name.
 
-        Both vote beside the consumers, the baseline as the library that it is. Where that decides
-        nothing, nothing judges the output.
+        An evaluation that is proven still does, and a baseline that accuses nobody.
         """
-        gold, produced = dict(truth.gold), dict(truth.produced)
-        sources, unjudged = dict(truth.sources), dict(truth.unjudged)
-        comparable = [entry for entry in answered if len(entry.outputs) == len(truth.gold)]
-        voters = [entry for entry in comparable if self._is_independent(entry.cell)]
-        contested = [
-            name for name in truth.evaluations if sources.get(name) in (BASELINE, CONTESTED)
-        ]
-        for name in contested:
-            baseline, evaluation = (
-                judged_values(values[name], truth, name)
-                for values in (truth.gold, truth.evaluations)
-            )
-            votes = [
-                Vote(cell="baseline", library=BASELINE_LIBRARY, value=baseline),
-                Vote(cell="evaluation", library="onnx", value=evaluation),
-                *self._votes(truth, voters, list(truth.gold).index(name), name),
-            ]
-            group = self._largest_group(truth, name, votes)
-            if group is not None and self._is_clear(truth, name, group, votes):
-                gold[name], produced[name] = group.value, group.farthest
-                sources[name] = describe(group)
-                continue
-            group = self._largest_group(truth, name, [votes[0], *votes[2:]])
-            accuses_nobody = group is not None and len(group.votes) == len(votes) - 1
-            if sources[name] == CONTESTED or not accuses_nobody:
-                unjudged[name] = UNDECIDED
-                del sources[name]
-        if not contested:
-            return truth
-        return replace(truth, gold=gold, produced=produced, sources=sources, unjudged=unjudged)
-
-    def _is_clear(self, truth: Truth, name: str, group: Group, votes: Sequence[Vote]) -> bool:
-        """Return whether a group has several libraries, and more than any that differs from it."""
-        cells = {vote.cell for vote in group.votes}
-        others = [x for x in votes if x.cell not in cells and x.library not in group.libraries]
-        rival = self._largest_group(truth, name, others)
-        against = len(rival.libraries) if rival else 1
-        return len(group.libraries) > max(against, 1)
-
-    def _dissent(
-        self, truth: Truth, number: int, name: str, answered: Sequence[_Answered]
-    ) -> Group | None:
-        """Return the consumers where all libraries agree, and none with the evaluation."""
-        comparable = [entry for entry in answered if len(entry.outputs) == len(truth.gold)]
-        voters = [entry for entry in comparable if self._is_independent(entry.cell)]
-        if any(self._is_right(entry, name, entry.record.agreement) for entry in voters):
-            return None
-        votes = self._votes(truth, voters, number, name)
-        group = self._largest_group(truth, name, votes)
-        if group is None or len(group.libraries) < 2 or len(group.votes) < len(votes):
-            return None
-        gold = judged_values(truth.gold[name], truth, name)
-        return None if distance(group.value, gold) == 0.0 else group  # nothing may be defined
-
-    def _unconfirmed(self, truth: Truth, answered: Sequence[_Answered]) -> set[str]:
-        """Return the outputs with an evaluation that is not proven, nor confirmed by a consumer."""
-        voters = [entry for entry in answered if self._is_independent(entry.cell)]
-        return {
-            name
-            for name, source in truth.sources.items()
-            if source == UNPROVEN
-            and voters
-            and not any(self._is_right(entry, name, entry.record.agreement) for entry in voters)
+        voted = any(self._is_independent(entry.cell) for entry in answered)
+        reasons = {
+            CONTESTED: UNDECIDED,
+            BASELINE: UNDECIDED,
+            UNPROVEN: UNCONFIRMED if voted else "",
         }
+        return {
+            name: reason
+            for name in names
+            if (reason := reasons.get(truth.sources[name], ""))
+            and not self._stays(truth, name, answered)
+        }
+
+    def _decision(self, truth: Truth, name: str, answered: Sequence[_Answered]) -> Group | None:
+        """Return the answers that decide against the judge of an output, or between two; or None.
+
+        The judges vote beside the consumers, each as the library that it is. Votes that agree
+        decide where they are two libraries' or more, and all others are those of one library.
+        """
+        votes = [*_judges(truth, name), *self._votes(truth, self._voters(truth, answered), name)]
+        group = self._largest_group(truth, name, votes)
+        if group is None or len(group.libraries) < 2:
+            return None
+        against = {vote.library for vote in votes if vote.cell not in group.cells}
+        stands = votes[0].cell in group.cells and name not in _contested(truth)
+        return None if len(against) > 1 or stands else group
+
+    def _stays(self, truth: Truth, name: str, answered: Sequence[_Answered]) -> bool:
+        """Return whether a baseline that contradicts an evaluation judges without a decision.
+
+        It does where a definition of the evaluation is not proven, and the baseline accuses nobody.
+        """
+        if truth.sources[name] != BASELINE:
+            return False
+        baseline, *_ = _judges(truth, name)
+        votes = [baseline, *self._votes(truth, self._voters(truth, answered), name)]
+        group = self._largest_group(truth, name, votes)
+        return group is not None and len(group.votes) == len(votes)
+
+    def _voters(self, truth: Truth, answered: Sequence[_Answered]) -> list[_Answered]:
+        """Return the independent consumers whose outputs are those of gold."""
+        comparable = [entry for entry in answered if len(entry.outputs) == len(truth.gold)]
+        return [entry for entry in comparable if self._is_independent(entry.cell)]
+
+    def _is_confirmed(self, name: str, answered: Sequence[_Answered]) -> bool:
+        """Return whether an independent consumer gives what judges an output."""
+        voters = [entry for entry in answered if self._is_independent(entry.cell)]
+        return any(self._is_right(entry, name, entry.record.agreement) for entry in voters)
 
     def _is_independent(self, cell: Cell) -> bool:
         """Return whether a consumer is neither the judge nor in a reduced precision."""
@@ -328,9 +311,8 @@ class _Settlement:
             for output in agreement.outputs
         )
 
-    def _votes(
-        self, truth: Truth, entries: Sequence[_Answered], number: int, name: str
-    ) -> list[Vote]:
+    def _votes(self, truth: Truth, entries: Sequence[_Answered], name: str) -> list[Vote]:
+        number = list(truth.gold).index(name)
         return [
             Vote(
                 cell=entry.cell.id,
@@ -341,19 +323,51 @@ class _Settlement:
         ]
 
     def _largest_group(self, truth: Truth, name: str, votes: Sequence[Vote]) -> Group | None:
-        if not votes:
-            return None
-        value, grid = votes[0].value, truth.quantised.get(name)
-        tolerance = self._tolerance(str(value.dtype), truth.computed_in.get(name, ""))
-        if grid is None:
-            return largest_group(votes, tolerance)
-        steps = allowed_steps(grid, value, deviations.output_scale(value))
-        return largest_group(votes, max(tolerance, steps.error), in_steps=True)
+        tolerance = self._tolerance(truth, name, votes[-1].value)
+        return largest_group(votes, tolerance, in_steps=name in truth.quantised)
 
-    def _tolerance(self, *precisions: str) -> float:
-        tolerances = self.run.manifest.matrix.tolerances
-        reduced = {str(name): error for name, error in tolerances.reduced.items()}
-        return max(tolerances.rounded, *(reduced.get(name, 0.0) for name in precisions))
+    def _tolerance(self, truth: Truth, name: str, value: Values) -> float:
+        """Return the tolerance of an output on a consumer in float32, for answers like *value*."""
+        grid, agreement = truth.quantised.get(name), deviations.compare(truth.produced, truth)
+        own = [output.producer_error for output in agreement.outputs if output.name == name]
+        steps = allowed_steps(grid, value, deviations.output_scale(value)) if grid else None
+        terms = Terms(tolerances=self.run.manifest.matrix.tolerances, imported=True)
+        return terms.allowed(
+            next(iter(own), None),
+            name,
+            str(truth.produced[name].dtype),
+            steps,
+            rounded=name in truth.rounded,
+            computed_in=truth.computed_in.get(name, ""),
+            growth=truth.growth.get(name, 1.0),
+        )[0]
+
+
+def _contested(truth: Truth) -> set[str]:
+    """Return the outputs of which the evaluation and the baseline contradict each other."""
+    return {name for name in truth.evaluations if truth.sources.get(name) in (BASELINE, CONTESTED)}
+
+
+def _judges(truth: Truth, name: str) -> list[Vote]:
+    """Return the votes of what judges an output, that of its gold first.
+
+    A baseline that confirms an evaluation votes for it.
+    """
+    gold = judged_values(truth.gold[name], truth, name)
+    evaluation = Vote(cell="evaluation", library=EVALUATOR_LIBRARY, value=gold)
+    baseline = Vote(cell="baseline", library=BASELINE_LIBRARY, value=gold)
+    if name not in _contested(truth):
+        return [evaluation, *([baseline] if name in truth.confirmed else [])]
+    contrary = judged_values(truth.evaluations[name], truth, name)
+    return [baseline, replace(evaluation, value=contrary)]
+
+
+def _produced(truth: Truth, values: Mapping[str, Values]) -> dict[str, Values]:
+    """Return other gold with the rounding errors, and in the type, of what was produced."""
+    return {
+        name: truths.with_errors_of(truth.produced[name], truth.gold[name], value)
+        for name, value in values.items()
+    }
 
 
 def _describe_difference(truth: Truth, name: str, group: Group) -> str:

@@ -28,14 +28,15 @@ class Vote:
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """Votes that all agree with the first one, which is the most central.
+    """Votes that all agree with the first one.
 
     *libraries*: those that it speaks for. A library that is not of one mind counts where most of
-    its cells are, if any do.
+    its cells are, if any do. *spread*: the sum of the errors of the others against the first one.
     """
 
     votes: tuple[Vote, ...]
     libraries: frozenset[str]
+    spread: float
 
     @property
     def weight(self) -> tuple[int, int]:
@@ -48,11 +49,9 @@ class Group:
         return self.votes[0].value
 
     @property
-    def farthest(self) -> Values:
-        """The answer that is farthest from it: their distance is what rounding costs."""
-        return max(
-            self.votes, key=lambda vote: distance(vote.value, self.value, in_steps=True) or 0.0
-        ).value
+    def cells(self) -> frozenset[str]:
+        """Whose votes they are."""
+        return frozenset(vote.cell for vote in self.votes)
 
 
 def distance(answer: Values, value: Values, *, in_steps: bool = False) -> float | None:
@@ -85,29 +84,29 @@ def describe_difference(gold: Values, answer: Values) -> str:
 def largest_group(
     votes: Sequence[Vote], tolerance: float, *, in_steps: bool = False
 ) -> Group | None:
-    """Return the votes that agree within *tolerance* and count most.
+    """Return the votes that agree within *tolerance* and count most, the most central one first.
 
     None where there is no vote, or where votes that differ count as much.
     """
     groups = [_group_around(vote, votes, tolerance, in_steps=in_steps) for vote in votes]
     if not groups:
         return None
-    largest = max(groups, key=lambda group: group.weight)
-    cells = {vote.cell for vote in largest.votes}
+    largest = max(groups, key=lambda group: (group.weight, -group.spread))
     rivals = [group for group in groups if group.weight == largest.weight]
-    is_clear = all(group.votes[0].cell in cells for group in rivals)
+    is_clear = all(group.votes[0].cell in largest.cells for group in rivals)
     return largest if is_clear else None
 
 
 def _group_around(
     center: Vote, votes: Sequence[Vote], tolerance: float, *, in_steps: bool
 ) -> Group:
-    neighbours = []
+    neighbours, spread = [], 0.0
     for vote in votes:
         error = distance(vote.value, center.value, in_steps=in_steps)
         if vote is not center and error is not None and error <= tolerance:
             neighbours.append(vote)
+            spread += error
     agreeing = (center, *neighbours)
     inside, all_cells = (Counter(vote.library for vote in group) for group in (agreeing, votes))
     libraries = (name for name, count in inside.items() if 2 * count > all_cells[name])
-    return Group(votes=agreeing, libraries=frozenset(libraries))
+    return Group(votes=agreeing, libraries=frozenset(libraries), spread=spread)

@@ -123,6 +123,7 @@ def _output_deviation(
             "judged_by": truth.sources.get(name, ""),
             "rounded": name in truth.rounded,
             "computed_in": truth.computed_in.get(name, ""),
+            "growth": truth.growth.get(name, 1.0),
             "steps": allowed_steps(grid, gold, scale) if grid else None,
         }
     )

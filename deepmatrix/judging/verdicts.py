@@ -86,20 +86,22 @@ class Terms:
         *,
         rounded: bool = False,
         computed_in: str = "",
+        growth: float = 1.0,
     ) -> tuple[float, str]:
         """Return the tolerance of an output, and where it comes from.
 
         An output in a reduced precision, *dtype*, cannot be more exact than that. A quantised one
         has its *steps*, whatever the producer's error: one tie there is a whole step. Where gold is
         *rounded* itself, the producer's own error is unknown: it is as exact as what it is
-        *computed_in*, where that is less than float32.
+        *computed_in*, where that is less than float32. *growth*: by what rounding costs more in its
+        sums than in short ones.
         """
         for override in self.overrides:
             if fnmatch.fnmatchcase(output, override.outputs):
                 return override.error, f"override: {override.reason}"
         own = self.tolerances.factor * (producer_error or 0.0)
         terms = [
-            (self.tolerances.floor, "the smallest tolerance"),
+            (self.tolerances.floor * growth, _describe_floor(growth)),
             (own, f"{self.tolerances.factor:g} times {self.own_error}")
             if steps is None
             else (steps.error, _describe_steps(steps)),
@@ -122,6 +124,7 @@ class Terms:
             output.steps,
             rounded=output.rounded,
             computed_in=output.computed_in,
+            growth=output.growth,
         )
 
     def _reduced(self, precision: str) -> float:
@@ -144,6 +147,11 @@ class Terms:
         A user's own model may be written in float16.
         """
         return max(self.tolerances.producer, self._reduced("float16") if self.imported else 0.0)
+
+
+def _describe_floor(growth: float) -> str:
+    long = f", grown {growth:.3g} times in a long sum" if growth > 1 else ""
+    return f"the smallest tolerance{long}"
 
 
 def _describe_steps(steps: Steps) -> str:

@@ -59,6 +59,7 @@ def follow(first: Truth, own: Truth, names: Sequence[str], giver: str) -> Truth:
             **own.in_order_of,
         },
         baseline_errors=errors,
+        growth={**{new: first.growth.get(old, 1.0) for old, new in by_place.items()}, **own.growth},
         remarks=own.remarks,
     )
 

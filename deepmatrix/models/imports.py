@@ -71,6 +71,8 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> dict[str, 
     copy_file(inspection / INPUTS, part / INPUTS)
     inspected = output.inspected()
     judged = _judged(run, model, inspection, inspected)
+    remarks = (*judged.remarks, *_other_names(run, model, list(served)))
+    judged = replace(judged, remarks=remarks)
     for name, values in ((EVALUATION, judged.evaluations), (UNDEFINED, judged.masks)):
         if values:
             inputs.write_npz(part / name, values)
@@ -85,16 +87,7 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> dict[str, 
         ),
         opset=inspected.opset if inspected else None,
         in_parts=False,
-        gold=dict(judged.sources),
-        gold_remarks=(*judged.remarks, *_other_names(run, model, list(served))),
-        random=tuple(sorted(judged.random)),
-        unjudged=dict(judged.unjudged),
-        rounded=tuple(sorted(judged.rounded)),
-        computed_in=dict(judged.computed_in),
-        quantised=dict(judged.quantised),
-        unordered=dict(judged.unordered),
-        in_order_of=dict(judged.in_order_of),
-        baseline_errors=dict(judged.baseline_errors),
+        **judged.described(),
         inputs=tuple(_describe_inputs(run, served, inspected)),
         refusal=inspected.refusal if inspected else "",
         export_s=0.0,
@@ -165,6 +158,7 @@ def _judged(run: Run, model: Import, inspection: Path, inspected: InspectData | 
         quantised=inspected.quantised if inspected else {},
         unordered=inspected.unordered if inspected else {},
         in_order_of=inspected.in_order_of if inspected else {},
+        growth=inspected.growth if inspected else {},
         remarks=tuple(inspected.remarks) if inspected else (),
     )
     if plan.follows(model):
@@ -175,8 +169,11 @@ def _judged(run: Run, model: Import, inspection: Path, inspected: InspectData | 
         raise arrays.Unreadable("its outputs and its gold have different names")
     sources = inspected.judged_by if inspected and precise else dict.fromkeys(outputs, OWN_OUTPUTS)
     rounded = inspected.rounded if inspected and precise else outputs
-    errors = inspected.baseline_errors if inspected and precise else {}
-    return replace(own, sources=sources, rounded=frozenset(rounded), baseline_errors=errors)
+    judged = replace(own, sources=sources, rounded=frozenset(rounded))
+    if not inspected or not precise:
+        return judged
+    errors, confirmed = inspected.baseline_errors, frozenset(inspected.confirmed)
+    return replace(judged, baseline_errors=errors, confirmed=confirmed)
 
 
 def follow_first(run: Run, own: Truth, names: Sequence[str]) -> Truth:
@@ -214,8 +211,7 @@ def _by_reference(path: Path, own: Truth, precise: Mapping[str, Values]) -> Trut
     floats = _floats(truth, outputs, precise)
     # In the type of the outputs: its precision is part of what is allowed.
     rounded = {
-        name: (truth[name] + (outputs[name] - precise[name])).astype(outputs[name].dtype)
-        for name in floats
+        name: truths.with_errors_of(outputs[name], precise[name], truth[name]) for name in floats
     }
     sources = dict.fromkeys(truth, truths.REFERENCE)
     return replace(

@@ -21,6 +21,7 @@ from deepmatrix.boundary.bounds import (
     CutLine,
     Digest,
     FewFixed,
+    Growth,
     Id,
     Joules,
     Line,
@@ -99,8 +100,9 @@ class Deviation(Part):
     unexpected non-finite value. *dtype*, *producer_error*: of the producer's own output.
     *caution*: why a match proves little. *judged_by*: where gold comes from.
     *rounded*: gold is in the model's own precision. *computed_in*: the least exact float type below
-    float32 that it is computed in. *random*: it is random by design. *steps*:
-    what a quantised output is allowed. *unjudged*: it has no gold, and *note* says why.
+    float32 that it is computed in. *growth*: by what rounding costs more in its sums than in short
+    ones. *random*: it is random by design. *steps*: what a quantised output is allowed. *unjudged*:
+    it has no gold, and *note* says why.
     """
 
     name: TensorName
@@ -118,6 +120,7 @@ class Deviation(Part):
     judged_by: Line = ""
     rounded: bool = False
     computed_in: Id = ""
+    growth: Growth = 1.0
     random: bool = False
     steps: Steps | None = None
     unjudged: bool = False

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 from pydantic import ValidationError
 
 from deepmatrix.boundary.files import Damaged, describe
@@ -38,6 +39,8 @@ class Truth:
     *unordered*: by output, the axis along which it is compared as a set. *in_order_of*: by output,
     another one that is in the same order. *baseline_errors*: by output, the error of ONNX Runtime's
     own kernels, which its tolerance scales with; 0 once another library has answered better.
+    *confirmed*: outputs whose evaluation the baseline confirms. *growth*: by output, by what
+    rounding costs more in its sums than in short ones.
     *remarks*: what else the user should know of it.
     """
 
@@ -55,6 +58,8 @@ class Truth:
     unordered: Mapping[str, int] = field(default_factory=dict)
     in_order_of: Mapping[str, str] = field(default_factory=dict)
     baseline_errors: Mapping[str, float] = field(default_factory=dict)
+    confirmed: frozenset[str] = frozenset()
+    growth: Mapping[str, float] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
 
     @property
@@ -64,6 +69,24 @@ class Truth:
             return arrays.LARGEST_BYTES
         wanted = sum(values.nbytes for values in self.gold.values())
         return min(max(WIDEST * wanted, arrays.SMALL_BYTES), arrays.LARGEST_BYTES)
+
+    def described(self) -> dict[str, Any]:
+        """Return what the description of an artifact says of it, by the fields of `Exported`."""
+        return {
+            "gold": dict(self.sources),
+            "unjudged": dict(self.unjudged),
+            "random": tuple(sorted(self.random)),
+            "rounded": tuple(sorted(self.rounded)),
+            "computed_in": dict(self.computed_in),
+            "quantised": dict(self.quantised),
+            "unordered": dict(self.unordered),
+            "in_order_of": dict(self.in_order_of),
+            "baseline_errors": dict(self.baseline_errors),
+            "confirmed": tuple(sorted(self.confirmed)),
+            "growth": dict(self.growth),
+            "gold_remarks": self.remarks,
+            "agreed": self.agreed,
+        }
 
 
 def read(folder: Path) -> Truth:
@@ -85,6 +108,8 @@ def read(folder: Path) -> Truth:
             unordered=described.unordered,
             in_order_of=described.in_order_of,
             baseline_errors=described.baseline_errors,
+            confirmed=frozenset(described.confirmed),
+            growth=described.growth,
             remarks=described.gold_remarks,
         )
     except arrays.Unreadable as error:
@@ -93,6 +118,22 @@ def read(folder: Path) -> Truth:
 
 def _arrays(path: Path) -> dict[str, Values]:
     return arrays.read_all(path, arrays.ANY) if is_there(path) else {}
+
+
+def with_errors_of(produced: Values, gold: Values, new_gold: Values) -> Values:
+    """Return *new_gold* with the rounding errors that *produced* has, floats in its dtype.
+
+    So the tolerance scales with them there too. Floats of one shape have errors where they are
+    finite.
+    """
+    if {x.dtype.kind for x in (produced, gold, new_gold)} != {arrays.FLOATS}:
+        return new_gold
+    with np.errstate(all="ignore"):
+        if not produced.shape == gold.shape == new_gold.shape:
+            return new_gold.astype(produced.dtype)
+        errors = produced - gold
+        moved: Values = new_gold + np.where(np.isfinite(errors), errors, 0)
+        return moved.astype(produced.dtype)
 
 
 def replace(folder: Path, truth: Truth) -> None:
@@ -112,22 +153,8 @@ def replace(folder: Path, truth: Truth) -> None:
         write_npz(folder / name, values)
     untouched = tuple(file for file in described.files if file.path not in files)
     written = tuple(artifacts.describe_file(folder / name, folder) for name in files)
-    changes: dict[str, Any] = {
-        "files": (*untouched, *written),
-        "gold": dict(truth.sources),
-        "unjudged": dict(truth.unjudged),
-        "random": tuple(sorted(truth.random)),
-        "rounded": tuple(sorted(truth.rounded)),
-        "computed_in": dict(truth.computed_in),
-        "quantised": dict(truth.quantised),
-        "unordered": dict(truth.unordered),
-        "in_order_of": dict(truth.in_order_of),
-        "baseline_errors": dict(truth.baseline_errors),
-        "gold_remarks": truth.remarks,
-        "agreed": truth.agreed,
-    }
     try:
-        changed = described.changed(**changes)
+        changed = described.changed(files=(*untouched, *written), **truth.described())
     except ValidationError as error:
         raise Damaged(folder, describe(error), hint=artifacts.HINT) from None
     write_text(folder / artifacts.DESCRIPTION, changed.model_dump_json(indent=1))

@@ -3,7 +3,7 @@
 import functools
 import operator
 import os
-from typing import Any, Iterator, List, Tuple
+from typing import Any, Dict, Iterator, List, Tuple
 
 import numpy
 
@@ -140,7 +140,7 @@ def _unknown_operators(model: Any, onnx: Any) -> Tuple[List[str], bool]:
     Operators of other domains are the runtimes' to know. ONNX Runtime writes some of its own into
     the standard's domain.
     """
-    versions = {opset.domain: opset.version for opset in model.opset_import}
+    versions = opsets(model)
     local_functions = {(function.domain, function.name) for function in model.functions}
     unknown: List[str] = []
     has_unofficial = False
@@ -162,7 +162,7 @@ def _newer_attributes(model: Any, onnx: Any) -> List[str]:
 
     A quantiser writes the axis of DequantizeLinear into a model of any opset.
     """
-    opset = next((entry.version for entry in model.opset_import if entry.domain == ""), 1)
+    opset = opsets(model).get("", 1)
     stated = {
         (node.op_type, attribute.name)
         for node in all_nodes(model.graph)
@@ -245,6 +245,11 @@ def _check_external(tensor: Any, folder: str, size: int) -> None:
 def _is_lfs_pointer(path: str) -> bool:
     with open(path, "rb") as source:
         return source.read(len(recognition.GIT_LFS)) == recognition.GIT_LFS
+
+
+def opsets(model: Any) -> Dict[str, int]:
+    """Return the version of the operators of each domain."""
+    return {entry.domain: entry.version for entry in model.opset_import}
 
 
 def all_nodes(graph: Any) -> Iterator[Any]:

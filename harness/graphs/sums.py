@@ -1,4 +1,4 @@
-"""The longest sum in an ONNX graph: rounding costs more there, as runtimes add in other orders.
+"""The longest sums in an ONNX graph: rounding costs more there, as runtimes add in other orders.
 
 https://onnx.ai/onnx/operators says along which axes an operator sums. Where shape inference knows
 no shape, or an operator is not here, it counts as no sum.
@@ -11,6 +11,7 @@ from typing import Any, Dict, List
 import numpy
 
 from harness.graphs import checks, shapes
+from harness.graphs.canonical import names_read
 
 #: Operators that multiply matrices: the last dimension of the first input is summed over.
 PRODUCTS = ("MatMul", "FusedMatMul", "FusedGemm", "Gemm", "QGemm", "MatMulNBits")
@@ -56,10 +57,18 @@ def largest_error(terms: int, dtype: "numpy.dtype") -> float:
     return float(terms * numpy.finfo(dtype).eps)
 
 
-def longest_sum(model: Any, inputs: Any) -> int:
-    """Return the number of terms of the longest sum, at least 1, for inputs: arrays by name."""
+def longest_sums(model: Any, inputs: Any) -> Dict[str, int]:
+    """Return by tensor the terms of the longest sum that it comes from, at least 1.
+
+    The sums of inner graphs are those of their node. *inputs*: arrays by name.
+    """
     known = shapes.infer_whole(model, inputs)
-    return max((_terms(node, known) for node in checks.all_nodes(model.graph)), default=1)
+    longest: Dict[str, int] = {}
+    for node in model.graph.node:
+        own = [_terms(each, known) for each in (node, *checks.nodes_within(node))]
+        read = [longest.get(name, 1) for name in names_read(node)]
+        longest.update(dict.fromkeys(node.output, max(own + read)))
+    return longest
 
 
 def _terms(node: Any, known: Dict[str, List[Any]]) -> int:

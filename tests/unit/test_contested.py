@@ -107,6 +107,49 @@ def test_the_error_of_one_runtimes_kernel_is_not_the_rounding_error_of_the_model
     assert any("ONNX Runtime's own error" in remark for remark in described["remarks"])
 
 
+def test_masked_logits_do_not_cost_the_evaluation(tmp_path: Path) -> None:
+    """Infinities that all agree on hide neither an error nor its confirmation in float64."""
+    x = np.random.default_rng(0).normal(size=(5, 7)).astype(np.float32)
+    constants = [scalar(-12), scalar(1e5), x < 1, scalar(-np.inf)]
+    nodes = [
+        helper.make_node("Add", ["x0", "x1"], ["h"]),
+        helper.make_node("Sigmoid", ["h"], ["s"]),
+        helper.make_node("Mul", ["s", "x2"], ["m"]),
+        helper.make_node("Where", ["x3", "m", "x4"], ["y0"]),
+    ]
+    case = Case("Sigmoid", [x, *constants], version=13)
+    found = inspected(tmp_path, case, case.model_of(nodes, {"": 13}))
+    assert np.isneginf(found["gold"]["y0"]).any()
+    assert found["described"]["judged_by"] == {"y0": FLOAT64}
+    assert 1e-4 < found["described"]["baseline_errors"]["y0"] < 1e-2
+
+
+@pytest.mark.parametrize(
+    ("value", "gold_value", "error"),
+    [
+        (-np.inf, -np.inf, 0.125),
+        (np.nan, np.nan, 0.125),
+        (np.inf, 1e39, 0.125),
+        (np.inf, -np.inf, -1),
+        (np.nan, 1.0, -1),
+        (1.0, np.nan, -1),
+    ],
+)
+def test_errors_are_those_of_finite_values_where_the_others_are_alike(
+    value: float, gold_value: float, error: float
+) -> None:
+    answer, right = np.float32([1.125, value]), np.float64([1.0, gold_value])
+    assert gold.error_of(answer, right) == error
+
+
+def test_what_comes_from_a_long_sum_says_by_what_rounding_grows(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).random((1, 12_800)).astype(np.float32)
+    for operator, grown in (("ReduceMean", 10.0), ("Relu", 1.0)):
+        assert inspected(tmp_path, Case(operator, [x], version=13))["described"]["growth"] == {
+            "y0": grown
+        }
+
+
 @pytest.mark.parametrize("size", [10_000, 1_000_000])
 def test_the_order_of_a_long_sum_is_no_error_of_one_runtime(tmp_path: Path, size: int) -> None:
     x = np.random.default_rng(0).random((1, size)).astype(np.float32)

@@ -114,6 +114,7 @@ GAINED: list[tuple[str, str, Any]] = [
     ("portability.*", "worst_output", "y"),
     ("portability.*.outputs.*", "rounded", False),
     ("portability.*.outputs.*", "computed_in", ""),
+    ("portability.*.outputs.*", "growth", 1.0),
     ("portability.*.outputs.*", "random", False),
     ("portability.*.outputs.*", "unjudged", False),
     ("portability.*", "stateful", False),

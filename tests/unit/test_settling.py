@@ -75,6 +75,13 @@ def test_votes_of_another_type_do_not_agree() -> None:
     assert consensus.largest_group([floats, whole], 1e-4) is None
 
 
+def test_the_most_central_vote_speaks_for_its_group() -> None:
+    group = consensus.largest_group(votes({"a": 1.01, "b": 1.0, "c": 1.0}), 2e-2)
+    assert group is not None
+    assert group.libraries == {"a", "b", "c"}
+    assert group.value == 1.0
+
+
 def test_libraries_that_all_differ_agree_on_nothing() -> None:
     assert consensus.largest_group(votes({"a": 1.0, "b": 2.0}), 1e-4) is None
     assert consensus.largest_group([], 1e-4) is None
@@ -187,6 +194,79 @@ def test_one_library_alone_does_not_overrule_an_evaluation(tmp_path: Path) -> No
     settle(run)
     assert verdicts(run)["onnxruntime"] == "drift"
     assert truths.read(run.artifact_path(ARTIFACT)).evaluations == {}
+
+
+def test_libraries_that_are_each_a_little_wrong_do_not_overrule_an_evaluation(
+    tmp_path: Path,
+) -> None:
+    """Their errors are within the tolerance of gold in float32, which nothing judges here."""
+    below, above = (RIGHT + np.float32([[0, x]]) for x in (-6e-5, 6e-5))
+    run = answered(tmp_path, RIGHT, {"onnxruntime": below, "openvino": above, "onnx": RIGHT})
+    silence(run, "opencv-python-headless")
+    settle(run)
+    words = verdicts(run)
+    assert words["openvino"] == words["onnxruntime"] == "drift"
+    assert truths.read(run.artifact_path(ARTIFACT)).evaluations == {}
+
+
+def test_a_baseline_that_confirms_an_evaluation_votes_for_it(tmp_path: Path) -> None:
+    run = answered(tmp_path, RIGHT, {"onnxruntime": WRONG, "onnx": RIGHT})
+    described(run, confirmed=["y"])
+    settle(run)
+    words = verdicts(run)
+    assert words.pop("onnx") == "match"
+    assert set(words.values()) == {"drift"}
+
+
+def test_a_majority_does_not_overrule_an_evaluation(tmp_path: Path) -> None:
+    values = {"onnxruntime": WRONG, "openvino": WRONG, "opencv": RIGHT * 5, "onnx": RIGHT}
+    run = answered(tmp_path, RIGHT, values)
+    settle(run)
+    words = verdicts(run)
+    assert words["onnxruntime"] == words["openvino"] == words["opencv"] == "drift"
+
+
+def test_a_majority_does_not_decide_between_two_judges(tmp_path: Path) -> None:
+    values = {"onnxruntime": WRONG, "openvino": WRONG, "opencv": RIGHT * 5, "onnx": RIGHT}
+    run = contested(answered(tmp_path, WRONG, values), RIGHT, CONTESTED)
+    settle(run)
+    assert set(verdicts(run).values()) == {"not-run"}
+
+
+@pytest.mark.parametrize("has_gold", [False, True])
+def test_the_spread_of_those_that_agree_in_float16_is_no_rounding_error(
+    tmp_path: Path, *, has_gold: bool
+) -> None:
+    one = np.ones((1, 2), np.float16)
+    values = {"onnxruntime": one, "openvino": one * np.float16(1.008), "opencv": one}
+    run = answered(tmp_path, one * np.float16(3) if has_gold else None, values)
+    settle(run)
+    assert "drift" not in {verdicts(run)[name] for name in values}
+    for cell in (cell for cell in CONSUMERS if cell.name == "opencv"):
+        answers.store(run, ARTIFACT, cell.id, {"y": one * np.float16(1.1)})
+    measure(run)
+    assert verdicts(run)["opencv"] == "drift"
+
+
+def test_a_decision_for_float64_leaves_the_runtimes_in_float32(tmp_path: Path) -> None:
+    values = {"onnxruntime": WRONG, "openvino": RIGHT, "onnx": RIGHT}
+    run = contested(answered(tmp_path, WRONG, values), RIGHT.astype(np.float64))
+    silence(run, "opencv-python-headless")
+    settle(run)
+    precisions = {row.consumer: row.precision for row in merging.merge([run]).portability}
+    assert {precisions[cell.id] for cell in CONSUMERS} == {"float32"}
+
+
+@pytest.mark.parametrize(("growth", "verdict"), [({}, "drift"), ({"y": 15.0}, "match")])
+def test_rounding_may_cost_more_in_a_long_sum(
+    tmp_path: Path, growth: dict[str, float], verdict: str
+) -> None:
+    turn = RIGHT + np.float32([[0, 5e-6]])
+    run = answered(tmp_path, RIGHT, {"onnxruntime": RIGHT, "openvino": turn})
+    described(run, growth=growth)
+    measure(run)
+    settle(run)
+    assert verdicts(run)["openvino"] == verdict
 
 
 OWN = RIGHT + np.float32([[0, 2e-3]])

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx import helper
+from onnx import TensorProto, helper, numpy_helper
 
 from harness.graphs import operators, sums
 from harness.graphs.inputs.sample_inputs import Sampling
 from harness.record import BASELINE, CONTESTED, FLOAT64, ROUNDING
-from harness.runtimes.onnx import adapter, gold
+from harness.runtimes.onnx import adapter, draws, gold
 
 pytest.importorskip("onnxruntime")
 
@@ -380,7 +380,7 @@ def test_rounding_grows_with_the_square_root_of_the_longest_sum() -> None:
     x = np.zeros((4, 12_800), np.float32)
 
     def growth(proto: onnx.ModelProto) -> float:
-        return sums.growth(sums.longest_sum(proto, {"x": x}))
+        return sums.growth(sums.longest_sums(proto, {"x": x})["y"])
 
     assert growth(model("ReduceSum", {"x": x}, {"axes": np.int64([1])})) == 10
     assert growth(model("Softmax", {"x": x}, {}, axis=0)) == 1
@@ -396,7 +396,36 @@ def test_an_ensemble_sums_what_its_trees_give() -> None:
     newer = helper.make_node("TreeEnsemble", ["x"], ["y"], domain="ai.onnx.ml", tree_roots=[0, 4])
     for trees, terms in ((node, 3), (newer, 2)):
         graph = helper.make_graph([trees], "trees", [], [])
-        assert sums.longest_sum(helper.make_model(graph), {}) == terms
+        assert sums.longest_sums(helper.make_model(graph), {}) == {"y": terms}
+
+
+def test_a_sum_may_err_by_the_last_place_of_each_term() -> None:
+    assert sums.largest_error(1000, np.dtype("float32")) == 1000 * 2.0**-23
+
+
+def test_a_sum_counts_for_what_comes_from_it_only() -> None:
+    x = np.zeros((2, 500), np.float32)
+    branch = helper.make_graph(
+        [helper.make_node("Add", ["s", "one"], ["t"])],
+        "branch",
+        [],
+        [helper.make_tensor_value_info("t", TensorProto.FLOAT, None)],
+    )
+    nodes = [
+        helper.make_node("ReduceSum", ["x"], ["s"]),
+        helper.make_node("Relu", ["x"], ["apart"]),
+        helper.make_node("Cast", ["one"], ["is"], to=TensorProto.BOOL),
+        helper.make_node("If", ["is"], ["inside"], then_branch=branch, else_branch=branch),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "sums",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, x.shape)],
+        [helper.make_tensor_value_info("inside", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(np.ones(1, np.float32), "one")],
+    )
+    terms = sums.longest_sums(helper.make_model(graph), {"x": x})
+    assert terms == {"s": 1000, "apart": 1, "is": 1, "inside": 1000}
 
 
 def dropout(training: bool) -> onnx.ModelProto:
@@ -408,15 +437,15 @@ def dropout(training: bool) -> onnx.ModelProto:
 
 
 def test_dropout_is_random_only_while_it_trains() -> None:
-    assert gold.random_outputs(dropout(training=True)) == ["y"]
-    assert gold.random_outputs(dropout(training=False)) == []
+    assert draws.random_outputs(dropout(training=True)) == ["y"]
+    assert draws.random_outputs(dropout(training=False)) == []
 
 
 def test_dropout_before_opset_7_trains_unless_it_is_tested() -> None:
     for attributes, random in (({}, ["y"]), ({"is_test": 0}, ["y"]), ({"is_test": 1}, [])):
         proto = model("Dropout", {"x": np.zeros(4, np.float32)}, {}, **attributes)
         proto.opset_import[0].version = 6
-        assert gold.random_outputs(proto) == random
+        assert draws.random_outputs(proto) == random
 
 
 def test_a_seed_makes_no_evaluation_of_what_is_random_doubtful(tmp_path: Path) -> None:
@@ -458,7 +487,22 @@ def test_what_is_random_within_a_function_of_the_model_is_random() -> None:
     )
     opsets = [helper.make_opsetid("", 19), helper.make_opsetid("own", 1)]
     proto = helper.make_model(graph, opset_imports=opsets, functions=[noise], ir_version=9)
-    assert gold.random_outputs(proto) == ["y"]
+    assert draws.random_outputs(proto) == ["y"]
+
+
+def test_what_a_branch_reads_of_a_random_value_is_random() -> None:
+    branch = helper.make_graph(
+        [helper.make_node("Relu", ["noise"], ["t"])],
+        "branch",
+        [],
+        [helper.make_tensor_value_info("t", TensorProto.FLOAT, None)],
+    )
+    proto = model("RandomNormalLike", {"x": np.zeros(3, np.float32)}, {"is": np.array(True)})
+    del proto.graph.node[0].input[1], proto.graph.node[0].output[:]
+    proto.graph.node[0].output.append("noise")
+    taken = helper.make_node("If", ["is"], ["y"], then_branch=branch, else_branch=branch)
+    proto.graph.node.append(taken)
+    assert draws.random_outputs(proto) == ["y"]
 
 
 def test_an_evaluation_counts_only_where_it_is_finite_as_the_baseline_is(tmp_path: Path) -> None:

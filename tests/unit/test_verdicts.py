@@ -199,6 +199,13 @@ def test_a_persons_own_model_may_be_written_in_float16(
     assert verdict.name == word
 
 
+def test_an_output_of_a_long_sum_has_a_larger_floor() -> None:
+    mean = Deviation(name="y", error=2.8e-6, dtype="float32", producer_error=0.0, growth=15.0)
+    tolerance, basis = TERMS.allowed_of(mean, agreement(2.8e-6))
+    assert tolerance == pytest.approx(1.5e-5)
+    assert basis == "the smallest tolerance, grown 15 times in a long sum"
+
+
 def test_what_is_written_in_float16_can_be_right_to_that_only() -> None:
     terms = replace(
         TERMS, tolerances=TERMS.tolerances.model_copy(update={"reduced": {"float16": 1e-2}})

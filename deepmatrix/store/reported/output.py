@@ -14,6 +14,7 @@ from deepmatrix.boundary.bounds import (
     Facts,
     FewFixed,
     Finite,
+    Growth,
     Id,
     Json,
     LargeError,
@@ -130,6 +131,8 @@ class Exported(Part):
     *unordered*: by output, the axis along which it is a set. *in_order_of*: by output, another one
     that is in the same order. *baseline_errors*: by output, the error of ONNX Runtime's own
     kernels, which its tolerance scales with; 0 once another library has answered better.
+    *confirmed*: outputs whose evaluation the baseline confirms. *growth*: by output, by what
+    rounding costs more in its sums than in short ones.
     """
 
     id: Id = ""
@@ -150,6 +153,8 @@ class Exported(Part):
     unordered: ByName[Count] = Field(default_factory=dict)
     in_order_of: ByName[TensorName] = Field(default_factory=dict)
     baseline_errors: ByName[LargeError] = Field(default_factory=dict)
+    confirmed: FewFixed[TensorName] = ()
+    growth: ByName[Growth] = Field(default_factory=dict)
     inputs: FewFixed[ModelInput] = ()
     refusal: Remark = ""
     export_s: Seconds

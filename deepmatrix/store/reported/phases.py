@@ -11,6 +11,7 @@ from deepmatrix.boundary.bounds import (
     Count,
     CountKey,
     Few,
+    Growth,
     Id,
     Items,
     Json,
@@ -258,17 +259,12 @@ class InspectData(Reported):
     """A user's own model, as its inspector describes it.
 
     *judged_by*: by output, where its gold comes from. *remarks*: why a better source does not
-    count. *random*: the outputs that are random by design. *rounded*: the outputs whose gold is in
-    the model's own precision. *computed_in*: by output, the least exact float type below float32
-    that it is computed in. *values*: by sample input, why it holds what it holds. *refusal*: why
-    a runtime takes no sample inputs of any shape that was tried. *quantised*: by output.
-    *unordered*: by output, the axis along which it is a set, whose order the standard leaves open.
-    *in_order_of*: by output, another one that is in the same order. *baseline_errors*: by output,
-    ONNX Runtime's own error where it is beyond what rounding costs.
+    count. *values*: by sample input, why it holds what it holds. *refusal*: why a runtime takes no
+    sample inputs of any shape that was tried.
     *dtypes*: by input, the dtype that numpy lacks, whose values come in a wider one. *steering*: by
     input, which branch, number of steps or shape of the graph it decides.
     *answered*: the outputs that an evaluator answered in the model's own precision, in their order;
-    *unanswered*: why it answered none.
+    *unanswered*: why it answered none. The others are as those of `Exported`.
     """
 
     precise: bool = False
@@ -282,6 +278,8 @@ class InspectData(Reported):
     unordered: ByName[Count] = Field(default_factory=dict)
     in_order_of: ByName[TensorName] = Field(default_factory=dict)
     baseline_errors: ByName[LargeError] = Field(default_factory=dict)
+    confirmed: Few[TensorName] = Field(default_factory=list)
+    growth: ByName[Growth] = Field(default_factory=dict)
     values: ByName[Remark] = Field(default_factory=dict)
     dtypes: ByName[Remark] = Field(default_factory=dict)
     steering: ByName[Remark] = Field(default_factory=dict)

@@ -18,6 +18,7 @@ from harness.graphs.inputs.sample_inputs import Sampling
 from harness.graphs.inputs.steering import steering
 from harness.graphs.operators import evaluator
 from harness.graphs.precise import computed_in, widen
+from harness.graphs.sums import growth
 from harness.graphs.unrolling import unrolled
 from harness.record import EVALUATIONS
 from harness.runtimes.onnx import draws, gold, limits, ordering, quantised, undefined
@@ -81,13 +82,12 @@ def inspect(
     if user_inputs is not None:
         ranks = declared.ranks(user_inputs)
     entries = declared.declared_inputs(model, onnx, ranks)
-    opsets = {opset.domain: opset.version for opset in model.opset_import}
     described = {
         "inputs": declared.described(entries),
-        "opset": opsets.get(""),
+        "opset": checks.opsets(model).get(""),
         "nodes": len(model.graph.node),
         "writer": f"{model.producer_name} {model.producer_version}".strip(),
-        "random": gold.random_outputs(model),
+        "random": draws.random_outputs(model),
         "computed_in": computed_in(model),
         "remarks": checks.complaints(model),
     }
@@ -143,7 +143,8 @@ def _judged(model, reference, inputs, result, described):
     outputs = {
         name: truth[name] if name in judged.evaluations else x for name, x in outputs.items()
     }
-    described["judged_by"] = sources
+    grown = {name: growth(terms) for name, terms in judged.terms.items()}
+    described.update(judged_by=sources, confirmed=judged.confirmed, growth=grown)
     described["rounded"] = [name for name in truth if sources[name] not in EVALUATIONS]
     random = described["random"]  # another draw is no rounding
     repeated = {name: x for name, x in outputs.items() if name not in random}

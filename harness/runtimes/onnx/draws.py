@@ -1,10 +1,45 @@
-"""Draws of outputs that are random by design: whether their shape is random, too."""
+"""Outputs that are random by design: which they are, and whether their shape is random, too."""
+
+from typing import Set
+
+import numpy
 
 from harness.graphs import checks, operators, shapes
-from harness.runtimes.onnx.gold import RANDOM
+from harness.graphs.canonical import inlined, names_read
 
 #: So many draws show whether a shape is random, unless that is rare.
 DRAWS = 16
+
+#: Operators whose answers are random by design.
+RANDOM = frozenset(
+    ["Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform"]
+    + ["RandomUniformLike"]
+)
+
+#: The opset from which Dropout infers where nothing says that it trains.
+DROPOUT_INFERS = 7
+
+
+def _is_random(node, constants, opset):
+    """Return whether a node is random by design; Dropout is while it trains."""
+    if node.op_type != "Dropout":
+        return node.op_type in RANDOM
+    if opset < DROPOUT_INFERS:
+        return not any(item.name == "is_test" and item.i for item in node.attribute)
+    return bool(numpy.any(constants.get(node.input[2], False))) if len(node.input) > 2 else False
+
+
+def random_outputs(model):
+    """Return the names of the outputs that depend on an operator that is random by design."""
+    model = inlined(model)
+    constants = checks.constants(model)
+    opset = checks.opsets(model).get("", 1)
+    moving: Set[str] = set()
+    for node in model.graph.node:
+        is_random = any(_is_random(x, constants, opset) for x in [node, *checks.nodes_within(node)])
+        if is_random or not moving.isdisjoint(names_read(node)):
+            moving.update(name for name in node.output if name)
+    return [value.name for value in model.graph.output if value.name in moving]
 
 
 def with_other_shapes(model, inputs, outputs, gold, random):

@@ -9,7 +9,7 @@ baseline stays only if a definition is not proven.
 
 import json
 import os
-from typing import Any, Dict, List, NamedTuple, Set
+from typing import Any, Dict, List, NamedTuple
 
 import numpy
 
@@ -19,9 +19,10 @@ from harness.graphs.canonical import inlined
 from harness.graphs.inputs import onnx_inputs
 from harness.graphs.operators.fingerprints import fingerprint
 from harness.graphs.precise import widen
-from harness.graphs.sums import growth, largest_error, longest_sum
+from harness.graphs.sums import growth, largest_error, longest_sums
 from harness.record import BASELINE, CONTESTED, FLOAT64, UNPROVEN, allowed_distance
 from harness.runtimes.onnx import baseline
+from harness.runtimes.onnx.draws import random_outputs
 from harness.runtimes.onnx.size_mismatches import size_mismatches
 
 #: Two evaluations that differ by more than this, over the scale of errors, are not of the same
@@ -34,29 +35,24 @@ OWN_ERRORS = 16
 #: Two evaluations in float64 that differ by no more, over the scale of errors, are the same.
 SAME_IN_FLOAT64 = 1e-9
 
-#: Operators whose answers are random by design.
-RANDOM = frozenset(
-    ["Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform"]
-    + ["RandomUniformLike"]
-)
-
-#: The opset from which Dropout infers where nothing says that it trains.
-DROPOUT_INFERS = 7
-
 
 class Judged(NamedTuple):
     """What judges the outputs of a model, by name.
 
     *remarks* say why an evaluation does not count; *evaluations* are those that the baseline
-    contradicts. *inexact*: outputs of which the baseline is farther from gold than any order of a
-    sum explains, though ONNX Runtime's float64 kernels give what the evaluation does.
+    contradicts. *confirmed*: outputs whose evaluation it confirms. *inexact*: outputs of which the
+    baseline is farther from gold than any order of a sum explains, though ONNX Runtime's float64
+    kernels give what the evaluation does. *terms*: by output of an evaluation, those of the longest
+    sum that it comes from.
     """
 
     gold: Dict[str, Any]
     sources: Dict[str, str]
-    remarks: List[str]
-    evaluations: Dict[str, Any]
-    inexact: List[str]
+    remarks: List[str] = []
+    evaluations: Dict[str, Any] = {}
+    confirmed: List[str] = []
+    inexact: List[str] = []
+    terms: Dict[str, int] = {}
 
 
 def evaluate(model, reference, inputs):
@@ -134,16 +130,17 @@ def judge(model, reference, inputs, outputs, undefined, in_steps):
         precise = _as_declared(model, evaluated)
     except operators.NotEvaluated as error:
         remark = "no float64 evaluation: {}".format(error)
-        return Judged(outputs, dict.fromkeys(names, BASELINE), [remark], {}, [])
+        return Judged(outputs, dict.fromkeys(names, BASELINE), [remark])
     if list(precise) != names:
         remark = "no float64 evaluation: its sequences and maps have other parts than in float32"
-        return Judged(outputs, dict.fromkeys(names, BASELINE), [remark], {}, [])
+        return Judged(outputs, dict.fromkeys(names, BASELINE), [remark])
+    terms = _terms(model, inputs, names)
     unproven = unproven_operators(model)
     try:
         second = reference.answer(inputs)
     except baseline.NoBaseline:
         sources = dict.fromkeys(names, UNPROVEN if unproven else FLOAT64)
-        return Judged(precise, sources, [], {}, [])
+        return Judged(precise, sources, terms=terms)
     gold, sources, remarks = dict(precise), dict.fromkeys(names, FLOAT64), []
     reason = (
         "its definition of {} is not proven".format(", ".join(unproven[:5]))
@@ -152,8 +149,7 @@ def judge(model, reference, inputs, outputs, undefined, in_steps):
     )
     random, evaluations = random_outputs(model), {}
     three = (precise, outputs, second)
-    terms = longest_sum(inlined(model), inputs)
-    contradicted = _contradicted_outputs(*three, undefined, in_steps, growth(terms))
+    contradicted = _contradicted_outputs(*three, undefined, in_steps, terms)
     confirmed = _confirmed(model, inputs, contradicted, precise, second) if contradicted else []
     for name in contradicted:
         if name in random or name in confirmed:
@@ -165,16 +161,24 @@ def judge(model, reference, inputs, outputs, undefined, in_steps):
             "output {}: the evaluator differs from the baseline; {}".format(name, reason)
         )
     inexact = _inexact(confirmed, precise, second, terms)
-    return Judged(gold, sources, remarks, evaluations, inexact)
+    confirmed = [name for name in second if name in gold.keys() - {*random, *evaluations}]
+    return Judged(gold, sources, remarks, evaluations, confirmed, inexact, terms)
 
 
 def _inexact(names, precise, second, terms):
-    """Return the outputs of which the baseline errs more than a sum of so many terms explains."""
+    """Return the outputs of which the baseline errs more than sums of so many *terms* explain."""
     return [
         name
         for name in names
-        if error_of(second[name], precise[name]) > largest_error(terms, second[name].dtype)
+        if error_of(second[name], precise[name]) > largest_error(terms[name], second[name].dtype)
     ]
+
+
+def _terms(model, inputs, names):
+    """Return by output the terms of the longest sum that it, or its whole, comes from."""
+    longest = longest_sums(inlined(model), inputs)
+    wholes = {value.name: longest.get(value.name, 1) for value in model.graph.output}
+    return {name: wholes.get(name, max(wholes.values(), default=1)) for name in names}
 
 
 def _confirmed(model, inputs, names, precise, second):
@@ -236,11 +240,20 @@ def least_exact(reference, inputs, outputs, judged, undefined, names):
 
 
 def error_of(value, gold):
-    """Return the error of floats over gold's scale; -1 where they cannot be compared."""
+    """Return the error of floats over gold's scale; -1 where they cannot be compared.
+
+    They can where each is infinite or NaN as gold is in its dtype. The error is that of the others.
+    """
     value, gold = numpy.asarray(value), numpy.asarray(gold)
-    if value.shape != gold.shape or value.dtype.kind != "f" or not numpy.isfinite(value).all():
+    if value.shape != gold.shape or {value.dtype.kind, gold.dtype.kind} != {"f"}:
         return -1.0
-    return float(numpy.abs(value - gold).max(initial=0.0)) / values.scale_of(gold)
+    with numpy.errstate(over="ignore"):
+        rounded = gold.astype(value.dtype)
+    finite = numpy.isfinite(rounded)
+    if _is_otherwise_infinite(rounded, value) or not numpy.isfinite(value[finite]).all():
+        return -1.0
+    apart = numpy.abs(value[finite] - gold[finite]).max(initial=0.0)
+    return float(apart) / values.scale_of(gold[finite])
 
 
 def _defined(value, mask):
@@ -249,15 +262,19 @@ def _defined(value, mask):
     return value if mask is None or mask.shape != value.shape else value[mask == 0]
 
 
-def _contradicted_outputs(precise, outputs, second, undefined, in_steps, grown):
-    """Return the names of the outputs whose evaluation the baseline *second* contradicts."""
+def _contradicted_outputs(precise, outputs, second, undefined, in_steps, terms):
+    """Return the names of the outputs whose evaluation the baseline *second* contradicts.
+
+    *terms*: of the longest sum that an output comes from, by name.
+    """
     names = []
     for name, value in outputs.items():
         answer = second.get(name, precise[name])
         own = value if value is not answer else precise[name]  # none in float32
         three = (precise[name], own, answer)
         defined = [_defined(array, undefined.get(name)) for array in three]
-        if _is_contradicted(_steps(in_steps.get(name), defined[-1]), grown, *defined):
+        steps = _steps(in_steps.get(name), defined[-1])
+        if _is_contradicted(steps, growth(terms[name]), *defined):
             names.append(name)
     return names
 
@@ -331,7 +348,7 @@ def unproven_operators(model):
     A definition that has changed since its tests were run is not.
     """
     table, model = proven(), inlined(model)
-    opsets = {opset.domain: opset.version for opset in model.opset_import}
+    opsets = checks.opsets(model)
     unproven = set()
     constants = checks.constants(model)
     for node in checks.all_nodes(model.graph):
@@ -374,25 +391,3 @@ def is_proven(versions, version):
     after = min((number for number in states if number >= version), default=None)
     nearest = [states[number] for number in (before, after) if number is not None]
     return before is not None and all(state in ("proven", "replaced") for state in nearest)
-
-
-def _is_random(node, constants, opset):
-    """Return whether a node is random by design; Dropout is while it trains."""
-    if node.op_type != "Dropout":
-        return node.op_type in RANDOM
-    if opset < DROPOUT_INFERS:
-        return not any(item.name == "is_test" and item.i for item in node.attribute)
-    return bool(numpy.any(constants.get(node.input[2], False))) if len(node.input) > 2 else False
-
-
-def random_outputs(model):
-    """Return the names of the outputs that depend on an operator that is random by design."""
-    model = inlined(model)
-    constants = checks.constants(model)
-    opset = next((item.version for item in model.opset_import if item.domain == ""), 1)
-    moving: Set[str] = set()
-    for node in model.graph.node:
-        is_random = any(_is_random(x, constants, opset) for x in [node, *checks.nodes_within(node)])
-        if is_random or not moving.isdisjoint(node.input):
-            moving.update(name for name in node.output if name)
-    return [value.name for value in model.graph.output if value.name in moving]
