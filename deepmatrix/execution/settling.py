@@ -344,10 +344,11 @@ class _Settlement:
         if not votes:
             return None
         value, grid = votes[0].value, truth.quantised.get(name)
-        tolerance = self._tolerance(str(value.dtype), truth.computed_in.get(name, ""))
+        types = (str(value.dtype), truth.computed_in.get(name, ""))
+        tolerance = self._tolerance(*types)
         if grid is None:
             return largest_group(votes, tolerance)
-        steps = allowed_steps(grid, value, deviations.output_scale(value))
+        steps = allowed_steps(grid, value, deviations.output_scale(value), *types)
         return largest_group(votes, max(tolerance, steps.error), in_steps=True)
 
     def _tolerance(self, *precisions: str) -> float:

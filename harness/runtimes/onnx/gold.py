@@ -267,7 +267,8 @@ def _steps(grid, answer):
     if grid is None or answer.dtype.kind not in "fiu":
         return 0.0
     scale, unit = values.scale_of(answer), float(answer.dtype.kind != "f")
-    return allowed_distance(grid["steps"], grid["step"], scale, unit) / scale
+    rounding = 0.0 if unit else float(numpy.finfo(answer.dtype).eps)
+    return allowed_distance(grid["steps"], grid["step"], scale, unit, rounding) / scale
 
 
 def _is_contradicted(steps, grown, precise, own, second):
