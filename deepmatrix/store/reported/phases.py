@@ -264,12 +264,10 @@ class InspectData(Reported):
     a runtime takes no sample inputs of any shape that was tried. *quantised*: by output.
     *unordered*: by output, the axis along which it is a set, whose order the standard leaves open.
     *in_order_of*: by output, another one that is in the same order. *baseline_errors*: by output,
-    ONNX Runtime's own error where it is beyond what rounding costs. *unjudged*: by output, why
-    nothing judges it.
+    ONNX Runtime's own error beyond what rounding costs. *unjudged*: why nothing judges an output.
     *dtypes*: by input, the dtype that numpy lacks, whose values come in a wider one. *steering*: by
-    input, which branch, number of steps or shape of the graph it decides.
-    *answered*: the outputs that an evaluator answered in the model's own precision, in their order;
-    *unanswered*: why it answered none.
+    input, which branch, number of steps or shape of the graph it decides. *answered*: the outputs
+    that an evaluator answered in the model's own precision, in order; *unanswered*: why none.
     """
 
     precise: bool = False
