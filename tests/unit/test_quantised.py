@@ -316,7 +316,30 @@ def test_gold_is_contested_by_no_step_that_an_answer_is_allowed() -> None:
     values = np.array([[5]], np.uint8)
     grid = Quantised(step=1.0, steps=1)
     allowed = quantised_steps.allowed_steps(grid, values, 5.0, "uint8").error
-    assert gold._steps(grid.model_dump(), values) == pytest.approx(allowed) == pytest.approx(0.2)
+    steps = gold._steps(grid.model_dump(), values, values.dtype)
+    assert steps == pytest.approx(allowed) == pytest.approx(0.2)
+
+
+def test_gold_is_not_contested_by_a_step_at_its_largest_value(tmp_path: Path) -> None:
+    """By float32 the quotient 3.5 is a tie, and by float64 it is below: one is 4, the other 3."""
+    scale = np.float32(0.1)
+    x = (np.arange(8) / 2 * 0.1).astype(np.float32).reshape(2, 4)
+    model = models.chain(1, scale=float(scale))
+    model.graph.output.append(onnx.helper.make_tensor_value_info("q0", 3, None))
+    onnx.save(model, tmp_path / "m.onnx")
+    adapter.start()
+    inspected = adapter.inspect("onnx", str(tmp_path / "m.onnx"), {"x": x}, Sampling(0))
+    own = [np.rint(x.astype(dtype) / dtype(scale)).max() for dtype in (np.float64, np.float32)]
+    assert own == [3, 4]
+    assert set(inspected["described"]["judged_by"].values()) == {"float64 evaluation"}
+
+
+def test_an_integer_of_4_bits_has_the_step_of_its_scale() -> None:
+    proto = models.chain(1)
+    (zero,) = [x for x in proto.graph.initializer if x.name == "zero"]
+    zero.CopyFrom(onnx.helper.make_tensor("zero", onnx.TensorProto.INT4, [], [0]))
+    proto.opset_import[0].version, proto.ir_version = 21, 10
+    assert described(proto)["y"] == {"step": 0.25, "steps": 1}
 
 
 @pytest.mark.parametrize(

@@ -194,11 +194,24 @@ def _moved(values, random):
     name, signs = values.dtype.name, _signs(values, random)
     if "float" in name and wider_dtype(name):
         return _next_floats(values, signs)
-    if values.dtype.kind not in "iu":
+    limits = _range(values.dtype)
+    if limits is None:
         return values
-    limits = numpy.iinfo(values.dtype)
-    signs = numpy.where(values == limits.max, -1, numpy.where(values == limits.min, 1, signs))
-    return (values.astype("int64") + signs).astype(values.dtype)
+    whole = values.astype("int64")
+    signs = numpy.where(whole == int(limits.max), -1, signs)
+    signs = numpy.where(whole == int(limits.min), 1, signs)
+    return (whole + signs).astype(values.dtype)
+
+
+def _range(dtype):
+    """Return the limits of a type of integers, which numpy may lack; None of others."""
+    if dtype.kind in "iu":
+        return numpy.iinfo(dtype)
+    if "int" not in dtype.name:
+        return None
+    import ml_dtypes
+
+    return ml_dtypes.iinfo(dtype)
 
 
 def _next_floats(values, signs):
