@@ -264,10 +264,7 @@ def _contradicted_outputs(precise, outputs, second, undefined, in_steps, grown):
 
 
 def _steps(grid, precise, dtype):
-    """Return how far right answers of a quantised output may be apart, over the scale of gold.
-
-    Its scale alone: that of an answer is another one where the largest value is a step apart.
-    """
+    """Return how far right answers of a quantised output may be apart, over the scale of gold."""
     if grid is None or dtype.kind not in "fiu":
         return 0.0
     scale, unit = values.scale_of(precise), float(dtype.kind != "f")
