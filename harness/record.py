@@ -129,15 +129,17 @@ FOR_USERS = (BAD_MODEL, WRONG_INPUTS, NOT_SUPPORTED)
 EVERYWHERE = (SELF_TEST_FAILED, WRONG_DEVICE, WRONG_PLATFORM, WRONG_THREADS)
 
 
-def allowed_distance(count: int, size: float, scale: float, unit: float = 0.0) -> float:
+def allowed_distance(count: int, size: float, scale: float, unit: float, rounding: float) -> float:
     """Return how far right answers of a quantised output may be apart: some steps, of a size.
 
     Together they are at most a part of the range. *scale*: the largest value. *unit*: what one of
-    its own integers stands for, where it has such: their range counts, however small the values.
+    its own integers stands for, or 0: their range counts, however small the values. *rounding*: the
+    machine epsilon of the output's floats, or 0: the product of a step and its scale is rounded.
     """
     reach = max(scale, STEPS_OF_RANGE * unit)
     one_step = size if size <= reach / 2 else 0.0  # on a coarse grid a tie is a large step
-    return min(count * size, max(MOST_OF_RANGE * reach, one_step))
+    distance = min(count * size, max(MOST_OF_RANGE * reach, one_step))
+    return distance + rounding * (scale + distance)
 
 
 def job_folder(number: int) -> str:

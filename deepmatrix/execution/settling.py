@@ -330,15 +330,17 @@ class _Settlement:
         """Return the tolerance of an output on a consumer in float32, for answers like *value*."""
         grid, agreement = truth.quantised.get(name), deviations.compare(truth.produced, truth)
         own = [output.producer_error for output in agreement.outputs if output.name == name]
-        steps = allowed_steps(grid, value, deviations.output_scale(value)) if grid else None
+        types = (str(truth.produced[name].dtype), truth.computed_in.get(name, ""))
+        scale = deviations.output_scale(value)
+        steps = allowed_steps(grid, value, scale, *types) if grid else None
         terms = Terms(tolerances=self.run.manifest.matrix.tolerances, imported=True)
         return terms.allowed(
             next(iter(own), None),
             name,
-            str(truth.produced[name].dtype),
+            types[0],
             steps,
             rounded=name in truth.rounded,
-            computed_in=truth.computed_in.get(name, ""),
+            computed_in=types[1],
             growth=truth.growth.get(name, 1.0),
         )[0]
 

@@ -112,19 +112,20 @@ def _output_deviation(
     measured = measured or measure_output(name, answer, right, scale)
     own_pair = masked.compared(produced, gold, mask, truth.unordered.get(name))
     own = measure_output(name, *own_pair, scale).error
+    types = (str(produced.dtype), truth.computed_in.get(name, ""))
     if own is not None:
         own = max(own, truth.baseline_errors.get(name, 0.0))
     return measured.model_copy(
         update={
             "producer_error": 0.0 if is_random else own,
-            "dtype": str(produced.dtype),
+            "dtype": types[0],
             "caution": RANDOM if is_random else masked.caution(gold, mask),
             "random": is_random,
             "judged_by": truth.sources.get(name, ""),
             "rounded": name in truth.rounded,
-            "computed_in": truth.computed_in.get(name, ""),
+            "computed_in": types[1],
             "growth": truth.growth.get(name, 1.0),
-            "steps": allowed_steps(grid, gold, scale) if grid else None,
+            "steps": allowed_steps(grid, gold, scale, *types) if grid else None,
         }
     )
 

@@ -25,6 +25,9 @@ SAME_SIDE = 0.95
 #: Fewer different values may all be ties.
 FEWEST_VALUES = 8
 
+#: The machine epsilon of types of floats.
+EPSILON = {"bfloat16": 2.0**-7, "float16": 2.0**-10, "float32": 2.0**-23, "float64": 2.0**-52}
+
 
 def as_gold_is(answer: Values, gold: Values, grid: Quantised | None) -> Values:
     """Return an answer; integers as what they stand for where gold is in floats."""
@@ -55,18 +58,25 @@ def one_sided(answer: Values, gold: Values) -> str:
     return f"{count} of {gold.size} integers differ, nearly all {side}: not rounded to the nearest"
 
 
-def allowed_steps(grid: Quantised, gold: Values, scale: float) -> Steps:
-    """Return what an output is allowed, in the unit of gold: integers are one step apart."""
-    unit = grid.scale if grid.scale and gold.dtype.kind == "f" else 1.0
-    size = grid.step * unit
-    has_integers = gold.dtype.kind != "f" or grid.scale is not None
-    allowed = allowed_distance(grid.steps, size, scale, unit if has_integers else 0.0)
-    capped = allowed < grid.steps * size
+def allowed_steps(
+    grid: Quantised, gold: Values, scale: float, dtype: str, computed_in: str = ""
+) -> Steps:
+    """Return what an output is allowed, in the unit of gold: integers are one step apart.
+
+    Floats are also rounded, to *dtype*, that of the answers, or to what they are *computed_in*;
+    what integers stand for is a float32.
+    """
+    is_whole = gold.dtype.kind != "f"
+    unit = 1.0 if is_whole else grid.scale or 0.0  # floats that stand for themselves have none
+    size = grid.step * (unit or 1.0)
+    own = EPSILON.get(dtype, EPSILON["float32"])
+    rounding = 0.0 if is_whole else max(own, EPSILON.get(computed_in, 0.0))
+    allowed = allowed_distance(grid.steps, size, scale, unit, rounding)
     return Steps(
         count=grid.steps,
         size=size,
         real=grid.step * grid.scale if grid.scale else None,
         error=allowed / scale,
-        capped=capped,
+        capped=allowed < grid.steps * size,
         allowed_by=grid.allowed_by,
     )

@@ -35,15 +35,15 @@ def follow(first: Truth, own: Truth, names: Sequence[str], giver: str) -> Truth:
     sets = {by_place[name]: axis for name, axis in first.unordered.items() if name in by_place}
     steps = {by_place[name]: grid for name, grid in first.quantised.items() if name in by_place}
     errors = {by_place[old]: x for old, x in first.baseline_errors.items() if old in by_place}
+    unjudged = {by_place[old]: reason for old, reason in first.unjudged.items()}
+    unjudged.update(own.unjudged)
     return Truth(
         gold={new: first.gold[old] for old, new in by_place.items()},
         produced={new: first.produced[old] for old, new in by_place.items()},
         sources={
-            new: f"the outputs of {giver}"
-            for old, new in by_place.items()
-            if old not in first.unjudged
+            new: f"the outputs of {giver}" for new in by_place.values() if new not in unjudged
         },
-        unjudged={by_place[old]: reason for old, reason in first.unjudged.items()},
+        unjudged=unjudged,
         masks=_join(masks, own.masks),
         random=own.random | {by_place[name] for name in first.random if name in by_place},
         rounded=frozenset(by_place[old] for old in first.rounded if old in by_place),

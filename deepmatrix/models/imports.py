@@ -159,6 +159,7 @@ def _judged(run: Run, model: Import, inspection: Path, inspected: InspectData | 
         unordered=inspected.unordered if inspected else {},
         in_order_of=inspected.in_order_of if inspected else {},
         growth=inspected.growth if inspected else {},
+        unjudged=inspected.unjudged if inspected else {},
         remarks=tuple(inspected.remarks) if inspected else (),
     )
     if plan.follows(model):
@@ -168,6 +169,7 @@ def _judged(run: Run, model: Import, inspection: Path, inspected: InspectData | 
     if own.gold.keys() != outputs.keys():
         raise arrays.Unreadable("its outputs and its gold have different names")
     sources = inspected.judged_by if inspected and precise else dict.fromkeys(outputs, OWN_OUTPUTS)
+    sources = {name: source for name, source in sources.items() if name not in own.unjudged}
     rounded = inspected.rounded if inspected and precise else outputs
     judged = replace(own, sources=sources, rounded=frozenset(rounded))
     if not inspected or not precise:

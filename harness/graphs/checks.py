@@ -268,12 +268,21 @@ def nodes_within(node: Any) -> Iterator[Any]:
                 yield inner_node
 
 
-def handed_in(node: Any) -> Iterator[Tuple[str, str]]:
-    """Yield the names of what a Loop or a Scan hands to its first round: outside, and inside."""
-    first = {"Loop": 2, "Scan": 0}.get(node.op_type)
-    for attribute in node.attribute if first is not None else ():
-        for name, value in zip(node.input[first:], attribute.g.input[first:]):
-            yield name, value.name
+def handed_in(node: Any) -> Iterator[Tuple[str, str, str]]:
+    """Yield the names of what a Loop or a Scan hands from round to round.
+
+    They are those outside, inside, and of what a round makes of it: that is empty for what a Scan
+    reads a part of.
+    """
+    for body in (item.g for item in node.attribute if node.op_type in ("Loop", "Scan")):
+        ahead = len(node.input) - len(body.input)  # the lengths of sequences, of an early Scan
+        first, made = (2, 1) if node.op_type == "Loop" else (max(ahead, 0), 0)
+        scanned = next((item.i for item in node.attribute if item.name == "num_scan_inputs"), 0)
+        inside = body.input[2:] if node.op_type == "Loop" else body.input
+        results = [value.name for value in body.output[made : made + len(inside) - scanned]]
+        results += [""] * scanned
+        for name, value, result in zip(node.input[first:], inside, results):
+            yield name, value.name, result
 
 
 def constants(model: Any) -> Arrays:

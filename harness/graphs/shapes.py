@@ -83,15 +83,20 @@ def infer_whole(model: Any, inputs: Any) -> Shapes:
 
 
 def element_types(model: Any) -> Dict[str, int]:
-    """Return the element types, as ONNX numbers them, of the tensors that inference knows."""
+    """Return the element types, as ONNX numbers them, of the tensors that inference knows.
+
+    Those of inner graphs are among them.
+    """
     import onnx
 
     held = {tensor.name for tensor in model.graph.initializer}
     names = [value.name for value in model.graph.input if value.name not in held]
     entries = [{"name": name, "shape": None} for name in names]
-    graph = _inferred(_skeleton(model, entries, onnx), onnx)
-    known = [*graph.value_info, *graph.output, *graph.input]
-    return {value.name: value.type.tensor_type.elem_type for value in known}
+    return {
+        value.name: value.type.tensor_type.elem_type
+        for graph in _graphs(_inferred(_skeleton(model, entries, onnx), onnx))
+        for value in [*graph.value_info, *graph.output, *graph.input]
+    }
 
 
 def _inferred(skeleton: Any, onnx: Any) -> Any:
@@ -110,6 +115,8 @@ def _skeleton(model: Any, entries: List[Entry], onnx: Any) -> Any:
     graph = skeleton.graph
     graph.name = "skeleton"
     graph.node.extend(_without_trees(node) for node in model.graph.node)
+    for node in checks.all_nodes(graph):
+        _without_claims(node)
     shapes = {entry["name"]: entry["shape"] for entry in entries}
     value_info = onnx.helper.make_tensor_value_info
     for value in model.graph.input:
@@ -127,6 +134,15 @@ def _skeleton(model: Any, entries: List[Entry], onnx: Any) -> Any:
         graph.output.append(value)
         graph.output[-1].type.tensor_type.ClearField("shape")
     return skeleton
+
+
+def _without_claims(node: Any) -> None:
+    """Take from the body of a Loop or a Scan what it claims of the shapes that a round makes."""
+    results = {result for _, _, result in checks.handed_in(node)}
+    for body in (item.g for item in node.attribute if results):
+        for value in [*body.output, *body.value_info]:
+            if value.name in results:
+                value.type.tensor_type.ClearField("shape")
 
 
 def _without_trees(node: Any) -> Any:
@@ -298,12 +314,16 @@ def _broadcast(meeting: _Meeting) -> None:
 
 
 def _carried(node: Any, shapes: Shapes, ties: Ties) -> None:
-    """The values of a Loop or a Scan start as what its body takes."""
-    for start, value in checks.handed_in(node):
-        outside, inside = shapes.get(start), shapes.get(value)
-        if outside and inside and len(outside) == len(inside):
-            for first, second in zip(outside, inside):
-                ties.equate(first, second)
+    """The values of a Loop or a Scan start as what its body takes, but for what a round changes.
+
+    A dimension that grows may start with nothing: no other is as small.
+    """
+    for start, value, result in checks.handed_in(node):
+        outside, inside, made = (shapes.get(name) for name in (start, value, result))
+        if outside and inside and made and len(outside) == len(inside) == len(made):
+            for first, second, third in zip(outside, inside, made):
+                if second == third and 0 not in (first, second):
+                    ties.equate(first, second)
 
 
 Rule = Callable[[_Meeting], None]

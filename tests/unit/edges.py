@@ -291,6 +291,40 @@ def looping() -> Iterator[Case]:
         yield loop(shape, trips)
 
 
+def scan(*inputs: np.ndarray | None, version: int = 11, **settings: Any) -> Case:
+    """Return a Scan that adds what it scans to a state (3,), and gives twice as much of the sum."""
+    value = partial(helper.make_tensor_value_info, elem_type=TensorProto.FLOAT, shape=[3])
+    names = [f"part{at}" for at in range(settings["num_scan_inputs"])]
+    body = helper.make_graph(
+        [
+            helper.make_node("Sum", ["sum", *names], ["next"]),
+            helper.make_node("Add", ["next", "next"], ["row"]),
+            helper.make_node("Cast", ["next"], ["whole"], to=TensorProto.INT32),
+        ],
+        "body",
+        [value("sum"), *map(value, names)],
+        [value("next"), value("row"), value("whole", elem_type=TensorProto.INT32)],
+    )
+    return Case("Scan", inputs, {"body": body, **settings}, 3, version)
+
+
+def scanning() -> Iterator[Case]:
+    state, rows, columns = floats(3), floats(4, 3), floats(3, 4)
+    for version, backwards in itertools.product((9, 11, 16), (0, 1)):
+        settings: dict[str, Any] = {"scan_input_directions": [backwards], "num_scan_inputs": 1}
+        yield scan(state, rows, version=version, **settings)
+        settings["scan_output_directions"] = [1 - backwards, backwards]
+        yield scan(state, columns, version=version, scan_input_axes=[1], **settings)
+    settings = {"scan_input_directions": [0, 1], "num_scan_inputs": 2}
+    yield scan(state, columns, rows, scan_input_axes=[-1, 0], scan_output_axes=[1, -1], **settings)
+    yield scan(state, rows, columns, scan_input_axes=[0, 1], scan_output_axes=[-2, 0], **settings)
+    states, parts = floats(2, 3), floats(2, 4, 3)
+    for lengths, directions in itertools.product((None, whole(4, 2)), ([], [1])):
+        settings = {"directions": directions} if directions else {}
+        yield scan(lengths, states, parts, version=8, num_scan_inputs=1, **settings)
+    yield scan(None, states, parts, floats(2, 4, 3), version=8, num_scan_inputs=2)
+
+
 def dropping() -> Iterator[Case]:
     yield from (
         Case("Dropout", [floats(3, 4)], outputs=2, version=number) for number in (10, 12, 13)
@@ -311,7 +345,7 @@ def casting() -> Iterator[Case]:
 
 FAMILIES = (
     *(resizing, sampling, normalizing, pooling, selecting, padding, flattening, suppressing),
-    *(recurrent, looping, dropping, casting, aligning, quantised, fused, classical),
+    *(recurrent, looping, scanning, dropping, casting, aligning, quantised, fused, classical),
 )
 
 EDGES: list[Case] = [

@@ -86,6 +86,32 @@ def looked_up_in_rounds(kind: str) -> onnx.NodeProto:
     return node("Loop", ["count", "", "ids"], ["last", "y"], body=body)
 
 
+@pytest.mark.parametrize("grows", [True, False])
+def test_what_a_loop_starts_with_has_the_size_that_it_carries_unless_that_grows(
+    tmp_path: Path, *, grows: bool
+) -> None:
+    """It collects the rows of ``x`` from nothing on, under the name of the rows of ``x``."""
+    boolean = TensorProto.BOOL
+    nodes = [
+        node("Gather", ["x", "at"], ["row"]),
+        node("Unsqueeze", ["row", "axis"], ["rows"]),
+        node("Concat", ["held", "rows"], ["next"], axis=0)
+        if grows
+        else node("Add", ["held", "row"], ["next"]),
+        node("Identity", ["goes"], ["on"]),
+    ]
+    heads = [value("at", INT64, []), value("goes", boolean, [])]
+    inputs, outputs = [value("held", FLOAT, ["n", 3])], [value("next", FLOAT, ["n", 3])]
+    body = helper.make_graph(nodes, "body", [*heads, *inputs], [value("on", boolean, []), *outputs])
+    loop = node("Loop", ["count", "", "start"], ["y"], body=body)
+    start = weights("start", 0 if grows else 2, 3)
+    held = [start, scalar("count", 1), scalar("axis", [0])]
+    inspected = inspect(tmp_path, [loop], {"x": (FLOAT, ["n", 3])}, *held)
+    rows = inspected["inputs"]["x"].shape[0]
+    assert rows > 0 if grows else rows == 2
+    assert inspected["gold"]["y"].shape == (1 if grows else 2, 3)
+
+
 @pytest.mark.parametrize("kind", ["Loop", "Scan"])
 def test_ids_stay_within_a_table_that_every_round_looks_up(tmp_path: Path, kind: str) -> None:
     rounds, result = looked_up_in_rounds(kind), node("Identity", ["y"], ["result"])

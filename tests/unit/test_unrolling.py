@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 
 from harness.graphs import operators
 from harness.graphs.inputs.sample_inputs import Sampling
-from harness.graphs.unrolling import CONTROL, unrolled
+from harness.graphs.unrolling import CONTROL, MOST_NODES, unrolled
 from harness.record import ROUNDING
 from harness.runtimes.onnx import adapter
 
@@ -75,6 +75,7 @@ def collected(nodes: Sequence[onnx.NodeProto], kind: int, go_on: str = "goes") -
 
 
 ROUND = make("Cast", ["part"], ["inner"], to=INT64, name="rounded")
+NEGATED = make("Neg", ["part"], ["inner"])
 X = np.float32([1.5, np.nan, -2.0])
 START = np.float32(0)
 
@@ -84,6 +85,33 @@ def scanned() -> onnx.NodeProto:
     inputs, outputs = typed([], total=FLOAT, part=FLOAT), typed([], more=FLOAT, inner=FLOAT)
     body = graph(nodes, inputs, outputs)
     return make("Scan", ["start", "x"], ["total", "y"], body=body, num_scan_inputs=1)
+
+
+def scanned_twice(**settings: Any) -> onnx.NodeProto:
+    """Return a Scan that reads ``x`` as two: ``y`` has the whole part of a sum, by round."""
+    nodes = [
+        make("Add", ["a", "b"], ["both"]),
+        make("Add", ["total", "both"], ["more"]),
+        make("Cast", ["more"], ["inner"], to=INT64, name="rounded"),
+    ]
+    inputs = typed([3], total=FLOAT, a=FLOAT, b=FLOAT)
+    body = graph(nodes, inputs, typed([3], more=FLOAT, inner=INT64))
+    reads = ["start", "x", "x"]
+    return make("Scan", reads, ["total", "y"], body=body, num_scan_inputs=2, **settings)
+
+
+WAYS = {
+    "forwards": {},
+    "backwards": {"scan_input_directions": [0, 1], "scan_output_directions": [1]},
+    "axes": {"scan_input_axes": [1, -1], "scan_output_axes": [1]},
+    "mixed": {
+        "scan_input_axes": [1, 0],
+        "scan_input_directions": [1, 0],
+        "scan_output_axes": [-1],
+        "scan_output_directions": [1],
+    },
+}
+SQUARE = np.float32([[1.5, 2, -7.25], [0, 3.5, np.nan], [4, 2, 1]])
 
 
 def nested() -> list[onnx.NodeProto]:
@@ -127,10 +155,83 @@ def test_what_is_unrolled_gives_the_same(
     assert bool(flat.decisions["y"]) is (nodes[0].op_type != "Scan")
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_a_scan_is_unrolled_along_any_axis_in_any_direction(way: str) -> None:
+    given = {"x": np.nan_to_num(SQUARE)}
+    proto = model([scanned_twice(**WAYS[way])], given, start=np.zeros(3, np.float32))
+    flat = unrolled(proto, given)
+    assert not [node for node in flat.model.graph.node if node.op_type in CONTROL]
+    wanted, answer = (operators.evaluate(x, given)["y"] for x in (proto, flat.model))
+    np.testing.assert_array_equal(answer, wanted)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_cast_of_nan_in_a_scan_is_undefined_in_the_rounds_that_reach_it(
+    tmp_path: Path, way: str
+) -> None:
+    given = {"x": SQUARE}
+    proto = model([scanned_twice(**WAYS[way])], given, start=np.zeros(3, np.float32))
+    inspected = inspect(tmp_path, proto, given)
+    assert set(inspected["described"]["judged_by"].values()) == {"float64 evaluation"}
+    sums = operators.evaluate(_with_floats(proto), given)["y"]
+    assert np.isnan(sums).any()
+    np.testing.assert_array_equal(inspected["undefined"]["y"] != 0, np.isnan(sums))
+
+
+@pytest.mark.parametrize("directions", [[], [0, 1]])
+@pytest.mark.parametrize("lengths", [None, [1, 3]])
+def test_a_scan_over_a_batch_is_unrolled_sequence_by_sequence(
+    lengths: list[int] | None, directions: list[int]
+) -> None:
+    """As before opset 9."""
+    given = {"x": np.stack([np.nan_to_num(SQUARE), 7 + np.nan_to_num(SQUARE)])}
+    settings = {"directions": directions} if directions else {}
+    node = scanned_twice(**settings)
+    node.input.insert(0, "" if lengths is None else "lengths")
+    proto = model([node], given, start=np.zeros((2, 3), np.float32), lengths=np.array(lengths or 0))
+    proto.opset_import[0].version = 8
+    flat = unrolled(proto, given)
+    assert not [node for node in flat.model.graph.node if node.op_type in CONTROL]
+    wanted, answer = (operators.evaluate(x, given)["y"] for x in (proto, flat.model))
+    np.testing.assert_array_equal(answer, wanted)
+    assert flat.decisions["y"] == ([] if lengths is None else ["lengths"])
+
+
+def _with_floats(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a model that casts to floats where this one casts to integers."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(proto)
+    (body,) = (item.g for item in copy.graph.node[0].attribute if item.name == "body")
+    body.node[2].attribute[0].i = FLOAT
+    body.output[1].type.tensor_type.elem_type = FLOAT
+    return copy
+
+
+#: More rounds than are unrolled.
+MANY = MOST_NODES // 4 + 1
+
+
 def test_a_loop_of_many_rounds_stays() -> None:
-    given = {"x": np.zeros(3000, np.float32), "n": np.array(3000)}
+    given = {"x": np.zeros(MANY, np.float32), "n": np.array(MANY)}
     flat = unrolled(model([collected([ROUND], INT64)], given, start=START), given)
     assert [node.op_type for node in flat.model.graph.node] == ["Loop"]
+    assert flat.too_long == {"total": MANY}
+
+
+@pytest.mark.parametrize(
+    ("node", "kind", "is_judged"), [(ROUND, INT64, False), (NEGATED, FLOAT, True)]
+)
+def test_a_loop_that_is_too_long_to_look_through_accuses_nobody(
+    tmp_path: Path, node: onnx.NodeProto, kind: int, *, is_judged: bool
+) -> None:
+    x = np.zeros(MANY, np.float32)
+    x[-1] = np.nan  # a Cast of it is undefined, in the last round
+    given = {"x": x, "n": np.array(MANY)}
+    inspected = inspect(tmp_path, model([collected([node], kind)], given, start=START), given)
+    described = inspected["described"]
+    text = f"Loop 'total' runs {MANY} rounds, too many to look for undefined and rounded values"
+    assert text in described["remarks"]
+    assert described["unjudged"] == ({} if is_judged else {"y": f"no gold: {text}"})
 
 
 def inspect(folder: Path, proto: onnx.ModelProto, inputs: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -194,3 +295,14 @@ def test_a_function_of_the_models_own_is_looked_into_within_a_branch(tmp_path: P
     opsets = [helper.make_opsetid("", 17)]
     proto.functions.append(helper.make_function("own", "Mine", ["a"], ["b"], [cast], opsets))
     assert inspect(tmp_path, proto, given)["undefined"]["y"].tolist() == [0, 1, 0]
+
+
+def test_a_scan_of_no_round_gives_its_states_and_no_rows() -> None:
+    given = {"x": np.zeros((0, 3), np.float32)}
+    node = scanned_twice(scan_output_axes=[1])
+    proto = model([node], given, start=np.ones(3, np.float32))
+    proto.graph.output.append(helper.make_empty_tensor_value_info("total"))
+    answers = operators.evaluate(proto, given)
+    assert answers["y"].shape == (3, 0)
+    assert answers["y"].dtype == np.int64
+    assert answers["total"].tolist() == [1, 1, 1]

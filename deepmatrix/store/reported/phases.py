@@ -261,6 +261,7 @@ class InspectData(Reported):
     *judged_by*: by output, where its gold comes from. *remarks*: why a better source does not
     count. *values*: by sample input, why it holds what it holds. *refusal*: why a runtime takes no
     sample inputs of any shape that was tried.
+    *unjudged*: by output, why nothing judges it.
     *dtypes*: by input, the dtype that numpy lacks, whose values come in a wider one. *steering*: by
     input, which branch, number of steps or shape of the graph it decides.
     *answered*: the outputs that an evaluator answered in the model's own precision, in their order;
@@ -280,6 +281,7 @@ class InspectData(Reported):
     baseline_errors: ByName[LargeError] = Field(default_factory=dict)
     confirmed: Few[TensorName] = Field(default_factory=list)
     growth: ByName[Growth] = Field(default_factory=dict)
+    unjudged: ByName[Remark] = Field(default_factory=dict)
     values: ByName[Remark] = Field(default_factory=dict)
     dtypes: ByName[Remark] = Field(default_factory=dict)
     steering: ByName[Remark] = Field(default_factory=dict)

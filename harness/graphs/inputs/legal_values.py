@@ -163,7 +163,7 @@ def _read(model: Any, entries: List[Entry]) -> _Graph:
                 constants[node.output[0]] = numpy_helper.to_array(attribute.t)
         if node.op_type in MOVES and node.input[0] in sources:
             sources.update(dict.fromkeys(node.output, sources[node.input[0]]))
-        for outside, inside in checks.handed_in(node):
+        for outside, inside, _ in checks.handed_in(node):
             if outside in sources:
                 sources[inside] = sources[outside]
         for name in node.input:

@@ -135,6 +135,7 @@ def _judged(model, reference, inputs, result, described):
     graph = unrolled(model, inputs)
     undefined_masks, unordered, leaders, loose_remarks = _loose(graph, inputs, outputs)
     described.update(unordered=unordered, in_order_of=leaders)
+    described["unjudged"], unsearched_remarks = limits.unsearched(graph)
     ignored = {name: numpy.ones(outputs[name].shape, "uint8") for name in unordered}
     ignored = limits.join(undefined_masks, ignored)
     described["quantised"] = in_steps = quantised.outputs_in_steps(model, inputs)
@@ -150,6 +151,7 @@ def _judged(model, reference, inputs, result, described):
     repeated = {name: x for name, x in outputs.items() if name not in random}
     limit_masks, limit_remarks = limits.masks(graph, inputs, repeated, truth)
     remarks = judged.remarks + loose_remarks + limit_remarks + quantised.remarks(model)
+    remarks += unsearched_remarks
     remarks += filter(None, [thresholds.leaf_remark(model, inputs, evaluated)])
     described["remarks"] += reference.remarks() + remarks
     described["unanswered"] = reason

@@ -273,18 +273,19 @@ def _contradicted_outputs(precise, outputs, second, undefined, in_steps, terms):
         own = value if value is not answer else precise[name]  # none in float32
         three = (precise[name], own, answer)
         defined = [_defined(array, undefined.get(name)) for array in three]
-        steps = _steps(in_steps.get(name), defined[-1])
+        steps = _steps(in_steps.get(name), defined[0], answer.dtype)
         if _is_contradicted(steps, growth(terms[name]), *defined):
             names.append(name)
     return names
 
 
-def _steps(grid, answer):
-    """Return how far right answers of a quantised output may be apart, over their scale."""
-    if grid is None or answer.dtype.kind not in "fiu":
+def _steps(grid, precise, dtype):
+    """Return how far right answers of a quantised output may be apart, over the scale of gold."""
+    if grid is None or dtype.kind not in "fiu":
         return 0.0
-    scale, unit = values.scale_of(answer), float(answer.dtype.kind != "f")
-    return allowed_distance(grid["steps"], grid["step"], scale, unit) / scale
+    scale, unit = values.scale_of(precise), float(dtype.kind != "f")
+    rounding = 0.0 if unit else float(numpy.finfo(dtype).eps)
+    return allowed_distance(grid["steps"], grid["step"], scale, unit, rounding) / scale
 
 
 def _is_contradicted(steps, grown, precise, own, second):

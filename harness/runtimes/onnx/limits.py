@@ -10,6 +10,8 @@ import numpy
 
 from harness import record
 from harness.graphs import inner, operators, shapes
+from harness.graphs.canonical import names_read
+from harness.graphs.checks import nodes_within
 from harness.graphs.inputs import onnx_inputs
 from harness.graphs.operators import NotEvaluated
 from harness.graphs.precise import widen
@@ -166,12 +168,53 @@ def _stepping(model):
     }
     if nodes:
         types = shapes.element_types(model)
-    return {
-        number: node
-        for number, node in nodes.items()
-        if types.get(node.input[0], FLOATS[0]) in FLOATS
-        and not (node.op_type in CASTS and types.get(node.output[0]) in FLOATS)
-    }
+    return {number: node for number, node in nodes.items() if _may_step(node, types)}
+
+
+def _may_step(node, types):
+    """Return whether an operator that steps, or selects, may do so for its types."""
+    return types.get(node.input[0], FLOATS[0]) in FLOATS and not (
+        node.op_type in CASTS and types.get(node.output[0]) in FLOATS
+    )
+
+
+#: Operators of whose values the standard leaves some undefined whatever these are, and divisions.
+LOOSE = ("DynamicQuantizeLinear", "GridSample", "Resize", "Upsample")
+DIVISIONS = ("Div", "Mod")
+
+
+def unsearched(graph):
+    """Return why outputs are not judged: what they depend on is too long to be looked through.
+
+    Args:
+        graph: the model, `unrolled`: its loops of too many rounds may hold what is undefined or
+            what rounding decides.
+
+    Returns:
+        (the reasons by output; a remark for each loop).
+    """
+    types = shapes.element_types(graph.model) if graph.too_long else {}
+    tainted: Dict[str, str] = {}
+    remarks = []
+    for node in graph.model.graph.node:
+        reasons = [tainted[name] for name in names_read(node) if name in tainted]
+        for name in filter(graph.too_long.__contains__, node.output):
+            text = "{} '{}' runs {} rounds, too many to look for undefined and rounded values"
+            reason = text.format(node.op_type, node.name or name, graph.too_long[name])
+            remarks.append(reason)
+            reasons += [reason] * any(_may_be_loose(inner, types) for inner in nodes_within(node))
+        tainted.update(dict.fromkeys(node.output, reasons[0]) if reasons else {})
+    outputs = [value.name for value in graph.model.graph.output]
+    return {name: "no gold: " + tainted[name] for name in outputs if name in tainted}, remarks
+
+
+def _may_be_loose(node, types):
+    """Return whether a node may give a value that is undefined, or that rounding decides."""
+    if node.op_type in DIVISIONS:
+        return types.get(node.input[0]) not in FLOATS
+    if node.op_type in LOOSE:
+        return True
+    return (node.op_type in STEPS or ordering.selects(node)) and _may_step(node, types)
 
 
 def _is_near_step(node, values, precise):

@@ -3,7 +3,9 @@
 Where a value is quantised, a right runtime may give the next step instead: at a tie, by float32's
 rounding, or because it rounds once where the graph rounds twice. So an output that depends on
 quantised values is compared by steps, not by a share of float32's rounding. Integer arithmetic
-without such a rounding (ConvInteger, MatMulInteger on the model's inputs) stays exact.
+without such a rounding (ConvInteger, MatMulInteger on the model's inputs) stays exact. A float of 8
+bits and less has three bits of fraction at most (https://onnx.ai/onnx/technical/float8.html): the
+next one is a step as well, of which the size depends on the value.
 """
 
 from typing import Any, Dict, List, Set
@@ -14,9 +16,14 @@ from harness.graphs.inputs import onnx_inputs
 from harness.graphs.operators import evaluator
 from harness.graphs.precise import widen
 from harness.graphs.quantisation import allowed_steps, is_step
+from harness.graphs.values import wider_dtype
 
 #: Operators that round to a step besides QLinear*.
 ROUNDING = ("QuantizeLinear", "DynamicQuantizeLinear")
+
+#: Floats of 8 bits and less, by their numbers in onnx.TensorProto: FLOAT8E4M3FN, FLOAT8E4M3FNUZ,
+#: FLOAT8E5M2, FLOAT8E5M2FNUZ, FLOAT4E2M1 and FLOAT8E8M0.
+SMALL_FLOATS = (17, 18, 19, 20, 23, 24)
 
 #: Operators that round their first input, and answer in floats.
 ROUNDING_WITHIN = ("DynamicQuantizeMatMul", "DynamicQuantizeLSTM")
@@ -37,7 +44,13 @@ def rounds(node):
     if node.op_type == "QGemm":
         return len(node.input) > 7 and bool(node.input[7])
     is_rounding = node.op_type in ROUNDING or node.op_type.startswith("QLinear")
-    return is_rounding or _rounds_within(node)
+    return is_rounding or _makes_small_floats(node) or _rounds_within(node)
+
+
+def _makes_small_floats(node):
+    """Return whether a node casts to floats of 8 bits or less."""
+    kinds = [item.i for item in node.attribute if item.name == "to"]
+    return node.op_type == "Cast" and kinds[0] in SMALL_FLOATS
 
 
 def _rounds_within(node):
@@ -107,7 +120,8 @@ def _roundings(model, inputs):
     for node in model.graph.node:
         before = [depths[name] for name in node.input if name in depths]
         if before:
-            count = max(before) + rounds(node)
+            is_exact = _makes_small_floats(node) and node.input[0] in inputs
+            count = max(before) + (rounds(node) and not is_exact)
             depths.update({name: count for name in node.output if name})
     return depths
 
@@ -177,12 +191,37 @@ def _evaluate(model, values, needed, output):
 
 def _moved(values, random):
     """Return quantised values, each a step up or down, within the range of their type."""
-    if values.dtype.kind not in "iu":
+    name, signs = values.dtype.name, _signs(values, random)
+    if "float" in name and wider_dtype(name):
+        return _next_floats(values, signs)
+    limits = _range(values.dtype)
+    if limits is None:
         return values
-    limits = numpy.iinfo(values.dtype)
-    signs = _signs(values, random)
-    signs = numpy.where(values == limits.max, -1, numpy.where(values == limits.min, 1, signs))
-    return (values.astype("int64") + signs).astype(values.dtype)
+    whole = values.astype("int64")
+    signs = numpy.where(whole == int(limits.max), -1, signs)
+    signs = numpy.where(whole == int(limits.min), 1, signs)
+    return (whole + signs).astype(values.dtype)
+
+
+def _range(dtype):
+    """Return the limits of a type of integers, which numpy may lack; None of others."""
+    if dtype.kind in "iu":
+        return numpy.iinfo(dtype)
+    if "int" not in dtype.name:
+        return None
+    import ml_dtypes
+
+    return ml_dtypes.iinfo(dtype)
+
+
+def _next_floats(values, signs):
+    """Return the next floats of a type that numpy lacks, up or down, within its range."""
+    import ml_dtypes
+
+    limits = ml_dtypes.finfo(values.dtype)
+    ends = numpy.where(signs > 0, limits.max, limits.min).astype(values.dtype)
+    moved, back = (numpy.nextafter(values, x) for x in (ends, numpy.ones_like(values)))
+    return numpy.where(moved == values, back, moved)
 
 
 def _signs(values, random):
