@@ -13,6 +13,7 @@ from harness.graphs import inner, operators, shapes
 from harness.graphs.inputs import onnx_inputs
 from harness.graphs.operators import NotEvaluated
 from harness.graphs.precise import widen
+from harness.graphs.values import epsilon, is_float
 from harness.runtimes.onnx import gold, ordering, reaching
 
 #: Finite values that differ by more than this part of gold's largest value are not the same but
@@ -177,14 +178,14 @@ def _stepping(model):
 def _is_near_step(node, values, precise):
     """Return where an operator of `STEPS` is as near to a step as rounding is."""
     first, result = (numpy.asarray(values[name]) for name in (node.input[0], node.output[0]))
-    is_step = first.dtype.kind == "f" and not (node.op_type in CASTS and result.dtype.kind == "f")
+    is_step = is_float(first.dtype) and not (node.op_type in CASTS and is_float(result.dtype))
     own, gold_value = _stepped(node, values), _stepped(node, precise)
     if not is_step or own.shape != gold_value.shape or own.shape != result.shape:
         return numpy.zeros(result.shape, bool)
     is_truth = node.op_type in CASTS and result.dtype.kind == "b"
     distance = numpy.abs if is_truth else STEPS[node.op_type]
     moved = numpy.abs(gold_value - own)
-    once = numpy.finfo(first.dtype).eps * numpy.abs(gold_value)
+    once = epsilon(first.dtype) * numpy.abs(gold_value)
     return (moved > 0) & (distance(gold_value) <= gold.OWN_ERRORS * moved + once)
 
 
@@ -192,9 +193,9 @@ def _stepped(node, values):
     """Return the float64 of which an operator of `STEPS` takes a step."""
     first = numpy.asarray(values[node.input[0]]).astype("float64")
     if node.op_type in COMPARISONS:
-        return first - numpy.asarray(values[node.input[1]])
+        return first - numpy.asarray(values[node.input[1]]).astype("float64")
     if node.op_type == "Mod":
-        return first / numpy.asarray(values[node.input[1]])
+        return first / numpy.asarray(values[node.input[1]]).astype("float64")
     return first
 
 
@@ -254,6 +255,6 @@ def _first_overflow(model, inputs):
 
 def _is_cut_off(precise, single):
     """Return whether a value is finite in float64 only."""
-    if single.dtype.kind != "f" or single.shape != precise.shape:
+    if not is_float(single.dtype) or single.shape != precise.shape:
         return False
     return bool((numpy.isfinite(precise) & ~numpy.isfinite(single)).any())

@@ -12,7 +12,7 @@ import numpy
 from harness import record
 from harness.graphs.checks import nodes_within
 from harness.graphs.operators import NotEvaluated, evaluate
-from harness.graphs.values import as_array, scale_of
+from harness.graphs.values import as_array, is_float, scale_of
 from harness.runtimes.onnx import gold, reaching
 
 #: A sum in another order may differ by so many roundings.
@@ -88,7 +88,7 @@ def near_ties(node, values, precise):
     axis = settings.get("axis", -1 if node.op_type == "TopK" else 0)
     places = numpy.asarray(values[node.output[-1]])
     own, gold_value = (numpy.asarray(of[node.input[0]]) for of in (values, precise))
-    if own.dtype.kind != "f" or own.shape != gold_value.shape:
+    if not is_float(own.dtype) or own.shape != gold_value.shape:
         return numpy.zeros(places.shape, bool), places
     alike = gold.ROUNDING * scale_of(gold_value[numpy.isfinite(gold_value)])
     own, gold_value = (numpy.moveaxis(x, axis, -1).astype("float64") for x in (own, gold_value))

@@ -15,7 +15,7 @@ import numpy
 from harness import record
 from harness.graphs import checks
 from harness.graphs.operators import NotEvaluated, evaluate
-from harness.graphs.values import wider_dtype
+from harness.graphs.values import is_float, wider_dtype
 from harness.runtimes.onnx import reaching
 
 CASTS = ("Cast", "CastLike")
@@ -99,7 +99,7 @@ def _suspects(model, arrays):
     from harness.graphs.operators import resizing
 
     constants, computed = checks.constants(model), _integers_computed(model)
-    has_nan = any(numpy.asarray(x).dtype.kind == "f" and numpy.isnan(x).any() for x in arrays)
+    has_nan = any(is_float(numpy.asarray(x).dtype) and numpy.isnan(x).any() for x in arrays)
     return [
         number
         for number, node in enumerate(model.graph.node)
@@ -134,7 +134,7 @@ def _is_nearest(node):
 def _extremes(node, name, values):
     """Return the least and the largest value that a runtime may give where it is undefined."""
     dtype = numpy.asarray(values[name]).dtype
-    if dtype.kind == "f":
+    if is_float(dtype):
         return -1.0, 1.0
     if dtype.kind == "b":
         return False, True
@@ -164,7 +164,7 @@ def _own_mask(node, values, opset):
         return _leaves_range(node.op_type, read, y.dtype) if y.dtype.kind in "iu" else None
     if node.op_type == "Dropout":
         return numpy.ones(y.shape, bool)
-    if x.dtype.kind != "f":
+    if not is_float(x.dtype):
         return None
     if node.op_type in CASTS:
         limits = _range(y.dtype)
