@@ -195,6 +195,7 @@ class _Settlement:
             for number, name in enumerate(truth.gold)
             if truth.sources.get(name) in EVALUATIONS
             and name not in truth.random
+            and name not in truth.reshaped
             and (group := self._dissent(truth, number, name, answered))
         }
         if alone := self._unconfirmed(truth, answered) - groups.keys():

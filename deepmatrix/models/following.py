@@ -35,6 +35,8 @@ def follow(first: Truth, own: Truth, names: Sequence[str], giver: str) -> Truth:
     sets = {by_place[name]: axis for name, axis in first.unordered.items() if name in by_place}
     steps = {by_place[name]: grid for name, grid in first.quantised.items() if name in by_place}
     errors = {by_place[old]: x for old, x in first.baseline_errors.items() if old in by_place}
+    apart = {by_place[name]: count for name, count in first.apart.items() if name in by_place}
+    reshaped = {by_place[name]: why for name, why in first.reshaped.items() if name in by_place}
     return Truth(
         gold={new: first.gold[old] for old, new in by_place.items()},
         produced={new: first.produced[old] for old, new in by_place.items()},
@@ -59,6 +61,8 @@ def follow(first: Truth, own: Truth, names: Sequence[str], giver: str) -> Truth:
             **own.in_order_of,
         },
         baseline_errors=errors,
+        apart={**apart, **own.apart},
+        reshaped={**reshaped, **own.reshaped},
         remarks=own.remarks,
     )
 

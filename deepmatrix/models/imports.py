@@ -71,6 +71,8 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> dict[str, 
     copy_file(inspection / INPUTS, part / INPUTS)
     inspected = output.inspected()
     judged = _judged(run, model, inspection, inspected)
+    remarks = (*judged.remarks, *_other_names(run, model, list(served)))
+    judged = replace(judged, remarks=remarks)
     for name, values in ((EVALUATION, judged.evaluations), (UNDEFINED, judged.masks)):
         if values:
             inputs.write_npz(part / name, values)
@@ -85,16 +87,7 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> dict[str, 
         ),
         opset=inspected.opset if inspected else None,
         in_parts=False,
-        gold=dict(judged.sources),
-        gold_remarks=(*judged.remarks, *_other_names(run, model, list(served))),
-        random=tuple(sorted(judged.random)),
-        unjudged=dict(judged.unjudged),
-        rounded=tuple(sorted(judged.rounded)),
-        computed_in=dict(judged.computed_in),
-        quantised=dict(judged.quantised),
-        unordered=dict(judged.unordered),
-        in_order_of=dict(judged.in_order_of),
-        baseline_errors=dict(judged.baseline_errors),
+        **judged.described(),
         inputs=tuple(_describe_inputs(run, served, inspected)),
         refusal=inspected.refusal if inspected else "",
         export_s=0.0,
@@ -165,6 +158,8 @@ def _judged(run: Run, model: Import, inspection: Path, inspected: InspectData | 
         quantised=inspected.quantised if inspected else {},
         unordered=inspected.unordered if inspected else {},
         in_order_of=inspected.in_order_of if inspected else {},
+        apart=inspected.apart if inspected else {},
+        reshaped=inspected.reshaped if inspected else {},
         remarks=tuple(inspected.remarks) if inspected else (),
     )
     if plan.follows(model):
@@ -208,8 +203,8 @@ def _by_reference(path: Path, own: Truth, precise: Mapping[str, Values]) -> Trut
         taken = ", ".join(f"{old} for {new}" for old, new in names.items() if old != new)
         if taken:
             remarks = (*remarks, f"--reference has other names, taken in their order: {taken}")
-        for name, value in outputs.items():
-            _check_fits(name, truth[name], value)
+        for name in outputs.keys() - own.reshaped.keys():
+            _check_fits(name, truth[name], outputs[name])
     remarks = (*remarks, *_nans(truth))
     floats = _floats(truth, outputs, precise)
     # In the type of the outputs: its precision is part of what is allowed.

@@ -38,6 +38,8 @@ class Truth:
     *unordered*: by output, the axis along which it is compared as a set. *in_order_of*: by output,
     another one that is in the same order. *baseline_errors*: by output, the error of ONNX Runtime's
     own kernels, which its tolerance scales with; 0 once another library has answered better.
+    *apart*: by output, how far from gold integers may be that rounding decides. *reshaped*: by
+    output, why its shape may be another.
     *remarks*: what else the user should know of it.
     """
 
@@ -55,6 +57,8 @@ class Truth:
     unordered: Mapping[str, int] = field(default_factory=dict)
     in_order_of: Mapping[str, str] = field(default_factory=dict)
     baseline_errors: Mapping[str, float] = field(default_factory=dict)
+    apart: Mapping[str, int] = field(default_factory=dict)
+    reshaped: Mapping[str, str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
 
     @property
@@ -64,6 +68,24 @@ class Truth:
             return arrays.LARGEST_BYTES
         wanted = sum(values.nbytes for values in self.gold.values())
         return min(max(WIDEST * wanted, arrays.SMALL_BYTES), arrays.LARGEST_BYTES)
+
+    def described(self) -> dict[str, Any]:
+        """Return what the description of an artifact says of it, by the fields of `Exported`."""
+        return {
+            "gold": dict(self.sources),
+            "unjudged": dict(self.unjudged),
+            "random": tuple(sorted(self.random)),
+            "rounded": tuple(sorted(self.rounded)),
+            "computed_in": dict(self.computed_in),
+            "quantised": dict(self.quantised),
+            "unordered": dict(self.unordered),
+            "in_order_of": dict(self.in_order_of),
+            "baseline_errors": dict(self.baseline_errors),
+            "apart": dict(self.apart),
+            "reshaped": dict(self.reshaped),
+            "gold_remarks": self.remarks,
+            "agreed": self.agreed,
+        }
 
 
 def read(folder: Path) -> Truth:
@@ -85,6 +107,8 @@ def read(folder: Path) -> Truth:
             unordered=described.unordered,
             in_order_of=described.in_order_of,
             baseline_errors=described.baseline_errors,
+            apart=described.apart,
+            reshaped=described.reshaped,
             remarks=described.gold_remarks,
         )
     except arrays.Unreadable as error:
@@ -112,22 +136,8 @@ def replace(folder: Path, truth: Truth) -> None:
         write_npz(folder / name, values)
     untouched = tuple(file for file in described.files if file.path not in files)
     written = tuple(artifacts.describe_file(folder / name, folder) for name in files)
-    changes: dict[str, Any] = {
-        "files": (*untouched, *written),
-        "gold": dict(truth.sources),
-        "unjudged": dict(truth.unjudged),
-        "random": tuple(sorted(truth.random)),
-        "rounded": tuple(sorted(truth.rounded)),
-        "computed_in": dict(truth.computed_in),
-        "quantised": dict(truth.quantised),
-        "unordered": dict(truth.unordered),
-        "in_order_of": dict(truth.in_order_of),
-        "baseline_errors": dict(truth.baseline_errors),
-        "gold_remarks": truth.remarks,
-        "agreed": truth.agreed,
-    }
     try:
-        changed = described.changed(**changes)
+        changed = described.changed(files=(*untouched, *written), **truth.described())
     except ValidationError as error:
         raise Damaged(folder, describe(error), hint=artifacts.HINT) from None
     write_text(folder / artifacts.DESCRIPTION, changed.model_dump_json(indent=1))

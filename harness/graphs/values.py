@@ -174,7 +174,8 @@ def epsilon(dtype: "numpy.dtype[Any]") -> float:
         return float(numpy.finfo(dtype).eps)
     import ml_dtypes
 
-    return float(ml_dtypes.finfo(dtype).eps)
+    finfo: Any = ml_dtypes.finfo
+    return float(finfo(dtype).eps)
 
 
 def carrier(name: str) -> "numpy.dtype[Any]":

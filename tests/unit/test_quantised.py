@@ -314,7 +314,8 @@ def test_gold_is_contested_by_no_step_that_an_answer_is_allowed() -> None:
     values = np.array([[5]], np.uint8)
     grid = Quantised(step=1.0, steps=1)
     allowed = quantised_steps.allowed_steps(grid, values, 5.0).error
-    assert gold._steps(grid.model_dump(), values) == pytest.approx(allowed) == pytest.approx(0.2)
+    share = gold.share_of_steps(grid.model_dump(), values)
+    assert share == pytest.approx(allowed) == pytest.approx(0.2)
 
 
 def test_an_integer_a_step_apart_matches_however_small_gold_is_within_its_range() -> None:

@@ -130,6 +130,8 @@ class Exported(Part):
     *unordered*: by output, the axis along which it is a set. *in_order_of*: by output, another one
     that is in the same order. *baseline_errors*: by output, the error of ONNX Runtime's own
     kernels, which its tolerance scales with; 0 once another library has answered better.
+    *apart*: by output, how far from gold integers may be that rounding decides. *reshaped*: by
+    output, why its shape may be another.
     """
 
     id: Id = ""
@@ -150,6 +152,8 @@ class Exported(Part):
     unordered: ByName[Count] = Field(default_factory=dict)
     in_order_of: ByName[TensorName] = Field(default_factory=dict)
     baseline_errors: ByName[LargeError] = Field(default_factory=dict)
+    apart: ByName[Count] = Field(default_factory=dict)
+    reshaped: ByName[Remark] = Field(default_factory=dict)
     inputs: FewFixed[ModelInput] = ()
     refusal: Remark = ""
     export_s: Seconds

@@ -264,7 +264,9 @@ class InspectData(Reported):
     a runtime takes no sample inputs of any shape that was tried. *quantised*: by output.
     *unordered*: by output, the axis along which it is a set, whose order the standard leaves open.
     *in_order_of*: by output, another one that is in the same order. *baseline_errors*: by output,
-    ONNX Runtime's own error where it is beyond what rounding costs.
+    ONNX Runtime's own error where it is beyond what rounding costs. *apart*: by output, how far
+    from gold integers may be that rounding decides. *reshaped*: by output, why its shape may be
+    another.
     *dtypes*: by input, the dtype that numpy lacks, whose values come in a wider one. *steering*: by
     input, which branch, number of steps or shape of the graph it decides.
     *answered*: the outputs that an evaluator answered in the model's own precision, in their order;
@@ -282,6 +284,8 @@ class InspectData(Reported):
     unordered: ByName[Count] = Field(default_factory=dict)
     in_order_of: ByName[TensorName] = Field(default_factory=dict)
     baseline_errors: ByName[LargeError] = Field(default_factory=dict)
+    apart: ByName[Count] = Field(default_factory=dict)
+    reshaped: ByName[Remark] = Field(default_factory=dict)
     values: ByName[Remark] = Field(default_factory=dict)
     dtypes: ByName[Remark] = Field(default_factory=dict)
     steering: ByName[Remark] = Field(default_factory=dict)

@@ -117,7 +117,7 @@ def _as_declared(model, outputs):
     return outputs
 
 
-def judge(model, reference, inputs, outputs, undefined, in_steps):
+def judge(model, reference, inputs, outputs, undefined, in_steps, found):
     """Return `Judged`: gold by name of output, and what each is judged by.
 
     Args:
@@ -127,6 +127,7 @@ def judge(model, reference, inputs, outputs, undefined, in_steps):
         outputs: by name, from `evaluate`.
         undefined: by name, a mask of the values that say nothing, where there are any.
         in_steps: what of the outputs is quantised, from `quantised.outputs_in_steps`.
+        found: what rounding decides of them, `undecided.steps.Steps`.
     """
     names = list(outputs)
     try:
@@ -150,13 +151,13 @@ def judge(model, reference, inputs, outputs, undefined, in_steps):
         if unproven
         else "both define every operator as the standard's tests want"
     )
-    random, evaluations = random_outputs(model), {}
-    three = (precise, outputs, second)
+    exempt, evaluations = {*random_outputs(model), *found.reshaped}, {}
+    own = farthest(outputs, found.moved, precise, undefined)
     terms = longest_sum(inlined(model), inputs)
-    contradicted = _contradicted_outputs(*three, undefined, in_steps, growth(terms))
+    contradicted = _contradicted_outputs(precise, own, second, undefined, in_steps, growth(terms))
     confirmed = _confirmed(model, inputs, contradicted, precise, second) if contradicted else []
     for name in contradicted:
-        if name in random or name in confirmed:
+        if name in exempt or name in confirmed:
             continue
         gold[name] = second[name]
         sources[name] = BASELINE if unproven else CONTESTED
@@ -235,6 +236,24 @@ def least_exact(reference, inputs, outputs, judged, undefined, names):
     return exact, errors
 
 
+def farthest(outputs, others, gold, undefined):
+    """Return of each output that one of it and its *others* which is the farthest from gold.
+
+    *undefined*: by name, a mask of the values that do not count.
+    """
+    farthest = dict(outputs)
+    for name, answers in others.items():
+        for answer in answers:
+            pairs = [(x, gold[name]) for x in (farthest[name], answer)]
+            own, other = (
+                error_of(*(_defined(array, undefined.get(name)) for array in pair))
+                for pair in pairs
+            )
+            if own < other:
+                farthest[name] = answer
+    return farthest
+
+
 def error_of(value, gold):
     """Return the error of floats over gold's scale; -1 where they cannot be compared."""
     value, gold = numpy.asarray(value), numpy.asarray(gold)
@@ -257,12 +276,12 @@ def _contradicted_outputs(precise, outputs, second, undefined, in_steps, grown):
         own = value if value is not answer else precise[name]  # none in float32
         three = (precise[name], own, answer)
         defined = [_defined(array, undefined.get(name)) for array in three]
-        if _is_contradicted(_steps(in_steps.get(name), defined[-1]), grown, *defined):
+        if _is_contradicted(share_of_steps(in_steps.get(name), defined[-1]), grown, *defined):
             names.append(name)
     return names
 
 
-def _steps(grid, answer):
+def share_of_steps(grid, answer):
     """Return how far right answers of a quantised output may be apart, over their scale."""
     if grid is None or answer.dtype.kind not in "fiu":
         return 0.0
