@@ -293,3 +293,11 @@ def test_two_near_ties_that_undo_each_other_decide_a_shape_too(tmp_path: Path) -
     held = {"f": factors, "t": np.float32([[1, below]]), "first": np.array([0])}
     inspected = inspect(tmp_path, nodes, {"x": x}, {"y": FLOAT}, held)
     assert list(inspected["described"]["reshaped"]) == ["y"]
+
+
+def test_a_score_that_is_near_its_threshold_decides_a_shape(tmp_path: Path) -> None:
+    """The evaluation selects the same in float32 and in float64; other rounding may not."""
+    product = np.float32(0.1) * np.float32(3)
+    threshold = np.nextafter(np.nextafter(product, np.float32(0)), np.float32(0))
+    inspected = select(tmp_path, SELECTING["NonMaxSuppression"], float(threshold))
+    assert list(inspected["described"]["reshaped"]) == ["y"]
