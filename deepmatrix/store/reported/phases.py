@@ -262,11 +262,7 @@ class InspectData(Reported):
     the model's own precision. *computed_in*: by output, the least exact float type below float32
     that it is computed in. *values*: by sample input, why it holds what it holds. *refusal*: why
     a runtime takes no sample inputs of any shape that was tried. *quantised*: by output.
-    *unordered*: by output, the axis along which it is a set, whose order the standard leaves open.
-    *in_order_of*: by output, another one that is in the same order. *baseline_errors*: by output,
-    ONNX Runtime's own error where it is beyond what rounding costs. *apart*: by output, how far
-    from gold integers may be that rounding decides. *reshaped*: by output, why its shape may be
-    another.
+    *unordered*, *in_order_of*, *baseline_errors*, *apart*, *reshaped*: by output, see `Exported`.
     *dtypes*: by input, the dtype that numpy lacks, whose values come in a wider one. *steering*: by
     input, which branch, number of steps or shape of the graph it decides.
     *answered*: the outputs that an evaluator answered in the model's own precision, in their order;

@@ -160,8 +160,7 @@ def _judged(model, reference, inputs, result, described):
         name for name in truth if sources[name] in EVALUATIONS and name not in {*in_steps, *random}
     ]
     outputs, errors = gold.least_exact(reference, inputs, outputs, judged, ignored, rounded)
-    moved = {name: answers for name, answers in found.moved.items() if name in rounded}
-    outputs = gold.farthest(outputs, moved, truth, ignored)
+    outputs = found.farthest(outputs, truth, ignored, rounded)
     described["baseline_errors"] = errors
     text = "output {}: ONNX Runtime's own error, {:.1e}, is beyond what rounding costs; "
     text += "it widens the tolerance unless another library does better"

@@ -117,7 +117,7 @@ def _as_declared(model, outputs):
     return outputs
 
 
-def judge(model, reference, inputs, outputs, undefined, in_steps, found):
+def judge(model, reference, inputs, outputs, undefined, in_steps, rounding):
     """Return `Judged`: gold by name of output, and what each is judged by.
 
     Args:
@@ -127,7 +127,7 @@ def judge(model, reference, inputs, outputs, undefined, in_steps, found):
         outputs: by name, from `evaluate`.
         undefined: by name, a mask of the values that say nothing, where there are any.
         in_steps: what of the outputs is quantised, from `quantised.outputs_in_steps`.
-        found: what rounding decides of them, `undecided.steps.Steps`.
+        rounding: what it decides of them, `undecided.steps.Steps`.
     """
     names = list(outputs)
     try:
@@ -151,8 +151,8 @@ def judge(model, reference, inputs, outputs, undefined, in_steps, found):
         if unproven
         else "both define every operator as the standard's tests want"
     )
-    exempt, evaluations = {*random_outputs(model), *found.reshaped}, {}
-    own = farthest(outputs, found.moved, precise, undefined)
+    exempt, evaluations = {*random_outputs(model), *rounding.reshaped}, {}
+    own = rounding.farthest(outputs, precise, undefined, names)
     terms = longest_sum(inlined(model), inputs)
     contradicted = _contradicted_outputs(precise, own, second, undefined, in_steps, growth(terms))
     confirmed = _confirmed(model, inputs, contradicted, precise, second) if contradicted else []
@@ -225,7 +225,7 @@ def least_exact(reference, inputs, outputs, judged, undefined, names):
     exact, errors = dict(outputs), {}
     for name in names:
         three = (judged.gold[name], outputs[name], second.get(name, outputs[name]))
-        truth, own, other = (_defined(array, undefined.get(name)) for array in three)
+        truth, own, other = (defined(array, undefined.get(name)) for array in three)
         error = error_of(other, truth)
         if not 0 <= error_of(own, truth) < error:
             continue
@@ -236,24 +236,6 @@ def least_exact(reference, inputs, outputs, judged, undefined, names):
     return exact, errors
 
 
-def farthest(outputs, others, gold, undefined):
-    """Return of each output that one of it and its *others* which is the farthest from gold.
-
-    *undefined*: by name, a mask of the values that do not count.
-    """
-    farthest = dict(outputs)
-    for name, answers in others.items():
-        for answer in answers:
-            pairs = [(x, gold[name]) for x in (farthest[name], answer)]
-            own, other = (
-                error_of(*(_defined(array, undefined.get(name)) for array in pair))
-                for pair in pairs
-            )
-            if own < other:
-                farthest[name] = answer
-    return farthest
-
-
 def error_of(value, gold):
     """Return the error of floats over gold's scale; -1 where they cannot be compared."""
     value, gold = numpy.asarray(value), numpy.asarray(gold)
@@ -262,7 +244,7 @@ def error_of(value, gold):
     return float(numpy.abs(value - gold).max(initial=0.0)) / values.scale_of(gold)
 
 
-def _defined(value, mask):
+def defined(value, mask):
     """Return the values that are not masked."""
     value = numpy.asarray(value)
     return value if mask is None or mask.shape != value.shape else value[mask == 0]
@@ -275,8 +257,8 @@ def _contradicted_outputs(precise, outputs, second, undefined, in_steps, grown):
         answer = second.get(name, precise[name])
         own = value if value is not answer else precise[name]  # none in float32
         three = (precise[name], own, answer)
-        defined = [_defined(array, undefined.get(name)) for array in three]
-        if _is_contradicted(share_of_steps(in_steps.get(name), defined[-1]), grown, *defined):
+        compared = [defined(array, undefined.get(name)) for array in three]
+        if _is_contradicted(share_of_steps(in_steps.get(name), compared[-1]), grown, *compared):
             names.append(name)
     return names
 

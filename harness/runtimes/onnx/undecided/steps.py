@@ -80,6 +80,21 @@ class Steps(NamedTuple):
     reshaped: List[str]
     remarks: List[str]
 
+    def farthest(self, outputs, truth, undefined, names):
+        """Return outputs, of those *names* which one of all right answers is farthest from gold.
+
+        *truth*: gold by name. *undefined*: by name, a mask of the values that do not count.
+        """
+        farthest = dict(outputs)
+        for name in self.moved.keys() & set(names):
+            mask = undefined.get(name)
+            right = gold.defined(truth[name], mask)
+            farthest[name] = max(
+                [outputs[name], *self.moved[name]],
+                key=lambda x: gold.error_of(gold.defined(x, mask), right),
+            )
+        return farthest
+
 
 class NearSteps(NamedTuple):
     """Where rounding decides the values of nodes.
@@ -200,7 +215,7 @@ def _jumps(model, reach, values, masked, spans):
     return jumps
 
 
-def integers_apart(model, outputs, truth, found, undefined):
+def integers_apart(model, outputs, truth, rounding, undefined):
     """Return how far from gold integers may be where rounding decides them, by output.
 
     Nothing is known of places that no near tie explains, nor of what depends on places.
@@ -209,23 +224,23 @@ def integers_apart(model, outputs, truth, found, undefined):
         model: the model, `unrolled`.
         outputs: by name, in the model's own precision.
         truth: gold by name.
-        found: its `Steps`.
+        rounding: its `Steps`.
         undefined: by output, masks; what the standard leaves undefined says nothing.
     """
     apart = {}
     for name, value in outputs.items():
         right = numpy.asarray(truth[name])
         is_number = value.dtype.kind in "iu" and right.dtype.kind in "iu" and value.size
-        if not is_number or value.shape != right.shape or name in found.reshaped:
+        if not is_number or value.shape != right.shape or name in rounding.reshaped:
             continue
         is_place = _depends_on_places(model, name)
-        if name not in found.jumps and (name in found.masks or is_place):
+        if name not in rounding.jumps and (name in rounding.masks or is_place):
             continue
         distances = numpy.abs(value.astype("float64") - right.astype("float64"))
         defined = undefined.get(name, numpy.zeros(value.shape)) != record.UNDEFINED_VALUE
         rounded = distances.max(initial=0.0, where=defined)
         own = 0 if is_place else int(gold.OWN_ERRORS * rounded)
-        apart[name] = found.jumps.get(name, 0) + own
+        apart[name] = rounding.jumps.get(name, 0) + own
     return {name: min(count, 2**53) for name, count in apart.items() if count}
 
 
