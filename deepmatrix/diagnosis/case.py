@@ -97,7 +97,8 @@ class Case:
         output.
         """
         value = as_gold_is(value, truth, self.described.quantised.get(tensor))
-        value, truth = masked.compared(value, truth, self.masks.get(tensor))
+        apart = self.described.apart.get(tensor, math.inf)
+        value, truth = masked.compared(value, truth, self.masks.get(tensor), apart=apart)
         scale, tolerance = deviations.output_scale(truth), self.tolerance_of(tensor, producer_error)
         if self.steps and truth.dtype.kind in "iu" and truth.dtype.itemsize <= STEP_BYTES:
             tolerance = max(tolerance, self.steps.count / scale)

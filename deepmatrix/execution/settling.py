@@ -194,6 +194,7 @@ class _Settlement:
             name: group
             for name in truth.gold
             if name in contested or name in doubted - truth.random
+            if name not in truth.reshaped
             if (group := self._decision(truth, name, answered))
         }
         unjudged = self._undecided(truth, (contested | doubted) - groups.keys(), answered)

@@ -57,7 +57,7 @@ def costs(run: Run, original: Artifact, quantised: Artifact) -> list[Cost]:
     return [
         _cost(name, *(masked.judged_values(x, right, name) for x in (after.gold[name], gold)))
         for name, gold in right.gold.items()
-        if name not in right.random
+        if name not in right.random and name not in right.reshaped
     ]
 
 

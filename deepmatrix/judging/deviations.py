@@ -77,7 +77,7 @@ def _agreement(outputs: Answers, truth: Truth) -> Agreement:
     deviations, between, scales = [], [], []
     for name, gold in truth.gold.items():
         answer = as_gold_is(outputs[name], gold, truth.quantised.get(name))
-        pair = masked.compared(answer, gold, truth.masks.get(name), truth.unordered.get(name))
+        pair = _compared(name, answer, truth)
         scale = output_scale(pair[1])
         deviations.append(_output_deviation(name, *pair, truth, scale))
         between.append(_from_producer(name, answer, truth, scale))
@@ -101,17 +101,18 @@ def _output_deviation(
 
     The answer and what is *right* are as `masked.compared` returns them. *scale*: of the latter.
     """
-    gold, produced, mask = truth.gold[name], truth.produced[name], truth.masks.get(name)
+    gold, produced = truth.gold[name], truth.produced[name]
     if reason := truth.unjudged.get(name):
         note = f"{name}: {reason}"
         return Deviation(name=name, error=None, note=note, dtype=str(produced.dtype), unjudged=True)
+    if name in truth.reshaped:
+        return _of_open_shape(name, answer, truth)
     is_random, grid = name in truth.random, truth.quantised.get(name)
     statistics = partial(_statistics, other=produced)
     measure_output = statistics if is_random else _in_steps if grid else deviation
     measured = _type_mismatch(name, answer, produced)
     measured = measured or measure_output(name, answer, right, scale)
-    own_pair = masked.compared(produced, gold, mask, truth.unordered.get(name))
-    own = measure_output(name, *own_pair, scale).error
+    own = measure_output(name, *_compared(name, produced, truth), scale).error
     types = (str(produced.dtype), truth.computed_in.get(name, ""))
     if own is not None:
         own = max(own, truth.baseline_errors.get(name, 0.0))
@@ -119,13 +120,38 @@ def _output_deviation(
         update={
             "producer_error": 0.0 if is_random else own,
             "dtype": types[0],
-            "caution": RANDOM if is_random else masked.caution(gold, mask),
+            "caution": RANDOM if is_random else masked.caution(gold, truth.masks.get(name)),
             "random": is_random,
             "judged_by": truth.sources.get(name, ""),
             "rounded": name in truth.rounded,
             "computed_in": types[1],
             "growth": truth.growth.get(name, 1.0),
             "steps": allowed_steps(grid, gold, scale, *types) if grid else None,
+        }
+    )
+
+
+def _compared(name: str, answer: Values, truth: Truth) -> tuple[Values, Values]:
+    """Return an answer for an output, and its gold, as they are compared."""
+    mask, axis = truth.masks.get(name), truth.unordered.get(name)
+    return masked.compared(
+        answer, truth.gold[name], mask, axis, truth.apart.get(name, float("inf"))
+    )
+
+
+def _of_open_shape(name: str, answer: Values, truth: Truth) -> Deviation:
+    """Compare the rank and the kind of an output whose shape may be another."""
+    gold = truth.gold[name]
+    error: float | None = 0.0 if answer.ndim == gold.ndim else None
+    note = f"{name} has the rank {answer.ndim}, not {gold.ndim}" if error is None else ""
+    measured = _type_mismatch(name, answer, truth.produced[name])
+    measured = measured or Deviation(name=name, error=error, note=note)
+    return measured.model_copy(
+        update={
+            "producer_error": 0.0,
+            "dtype": str(truth.produced[name].dtype),
+            "caution": f"{truth.reshaped[name]}: only rank and type are compared",
+            "judged_by": truth.sources.get(name, ""),
         }
     )
 
@@ -137,6 +163,7 @@ def _without_uncompared(outputs: list[Deviation], truth: Truth) -> list[Deviatio
     another output is compared, that one says something of the consumer.
     """
     uncompared = {name for name, gold in truth.gold.items() if not gold.size}
+    uncompared |= truth.reshaped.keys()
     uncompared |= {
         name
         for name, mask in truth.masks.items()
@@ -158,7 +185,7 @@ def _without_uncompared(outputs: list[Deviation], truth: Truth) -> list[Deviatio
 
 def _from_producer(name: str, answer: Values, truth: Truth, scale: float) -> float | None:
     """Return how far an answer is from the producer's own."""
-    if name in truth.random:
+    if name in truth.random or name in truth.reshaped:
         return 0.0
     measure_output = _in_steps if name in truth.quantised else deviation
     judged, own = (

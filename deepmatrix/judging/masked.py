@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
-from deepmatrix.judging.quantised_steps import as_gold_is
+from deepmatrix.judging.quantised_steps import INTEGERS, as_gold_is
 from deepmatrix.store.arrays import FLOATS, TEXT, Values
 from deepmatrix.store.truths import Truth
 from harness.record import OVERFLOW, ROUNDING, UNDEFINED_VALUE
@@ -18,20 +19,25 @@ TINY_GOLD = 1e-6
 
 @np.errstate(all="ignore")
 def compared(
-    answer: Values, gold: Values, mask: Values | None = None, axis: int | None = None
+    answer: Values,
+    gold: Values,
+    mask: Values | None = None,
+    axis: int | None = None,
+    apart: float = math.inf,
 ) -> tuple[Values, Values]:
     """Return an answer and gold as they are compared: zero in both where they are not.
 
     Along an *axis* whose order does not count both are sorted.
 
     So what is not compared has no part in their scale either. The codes of a mask are those of
-    `harness.record`; what overflowed is compared where the answer is finite. An infinity is right
-    where the answer's type cannot hold gold. Arrays of other shapes or kinds stay as they are.
+    `harness.record`; what overflowed is compared where the answer is finite, and integers that
+    rounding decides where they are farther *apart* from gold. An infinity is right where the
+    answer's type cannot hold gold. Arrays of other shapes or kinds stay as they are.
     """
     if not _are_alike(answer, gold):
         return answer, gold
     answer, gold = _in_order(answer, axis), _in_order(gold, axis)
-    ignored = _is_right_infinity(answer, gold) | _ignored(answer, mask)
+    ignored = _is_right_infinity(answer, gold) | _ignored(answer, gold, mask, apart)
     if not ignored.any():
         return answer, gold
     return _zeroed(answer, ignored), _zeroed(gold, ignored)
@@ -51,8 +57,9 @@ def judged_values(answer: Values, truth: Truth, name: str) -> Values:
     answer, gold = _in_order(answer, axis), _in_order(gold, axis)
     if mask is None or mask.shape != answer.shape or not _are_alike(answer, gold):
         return answer
-    held = np.where(_ignored(answer, mask), gold.astype(answer.dtype), answer)
-    return _zeroed(held, (mask != 0) & (mask != OVERFLOW))
+    ignored = _ignored(answer, gold, mask, truth.apart.get(name, math.inf))
+    held = np.where(ignored, gold.astype(answer.dtype), answer)
+    return _zeroed(held, ignored & (mask != OVERFLOW))
 
 
 def in_order(outputs: Mapping[str, Values], truth: Truth) -> dict[str, Values]:
@@ -108,12 +115,15 @@ def _zeroed(values: Values, where: Values) -> Values:
     return zeroed
 
 
-def _ignored(answer: Values, mask: Values | None) -> Values:
+def _ignored(answer: Values, gold: Values, mask: Values | None, apart: float) -> Values:
     if mask is None or mask.shape != answer.shape:
         return np.zeros(answer.shape, bool)
     ignored: Values = mask != 0
     if answer.dtype.kind == FLOATS:
         ignored &= (mask != OVERFLOW) | ~np.isfinite(answer)
+    if answer.dtype.kind in INTEGERS and gold.dtype.kind in INTEGERS:
+        distance = np.abs(answer.astype(np.float64) - gold.astype(np.float64))
+        ignored &= (mask != ROUNDING) | (distance <= apart)
     return ignored
 
 

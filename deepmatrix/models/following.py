@@ -7,12 +7,15 @@ should answer.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 
 from deepmatrix.store import arrays
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.truths import Truth
+
+Value = TypeVar("Value")
 
 
 def follow(first: Truth, own: Truth, names: Sequence[str], giver: str) -> Truth:
@@ -31,35 +34,32 @@ def follow(first: Truth, own: Truth, names: Sequence[str], giver: str) -> Truth:
         arrays.Unreadable: the outputs cannot be those of one model; the message says why.
     """
     by_place = output_names(list(first.gold), names, giver)
-    masks = {by_place[name]: mask for name, mask in first.masks.items() if name in by_place}
-    sets = {by_place[name]: axis for name, axis in first.unordered.items() if name in by_place}
-    steps = {by_place[name]: grid for name, grid in first.quantised.items() if name in by_place}
-    errors = {by_place[old]: x for old, x in first.baseline_errors.items() if old in by_place}
-    unjudged = {by_place[old]: reason for old, reason in first.unjudged.items()}
-    unjudged.update(own.unjudged)
+
+    def renamed(named: Mapping[str, Value]) -> dict[str, Value]:
+        return {by_place[name]: value for name, value in named.items() if name in by_place}
+
+    unjudged = {**renamed(first.unjudged), **own.unjudged}
+    leaders = {name: by_place.get(leader) for name, leader in renamed(first.in_order_of).items()}
+    judged = [name for name in by_place.values() if name not in unjudged]
     return Truth(
-        gold={new: first.gold[old] for old, new in by_place.items()},
-        produced={new: first.produced[old] for old, new in by_place.items()},
-        sources={
-            new: f"the outputs of {giver}" for new in by_place.values() if new not in unjudged
-        },
+        gold=renamed(first.gold),
+        produced=renamed(first.produced),
+        sources=dict.fromkeys(judged, f"the outputs of {giver}"),
         unjudged=unjudged,
-        masks=_join(masks, own.masks),
+        masks=_join(renamed(first.masks), own.masks),
         random=own.random | {by_place[name] for name in first.random if name in by_place},
-        rounded=frozenset(by_place[old] for old in first.rounded if old in by_place),
+        rounded=frozenset(by_place[name] for name in first.rounded if name in by_place),
         computed_in=own.computed_in,
-        quantised={**steps, **own.quantised},
-        unordered={**sets, **own.unordered},
+        quantised={**renamed(first.quantised), **own.quantised},
+        unordered={**renamed(first.unordered), **own.unordered},
         in_order_of={
-            **{
-                by_place[name]: by_place[leader]
-                for name, leader in first.in_order_of.items()
-                if name in by_place and leader in by_place
-            },
+            **{name: leader for name, leader in leaders.items() if leader},
             **own.in_order_of,
         },
-        baseline_errors=errors,
-        growth={**{new: first.growth.get(old, 1.0) for old, new in by_place.items()}, **own.growth},
+        baseline_errors=renamed(first.baseline_errors),
+        growth={**renamed(first.growth), **own.growth},
+        apart={**renamed(first.apart), **own.apart},
+        reshaped={**renamed(first.reshaped), **own.reshaped},
         remarks=own.remarks,
     )
 

@@ -148,20 +148,7 @@ def _judged(run: Run, model: Import, inspection: Path, inspected: InspectData | 
     plan = run.manifest.plan
     outputs = _arrays(inspection / PRODUCED)
     precise = _arrays(inspection / GOLD)
-    own = Truth(
-        gold=precise or outputs,
-        produced=outputs,
-        evaluations=_arrays(inspection / EVALUATION),
-        masks=_arrays(inspection / UNDEFINED),
-        random=frozenset(inspected.random) if inspected else frozenset(),
-        computed_in=inspected.computed_in if inspected else {},
-        quantised=inspected.quantised if inspected else {},
-        unordered=inspected.unordered if inspected else {},
-        in_order_of=inspected.in_order_of if inspected else {},
-        growth=inspected.growth if inspected else {},
-        unjudged=inspected.unjudged if inspected else {},
-        remarks=tuple(inspected.remarks) if inspected else (),
-    )
+    own = _described(inspection, inspected)
     if plan.follows(model):
         return follow_first(run, own, list(outputs))
     if model in plan.served and is_there(run.user_arrays_path("reference")):
@@ -176,6 +163,32 @@ def _judged(run: Run, model: Import, inspection: Path, inspected: InspectData | 
         return judged
     errors, confirmed = inspected.baseline_errors, frozenset(inspected.confirmed)
     return replace(judged, baseline_errors=errors, confirmed=confirmed)
+
+
+def _described(inspection: Path, inspected: InspectData | None) -> Truth:
+    """Return what an inspection says of a model's outputs; without one, their values alone."""
+    outputs = _arrays(inspection / PRODUCED)
+    truth = Truth(
+        gold=_arrays(inspection / GOLD) or outputs,
+        produced=outputs,
+        evaluations=_arrays(inspection / EVALUATION),
+        masks=_arrays(inspection / UNDEFINED),
+    )
+    if inspected is None:
+        return truth
+    return replace(
+        truth,
+        random=frozenset(inspected.random),
+        computed_in=inspected.computed_in,
+        quantised=inspected.quantised,
+        unordered=inspected.unordered,
+        in_order_of=inspected.in_order_of,
+        growth=inspected.growth,
+        unjudged=inspected.unjudged,
+        apart=inspected.apart,
+        reshaped=inspected.reshaped,
+        remarks=tuple(inspected.remarks),
+    )
 
 
 def follow_first(run: Run, own: Truth, names: Sequence[str]) -> Truth:
@@ -207,8 +220,8 @@ def _by_reference(path: Path, own: Truth, precise: Mapping[str, Values]) -> Trut
         taken = ", ".join(f"{old} for {new}" for old, new in names.items() if old != new)
         if taken:
             remarks = (*remarks, f"--reference has other names, taken in their order: {taken}")
-        for name, value in outputs.items():
-            _check_fits(name, truth[name], value)
+        for name in outputs.keys() - own.reshaped.keys():
+            _check_fits(name, truth[name], outputs[name])
     remarks = (*remarks, *_nans(truth))
     floats = _floats(truth, outputs, precise)
     # In the type of the outputs: its precision is part of what is allowed.

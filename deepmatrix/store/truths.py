@@ -41,6 +41,8 @@ class Truth:
     own kernels, which its tolerance scales with; 0 once another library has answered better.
     *confirmed*: outputs whose evaluation the baseline confirms. *growth*: by output, by what
     rounding costs more in its sums than in short ones.
+    *apart*: by output, how far from gold integers may be that rounding decides. *reshaped*: by
+    output, why its shape may be another.
     *remarks*: what else the user should know of it.
     """
 
@@ -60,6 +62,8 @@ class Truth:
     baseline_errors: Mapping[str, float] = field(default_factory=dict)
     confirmed: frozenset[str] = frozenset()
     growth: Mapping[str, float] = field(default_factory=dict)
+    apart: Mapping[str, int] = field(default_factory=dict)
+    reshaped: Mapping[str, str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
 
     @property
@@ -84,6 +88,8 @@ class Truth:
             "baseline_errors": dict(self.baseline_errors),
             "confirmed": tuple(sorted(self.confirmed)),
             "growth": dict(self.growth),
+            "apart": dict(self.apart),
+            "reshaped": dict(self.reshaped),
             "gold_remarks": self.remarks,
             "agreed": self.agreed,
         }
@@ -110,6 +116,8 @@ def read(folder: Path) -> Truth:
             baseline_errors=described.baseline_errors,
             confirmed=frozenset(described.confirmed),
             growth=described.growth,
+            apart=described.apart,
+            reshaped=described.reshaped,
             remarks=described.gold_remarks,
         )
     except arrays.Unreadable as error:

@@ -3,7 +3,7 @@
 Functions that a model defines itself are another spelling of their nodes.
 """
 
-from typing import Any, Dict, Iterable, List, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Set, Tuple
 
 #: The standard's domain may be spelt out (https://onnx.ai/onnx/repo-docs/IR.html#operator-sets).
 _SPELT_OUT = "ai.onnx"
@@ -89,6 +89,26 @@ def names_read(node: Any) -> Iterable[str]:
             inside += [value.name for value in graph.output]
             read += [name for name in inside if name not in own]
     return read
+
+
+def nodes_before(
+    model: Any, name: str, ends_at: Optional[Callable[[Any], bool]] = None
+) -> Iterator[Tuple[str, Any]]:
+    """Yield the nodes that a tensor depends on, each with the name of its output that is read.
+
+    The way back goes no further than nodes at which it *ends*; these are among them.
+    """
+    makers = {made: node for node in model.graph.node for made in node.output if made}
+    waiting: List[str] = [name]
+    seen: Set[str] = set()
+    while waiting:
+        read = waiting.pop()
+        if read in seen or read not in makers:
+            continue
+        seen.add(read)
+        yield read, makers[read]
+        if ends_at is None or not ends_at(makers[read]):
+            waiting.extend(names_read(makers[read]))
 
 
 def inlined(model: Any) -> Any:

@@ -163,6 +163,21 @@ def wider_dtype(name: str) -> str:
     return next((wider for start, wider in _WIDER.items() if name.startswith(start)), "")
 
 
+def is_float(dtype: "numpy.dtype[Any]") -> bool:
+    """Return whether a dtype is of floats: numpy's own, or such as bfloat16, which numpy lacks."""
+    return dtype.kind == "f" or wider_dtype(dtype.name).startswith("float")
+
+
+def epsilon(dtype: "numpy.dtype[Any]") -> float:
+    """Return how far the next float of a dtype is from 1."""
+    if dtype.kind == "f":
+        return float(numpy.finfo(dtype).eps)
+    import ml_dtypes
+
+    finfo: Any = ml_dtypes.finfo
+    return float(finfo(dtype).eps)
+
+
 def carrier(name: str) -> "numpy.dtype[Any]":
     """Return the dtype of the arrays that carry values of a dtype, which numpy may lack."""
     return numpy.dtype(wider_dtype(name) or name)

@@ -10,7 +10,7 @@ import pytest
 
 from harness.graphs.operators import definitions
 from harness.graphs.unrolling import unrolled
-from harness.runtimes.onnx import undefined
+from harness.runtimes.onnx.undecided import undefined
 from tests.unit.edges import DIFFERENCES, EDGES
 from tests.unit.fused_edges import EQUIVALENTS
 from tests.unit.one_node import CONTRIB, Case, by_judge, by_runtime, difference
@@ -34,7 +34,7 @@ def run(case: Case) -> dict[str, np.ndarray]:
 
 
 def how_it_differs(case: Case, answers: dict[str, np.ndarray]) -> str:
-    masks, _ = undefined.masks(unrolled(case.model(), case.fed()), case.fed(), answers)
+    masks = undefined.masks(unrolled(case.model(), case.fed()), case.fed(), answers).masks
     return difference(by_judge(case), answers, masks)
 
 

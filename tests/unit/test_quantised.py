@@ -316,7 +316,7 @@ def test_gold_is_contested_by_no_step_that_an_answer_is_allowed() -> None:
     values = np.array([[5]], np.uint8)
     grid = Quantised(step=1.0, steps=1)
     allowed = quantised_steps.allowed_steps(grid, values, 5.0, "uint8").error
-    steps = gold._steps(grid.model_dump(), values, values.dtype)
+    steps = gold.share_of_steps(grid.model_dump(), values, values.dtype)
     assert steps == pytest.approx(allowed) == pytest.approx(0.2)
 
 

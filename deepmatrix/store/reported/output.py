@@ -133,6 +133,8 @@ class Exported(Part):
     kernels, which its tolerance scales with; 0 once another library has answered better.
     *confirmed*: outputs whose evaluation the baseline confirms. *growth*: by output, by what
     rounding costs more in its sums than in short ones.
+    *apart*: by output, how far from gold integers may be that rounding decides. *reshaped*: by
+    output, why its shape may be another.
     """
 
     id: Id = ""
@@ -155,6 +157,8 @@ class Exported(Part):
     baseline_errors: ByName[LargeError] = Field(default_factory=dict)
     confirmed: FewFixed[TensorName] = ()
     growth: ByName[Growth] = Field(default_factory=dict)
+    apart: ByName[Count] = Field(default_factory=dict)
+    reshaped: ByName[Remark] = Field(default_factory=dict)
     inputs: FewFixed[ModelInput] = ()
     refusal: Remark = ""
     export_s: Seconds

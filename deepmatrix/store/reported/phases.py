@@ -260,12 +260,10 @@ class InspectData(Reported):
 
     *judged_by*: by output, where its gold comes from. *remarks*: why a better source does not
     count. *values*: by sample input, why it holds what it holds. *refusal*: why a runtime takes no
-    sample inputs of any shape that was tried.
-    *unjudged*: by output, why nothing judges it.
-    *dtypes*: by input, the dtype that numpy lacks, whose values come in a wider one. *steering*: by
-    input, which branch, number of steps or shape of the graph it decides.
-    *answered*: the outputs that an evaluator answered in the model's own precision, in their order;
-    *unanswered*: why it answered none. The others are as those of `Exported`.
+    sample inputs of any shape. *unjudged*: by output, why nothing judges it. *dtypes*: by input,
+    the dtype that numpy lacks, whose values come in a wider one. *steering*: by input, which
+    branch, number of steps or shape of the graph it decides. *answered*: the outputs that have an
+    answer in the model's own precision, in order; *unanswered*: why none. Others: see `Exported`.
     """
 
     precise: bool = False
@@ -282,6 +280,8 @@ class InspectData(Reported):
     confirmed: Few[TensorName] = Field(default_factory=list)
     growth: ByName[Growth] = Field(default_factory=dict)
     unjudged: ByName[Remark] = Field(default_factory=dict)
+    apart: ByName[Count] = Field(default_factory=dict)
+    reshaped: ByName[Remark] = Field(default_factory=dict)
     values: ByName[Remark] = Field(default_factory=dict)
     dtypes: ByName[Remark] = Field(default_factory=dict)
     steering: ByName[Remark] = Field(default_factory=dict)

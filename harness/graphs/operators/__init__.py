@@ -11,7 +11,7 @@ Modules of this package import the ``onnx`` package: only a cell that has it imp
 import functools
 import importlib
 import traceback
-from typing import Any, Dict, List, Optional, Type
+from typing import Any, Dict, Iterable, List, Optional, Type
 
 import numpy
 
@@ -44,8 +44,10 @@ class NotEvaluated(Exception):
     """A model cannot be evaluated; the message names the node, where it is a node's fault."""
 
 
-def evaluator(model: Any) -> Any:
+def evaluator(model: Any, also: Iterable[Type[Any]] = ()) -> Any:
     """Return a reference evaluator of a model (or of the file at a path) with these operators.
+
+    *also*: other classes of operators, which no model has of its own.
 
     It raises whatever its operators raise; see `evaluate`.
     """
@@ -55,16 +57,20 @@ def evaluator(model: Any) -> Any:
     if isinstance(model, str):
         model = canonical(onnx.load(model))
     # Within functions it has its own operators alone, of which some take no linked attributes.
-    return onnx.reference.ReferenceEvaluator(inlined(model), new_ops=definitions())
+    return onnx.reference.ReferenceEvaluator(inlined(model), new_ops=[*definitions(), *also])
 
 
-def evaluate(model: Any, inputs: Arrays, intermediate: bool = False) -> Arrays:
+def evaluate(
+    model: Any, inputs: Arrays, intermediate: bool = False, also: Iterable[Type[Any]] = ()
+) -> Arrays:
     """Return the outputs of a model as named arrays, with *intermediate* all of its values.
+
+    *also*: see `evaluator`.
 
     Raises NotEvaluated, whatever its operators raise.
     """
     try:
-        reference = evaluator(model)
+        reference = evaluator(model, also)
         values = reference.run(None, typed(model, inputs), intermediate=intermediate)
     except Exception as error:  # an operator may raise anything
         raise NotEvaluated(_failure(error)) from error

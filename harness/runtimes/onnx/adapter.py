@@ -21,8 +21,9 @@ from harness.graphs.precise import computed_in, widen
 from harness.graphs.sums import growth
 from harness.graphs.unrolling import unrolled
 from harness.record import EVALUATIONS
-from harness.runtimes.onnx import draws, gold, limits, ordering, quantised, undefined
+from harness.runtimes.onnx import draws, gold, quantised
 from harness.runtimes.onnx.baseline import Baseline
+from harness.runtimes.onnx.undecided import limits, ordering, steps, undefined, unsearched
 
 onnx: Any = None  # the package, once `start` has imported it
 threads: Any = None
@@ -133,13 +134,12 @@ def _judged(model, reference, inputs, result, described):
     evaluated, reason = result
     outputs = evaluated
     graph = unrolled(model, inputs)
-    undefined_masks, unordered, leaders, loose_remarks = _loose(graph, inputs, outputs)
-    described.update(unordered=unordered, in_order_of=leaders)
-    described["unjudged"], unsearched_remarks = limits.unsearched(graph)
-    ignored = {name: numpy.ones(outputs[name].shape, "uint8") for name in unordered}
-    ignored = limits.join(undefined_masks, ignored)
     described["quantised"] = in_steps = quantised.outputs_in_steps(model, inputs)
-    judged = gold.judge(model, reference, inputs, outputs, ignored, in_steps)
+    found = steps.steps(graph, inputs, in_steps)
+    masks, open_remarks = _left_open(graph, inputs, outputs, found, described)
+    sets = {name: numpy.ones(outputs[name].shape, "uint8") for name in described["unordered"]}
+    ignored = limits.join(masks, sets)
+    judged = gold.judge(model, reference, inputs, outputs, ignored, in_steps, found)
     truth, sources = judged.gold, judged.sources
     outputs = {
         name: truth[name] if name in judged.evaluations else x for name, x in outputs.items()
@@ -150,8 +150,8 @@ def _judged(model, reference, inputs, result, described):
     random = described["random"]  # another draw is no rounding
     repeated = {name: x for name, x in outputs.items() if name not in random}
     limit_masks, limit_remarks = limits.masks(graph, inputs, repeated, truth)
-    remarks = judged.remarks + loose_remarks + limit_remarks + quantised.remarks(model)
-    remarks += unsearched_remarks
+    described["apart"] = steps.integers_apart(graph.model, repeated, truth, found, masks)
+    remarks = judged.remarks + open_remarks + limit_remarks + quantised.remarks(model)
     remarks += filter(None, [thresholds.leaf_remark(model, inputs, evaluated)])
     described["remarks"] += reference.remarks() + remarks
     described["unanswered"] = reason
@@ -161,6 +161,7 @@ def _judged(model, reference, inputs, result, described):
         name for name in truth if sources[name] in EVALUATIONS and name not in {*in_steps, *random}
     ]
     outputs, errors = gold.least_exact(reference, inputs, outputs, judged, ignored, rounded)
+    outputs = found.farthest(outputs, truth, ignored, rounded)
     described["baseline_errors"] = errors
     text = "output {}: ONNX Runtime's own error, {:.1e}, is beyond what rounding costs; "
     text += "it widens the tolerance unless another library does better"
@@ -172,17 +173,26 @@ def _judged(model, reference, inputs, result, described):
         "answers": {} if reason else evaluated,
         "gold": truth,
         "evaluation": judged.evaluations,
-        "undefined": limits.join(limit_masks, undefined_masks),
+        "undefined": limits.join(limit_masks, masks),
     }
 
 
-def _loose(graph, inputs, outputs):
-    """Return masks of values that are no runtime's fault, and what `ordering` returns."""
-    undefined_masks, remarks = undefined.masks(graph, inputs, outputs)
-    unordered, leaders, order_masks, order_remarks = ordering.without_order(graph, inputs)
-    step_masks, step_remarks = limits.steps(graph, inputs)
-    masks = limits.join(undefined_masks, order_masks, step_masks)
-    return masks, unordered, leaders, [*remarks, *order_remarks, *step_remarks]
+def _left_open(graph, inputs, outputs, found, described):
+    """Return (masks of values that are no runtime's fault, remarks); add what else is open.
+
+    *found*: the model's `steps.Steps`.
+    """
+    open_values = undefined.masks(graph, inputs, outputs)
+    orders = ordering.without_order(graph, inputs)
+    why = dict.fromkeys(open_values.reshaped + orders.reshaped, "its shape is undefined")
+    why.update(dict.fromkeys(found.reshaped, "rounding decides its shape"))
+    drawn = described["random"]  # their shapes are drawn, too
+    described["reshaped"] = {name: x for name, x in why.items() if name not in drawn}
+    described.update(unordered=orders.axes, in_order_of=orders.in_order_of)
+    described["unjudged"], unsearched_remarks = unsearched.unsearched(graph)
+    masks = limits.join(open_values.masks, orders.masks, found.masks)
+    remarks = [*open_values.remarks, *orders.remarks, *found.remarks, *unsearched_remarks]
+    return masks, remarks
 
 
 def trace(path: str, inputs: protocol.Arrays) -> Dict[str, Any]:

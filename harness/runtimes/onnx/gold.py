@@ -113,7 +113,7 @@ def _as_declared(model, outputs):
     return outputs
 
 
-def judge(model, reference, inputs, outputs, undefined, in_steps):
+def judge(model, reference, inputs, outputs, undefined, in_steps, rounding):
     """Return `Judged`: gold by name of output, and what each is judged by.
 
     Args:
@@ -122,7 +122,8 @@ def judge(model, reference, inputs, outputs, undefined, in_steps):
         inputs: arrays by name.
         outputs: by name, from `evaluate`.
         undefined: by name, a mask of the values that say nothing, where there are any.
-        in_steps: what of the outputs is quantised, from `quantised.outputs_in_steps`.
+        in_steps: what of them is quantised, from `quantised.outputs_in_steps`.
+        rounding: what it decides of them, `undecided.steps.Steps`.
     """
     names = list(outputs)
     try:
@@ -142,17 +143,13 @@ def judge(model, reference, inputs, outputs, undefined, in_steps):
         sources = dict.fromkeys(names, UNPROVEN if unproven else FLOAT64)
         return Judged(precise, sources, terms=terms)
     gold, sources, remarks = dict(precise), dict.fromkeys(names, FLOAT64), []
-    reason = (
-        "its definition of {} is not proven".format(", ".join(unproven[:5]))
-        if unproven
-        else "both define every operator as the standard's tests want"
-    )
-    random, evaluations = random_outputs(model), {}
-    three = (precise, outputs, second)
+    reason = _why_contested(unproven)
+    exempt, evaluations = {*random_outputs(model), *rounding.reshaped}, {}
+    three = (precise, rounding.farthest(outputs, precise, undefined, names), second)
     contradicted = _contradicted_outputs(*three, undefined, in_steps, terms)
     confirmed = _confirmed(model, inputs, contradicted, precise, second) if contradicted else []
     for name in contradicted:
-        if name in random or name in confirmed:
+        if name in exempt or name in confirmed:
             continue
         gold[name] = second[name]
         sources[name] = BASELINE if unproven else CONTESTED
@@ -161,8 +158,15 @@ def judge(model, reference, inputs, outputs, undefined, in_steps):
             "output {}: the evaluator differs from the baseline; {}".format(name, reason)
         )
     inexact = _inexact(confirmed, precise, second, terms)
-    confirmed = [name for name in second if name in gold.keys() - {*random, *evaluations}]
+    confirmed = [name for name in second if name in gold.keys() - {*exempt, *evaluations}]
     return Judged(gold, sources, remarks, evaluations, confirmed, inexact, terms)
+
+
+def _why_contested(unproven):
+    """Return what is known of an evaluation that a baseline contradicts."""
+    if not unproven:
+        return "both define every operator as the standard's tests want"
+    return "its definition of {} is not proven".format(", ".join(unproven[:5]))
 
 
 def _inexact(names, precise, second, terms):
@@ -228,7 +232,7 @@ def least_exact(reference, inputs, outputs, judged, undefined, names):
     exact, errors = dict(outputs), {}
     for name in names:
         three = (judged.gold[name], outputs[name], second.get(name, outputs[name]))
-        truth, own, other = (_defined(array, undefined.get(name)) for array in three)
+        truth, own, other = (defined(array, undefined.get(name)) for array in three)
         error = error_of(other, truth)
         if not 0 <= error_of(own, truth) < error:
             continue
@@ -256,7 +260,7 @@ def error_of(value, gold):
     return float(apart) / values.scale_of(gold[finite])
 
 
-def _defined(value, mask):
+def defined(value, mask):
     """Return the values that are not masked."""
     value = numpy.asarray(value)
     return value if mask is None or mask.shape != value.shape else value[mask == 0]
@@ -272,14 +276,14 @@ def _contradicted_outputs(precise, outputs, second, undefined, in_steps, terms):
         answer = second.get(name, precise[name])
         own = value if value is not answer else precise[name]  # none in float32
         three = (precise[name], own, answer)
-        defined = [_defined(array, undefined.get(name)) for array in three]
-        steps = _steps(in_steps.get(name), defined[0], answer.dtype)
-        if _is_contradicted(steps, growth(terms[name]), *defined):
+        compared = [defined(array, undefined.get(name)) for array in three]
+        share = share_of_steps(in_steps.get(name), compared[0], answer.dtype)
+        if _is_contradicted(share, growth(terms[name]), *compared):
             names.append(name)
     return names
 
 
-def _steps(grid, precise, dtype):
+def share_of_steps(grid, precise, dtype):
     """Return how far right answers of a quantised output may be apart, over the scale of gold."""
     if grid is None or dtype.kind not in "fiu":
         return 0.0

@@ -8,10 +8,11 @@ bits and less has three bits of fraction at most (https://onnx.ai/onnx/technical
 next one is a step as well, of which the size depends on the value.
 """
 
-from typing import Any, Dict, List, Set
+from typing import Any, Dict
 
 import numpy
 
+from harness.graphs.canonical import nodes_before
 from harness.graphs.inputs import onnx_inputs
 from harness.graphs.operators import evaluator
 from harness.graphs.precise import widen
@@ -100,14 +101,8 @@ def outputs_in_steps(model, inputs):
 
 def _allowance(model, output):
     """Return {"allowed_by": what allows to round on the way to an output}, or an empty dict."""
-    makers = {name: node for node in model.graph.node for name in node.output if name}
-    pending, seen = [output], {}
-    while pending:
-        node = makers.get(pending.pop())
-        if node is not None and id(node) not in seen:
-            seen[id(node)] = _allowed_type(node)
-            pending.extend(node.input)
-    levels = [level for level, name in ALLOWED_TYPES.items() if name in seen.values()]
+    allowed = {_allowed_type(node) for _, node in nodes_before(model, output)}
+    levels = [level for level, name in ALLOWED_TYPES.items() if name in allowed]
     if not levels:
         return {}
     text = "accuracy_level={} of MatMulNBits allows {} activations"
@@ -128,44 +123,25 @@ def _roundings(model, inputs):
 
 def _step(model, values, output):
     """Return how far an output moves with the values that are quantised last before it."""
-    makers = {name: node for node in model.graph.node for name in node.output if name}
-    needed, last = _after_rounding(makers, output)
+    before = list(nodes_before(model, output, ends_at=rounds))
+    needed = {name for name, node in before if not rounds(node) or _rounds_within(node)}
     random = numpy.random.RandomState(0)
     moved = dict(values)
-    for node in last:
+    for node in {id(node): node for _, node in before if rounds(node)}.values():
         if _rounds_within(node):
             read = numpy.asarray(values[node.input[0]])
             moved[node.input[0]] = read + _input_step(node, read) * _signs(read, random)
         else:
             moved[node.output[0]] = _moved(numpy.asarray(values[node.output[0]]), random)
     try:
-        before = _evaluate(model, values, needed, output)
+        own = _evaluate(model, values, needed, output)
         after = _evaluate(model, moved, needed, output)
     except Exception:  # the evaluator may raise anything
         return None
-    if before.dtype.kind != "f" and before.dtype.name not in IN_STEPS:
+    if own.dtype.kind != "f" and own.dtype.name not in IN_STEPS:
         return None
-    change = numpy.abs(after.astype("float64") - before.astype("float64"))
+    change = numpy.abs(after.astype("float64") - own.astype("float64"))
     return float(change[numpy.isfinite(change)].max(initial=0.0))
-
-
-def _after_rounding(makers, output):
-    """Return (the names of tensors from the last roundings to an output, those roundings)."""
-    needed: Set[str] = set()
-    last: List[Any] = []
-    waiting = [output]
-    while waiting:
-        name = waiting.pop()
-        node = makers.get(name)
-        if name in needed or node is None:
-            continue
-        if rounds(node) and node not in last:
-            last.append(node)
-        if not rounds(node) or _rounds_within(node):
-            needed.add(name)
-        if not rounds(node):
-            waiting.extend(node.input)
-    return needed, last
 
 
 def _evaluate(model, values, needed, output):

@@ -5,15 +5,17 @@ axis then, but in another order: such an output is compared as a set there. Othe
 on an order are undefined.
 """
 
-from typing import Dict, Set
+from typing import Any, Dict, List, NamedTuple
 
 import numpy
 
 from harness import record
+from harness.graphs.canonical import nodes_before
 from harness.graphs.checks import nodes_within
 from harness.graphs.operators import NotEvaluated, evaluate
-from harness.graphs.values import as_array, scale_of
-from harness.runtimes.onnx import gold, reaching
+from harness.graphs.values import as_array, is_float, scale_of
+from harness.runtimes.onnx import gold
+from harness.runtimes.onnx.undecided import reaching
 
 #: A sum in another order may differ by so many roundings.
 ROUNDINGS = 16
@@ -22,36 +24,49 @@ ROUNDINGS = 16
 SELECTIONS = ("TopK", "ArgMax", "ArgMin")
 
 
+class Orders(NamedTuple):
+    """What has an order that the standard leaves open, by output.
+
+    Attributes:
+        axes: the axis along which it is a set.
+        in_order_of: the output of integers whose order it shares.
+        masks: of its shape, `harness.record.UNDEFINED_VALUE` where it depends on the order
+            otherwise.
+        reshaped: the outputs of which the shape may be another.
+        remarks: one for each node.
+    """
+
+    axes: Dict[str, int]
+    in_order_of: Dict[str, str]
+    masks: Dict[str, Any]
+    reshaped: List[str]
+    remarks: List[str]
+
+
 def without_order(graph, inputs):
-    """Return which outputs have an order that the standard leaves open.
+    """Return the `Orders` of a model, empty where the evaluator gives no inner values.
 
     Args:
         graph: the model, `unrolled`.
         inputs: arrays by name.
-
-    Returns:
-        (by output, the axis along which it is a set; by output, the output of integers whose order
-        it shares; by output, a mask of its shape, `harness.record.UNDEFINED_VALUE` where it depends
-        on the order otherwise; a remark for each node). Empty where the evaluator gives no inner
-        values.
     """
-    model = graph.model
+    model, nothing = graph.model, Orders({}, {}, {}, [], [])
     nodes = {number: node for number, node in enumerate(model.graph.node) if _unsorted(node)}
     if not nodes:
-        return {}, {}, {}, []
+        return nothing
     try:
         values = evaluate(model, inputs, intermediate=True)
     except NotEvaluated:
-        return {}, {}, {}, []
+        return nothing
     everywhere = {number: numpy.ones((), bool) for number in nodes}
-    concerned = reaching.masks_of_outputs(model, values, everywhere)
-    reached, answers = reaching.reach(graph, inputs, values, concerned, _other_orders)
+    masked = reaching.masks_of_outputs(model, values, everywhere)
+    reach = reaching.reach(graph, inputs, values, masked, _other_orders)
     axes, masks = {}, {}
-    for name, mask in reached.items():
-        value, others = as_array(values[name]), [as_array(answer[name]) for answer in answers]
+    for name, mask in reach.masks().items():
+        value, others = as_array(values[name]), [as_array(answer[name]) for answer in reach.answers]
         if not mask.any() or (others and all(_are_same(value, other) for other in others)):
             continue
-        axis = _axis(value, others)
+        axis = None if name in reach.reshaped else _axis(value, others)
         if axis is None:
             masks[name] = mask.astype("uint8") * numpy.uint8(record.UNDEFINED_VALUE)
         else:
@@ -59,10 +74,11 @@ def without_order(graph, inputs):
     unsorted = [inner for node in nodes.values() for inner in _unsorted(node)]
     text = "TopK '{}' need not sort (sorted=0): what it selects is compared without its order"
     is_told = axes or masks
-    return (
+    return Orders(
         axes,
-        _leaders(model, nodes, axes, values, answers),
+        _in_order_of(model, nodes, axes, [values, *reach.answers]),
         masks,
+        reach.reshaped,
         [text.format(inner.name or inner.output[0]) for inner in unsorted if is_told],
     )
 
@@ -82,15 +98,16 @@ def near_ties(node, values, precise):
 
     Returns:
         (a mask of its places' shape; the places in another order, in which each of those that are
-        near to one another has that of the next, and the last that of the first).
+        near to one another has that of the next, and the last that of the first; how far apart
+        such places are at most).
     """
     settings = {attribute.name: attribute.i for attribute in node.attribute}
     axis = settings.get("axis", -1 if node.op_type == "TopK" else 0)
     places = numpy.asarray(values[node.output[-1]])
     own, gold_value = (numpy.asarray(of[node.input[0]]) for of in (values, precise))
-    if own.dtype.kind != "f" or own.shape != gold_value.shape:
-        return numpy.zeros(places.shape, bool), places
-    alike = gold.ROUNDING * scale_of(gold_value[numpy.isfinite(gold_value)])
+    if not is_float(own.dtype) or own.shape != gold_value.shape:
+        return numpy.zeros(places.shape, bool), places, 0
+    least_gap = gold.ROUNDING * scale_of(gold_value[numpy.isfinite(gold_value)])
     own, gold_value = (numpy.moveaxis(x, axis, -1).astype("float64") for x in (own, gold_value))
     is_largest = node.op_type != "ArgMin" and settings.get("largest", 1)
     order = numpy.argsort(-own if is_largest else own, axis=-1, kind="stable")
@@ -98,7 +115,7 @@ def near_ties(node, values, precise):
         numpy.take_along_axis(x, order, -1) for x in (gold_value, numpy.abs(gold_value - own))
     )
     moved = numpy.maximum(moved[..., :-1], moved[..., 1:])
-    allowed = numpy.maximum(gold.OWN_ERRORS * moved, alike)
+    allowed = numpy.maximum(gold.OWN_ERRORS * moved, least_gap)
     is_near = (moved > 0) & (numpy.abs(numpy.diff(ranked, axis=-1)) <= allowed)
     none = numpy.zeros(is_near.shape[:-1] + (1,), bool)
     follows, precedes = (numpy.concatenate(x, axis=-1) for x in ((none, is_near), (is_near, none)))
@@ -110,7 +127,19 @@ def near_ties(node, values, precise):
         numpy.moveaxis(x[..., :count], -1, axis).reshape(places.shape)
         for x in (follows | precedes, other)
     )
-    return mask, other
+    return mask, other, _span(order, follows, count)
+
+
+def _span(order, follows, count):
+    """Return how far apart places are at most that are near ties of one of the first *count*.
+
+    *follows*: where a place is a near tie of the one before it in the *order*.
+    """
+    starts = numpy.flatnonzero(~follows)
+    if not starts.size:
+        return 0
+    most, least = (x.reduceat(order.ravel(), starts) for x in (numpy.maximum, numpy.minimum))
+    return int((most - least)[starts % order.shape[-1] < count].max(initial=0))
 
 
 def spread(reached, shape):
@@ -143,51 +172,41 @@ def _is_unsorted(node):
     )
 
 
-def _leaders(model, nodes, axes, values, answers):
-    """Return by output of *axes* an output of integers, which is in the same order.
+def _in_order_of(model, nodes, axes, answers):
+    """Return by output of *axes* an output of integers, its keys, which is in the same order.
 
-    Both depend on the same of the *nodes*, and all *answers* have them in the same order. The
-    integers differ from one another, and no rounding takes them out of their order.
+    Both depend on the same of the *nodes*, and all *answers* have them in the same order. The keys
+    differ from one another, and no rounding takes them out of their order.
     """
-    makers = {name: node for node in model.graph.node for name in node.output if name}
-    origins = {name: _origins(name, makers, list(nodes.values())) for name in axes}
-    leaders: Dict[str, str] = {}
-    for leader, axis in axes.items():
-        keys = as_array(values[leader])
-        if keys.dtype.kind not in "iu" or len(origins[leader]) != 1 or not _differ(keys, axis):
+    selected_by = {name: _nodes_before(model, name, nodes) for name in axes}
+    in_order_of: Dict[str, str] = {}
+    for keys, axis in axes.items():
+        integers = as_array(answers[0][keys])
+        is_key = integers.dtype.kind in "iu" and _differ(integers, axis)
+        if not is_key or len(selected_by[keys]) != 1:
             continue
         for name in axes:
-            if name in {leader, *leaders, *leaders.values()}:
+            if name in {keys, *in_order_of, *in_order_of.values()}:
                 continue
-            together = [_as_sorted(answer, name, leader, axis) for answer in [values, *answers]]
-            is_alike = origins[name] == origins[leader] and axes[name] == axis
-            if is_alike and all(x is not None and _are_same(together[0], x) for x in together):
-                leaders[name] = leader
-    return leaders
+            ordered = [_as_sorted(answer, name, keys, axis) for answer in answers]
+            is_same_order = selected_by[name] == selected_by[keys] and axes[name] == axis
+            if is_same_order and all(x is not None and _are_same(ordered[0], x) for x in ordered):
+                in_order_of[name] = keys
+    return in_order_of
 
 
-def _as_sorted(values, name, leader, axis):
-    """Return an output in the order that sorts its leader, None where their shapes differ."""
-    value, keys = as_array(values[name]), as_array(values[leader])
+def _as_sorted(values, name, keys_name, axis):
+    """Return an output in the order that sorts its keys, None where their shapes differ."""
+    value, keys = as_array(values[name]), as_array(values[keys_name])
     if value.shape != keys.shape:
         return None
     return numpy.take_along_axis(value, numpy.argsort(keys, axis, kind="stable"), axis)
 
 
-def _origins(output, makers, nodes):
-    """Return the numbers of the *nodes* that an output depends on."""
-    found: Set[int] = set()
-    seen: Set[str] = set()
-    waiting = [output]
-    while waiting:
-        name = waiting.pop()
-        node = makers.get(name)
-        if node is None or name in seen:
-            continue
-        seen.add(name)
-        found.update(number for number, other in enumerate(nodes) if other is node)
-        waiting.extend(node.input)
-    return found
+def _nodes_before(model, output, nodes):
+    """Return the numbers of those *nodes* that an output depends on."""
+    read = {name for name, _ in nodes_before(model, output)}
+    return {number for number, node in nodes.items() if not read.isdisjoint(node.output)}
 
 
 def _differ(keys, axis):

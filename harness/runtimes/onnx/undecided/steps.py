@@ -1,0 +1,380 @@
+"""Steps that rounding may take otherwise, and what follows from them.
+
+A runtime is right that rounds otherwise than the evaluation: at a near tie it takes another step,
+selects another place, or gives an output another shape.
+"""
+
+from typing import Any, Dict, List, NamedTuple
+
+import numpy
+
+from harness import record
+from harness.graphs import BadModel, checks, inner, operators, shapes
+from harness.graphs.canonical import nodes_before
+from harness.graphs.inputs import onnx_inputs
+from harness.graphs.operators import NotEvaluated
+from harness.graphs.precise import widen
+from harness.graphs.values import as_array, epsilon, is_float
+from harness.runtimes.onnx import gold
+from harness.runtimes.onnx.undecided import ordering, reaching
+
+#: If more of an output moves than this part, but by no more than so much of its scale, its
+#: tolerance grows: else nothing of it would be compared.
+MOST, LITTLE = 0.5, 1e-3
+
+#: Operators that answer as many values as they select among floats.
+SHAPING = ("NonMaxSuppression", "NonZero", "Range", "Unique")
+
+#: So many ways in which values move as far as rounding takes them are tried.
+PATTERNS = 4
+
+#: Operators that compare, which step where their operands are equal.
+COMPARISONS = ("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual")
+
+CASTS = ("Cast", "CastLike")
+
+#: Of onnx.TensorProto: FLOAT, FLOAT16, DOUBLE and BFLOAT16.
+FLOATS = (1, 10, 11, 16)
+
+
+def _from_half(x):
+    return numpy.abs(numpy.abs(x - numpy.floor(x)) - 0.5)
+
+
+def _from_whole(x):
+    return numpy.abs(x - numpy.rint(x))
+
+
+def _from_truncation(x):
+    """Return how far floats are from an integer other than 0, at which truncation steps."""
+    return numpy.where(numpy.abs(x) < 0.5, 1 - numpy.abs(x), _from_whole(x))
+
+
+#: Operators that step, and how far from a step each float is: 0 where rounding decides. It is that
+#: of the first operand, of the difference of what is compared, or of Mod's quotient.
+STEPS: Dict[str, Any] = {
+    "Round": _from_half,
+    "Floor": _from_whole,
+    "Ceil": _from_whole,
+    "Sign": abs,
+    "Mod": _from_truncation,
+}
+STEPS.update(dict.fromkeys(CASTS, _from_truncation))
+STEPS.update(dict.fromkeys(COMPARISONS, abs))
+
+
+class Steps(NamedTuple):
+    """What follows from steps that rounding may take otherwise, by output.
+
+    Attributes:
+        masks: of its shape, `harness.record.ROUNDING` where a step decides.
+        moved: what else it is where rounding takes the other steps, if that is compared.
+        jumps: of integers, by how much a step changes them at most.
+        reshaped: the outputs of which the shape may be another.
+        remarks: one for each node that steps.
+    """
+
+    masks: Dict[str, Any]
+    moved: Dict[str, Any]
+    jumps: Dict[str, int]
+    reshaped: List[str]
+    remarks: List[str]
+
+    def farthest(self, outputs, truth, undefined, names):
+        """Return outputs, of those *names* which one of all right answers is farthest from gold.
+
+        *truth*: gold by name. *undefined*: by name, a mask of the values that do not count.
+        """
+        farthest = dict(outputs)
+        for name in self.moved.keys() & set(names):
+            mask = undefined.get(name)
+            right = gold.defined(truth[name], mask)
+            farthest[name] = max(
+                [outputs[name], *self.moved[name]],
+                key=lambda x: gold.error_of(gold.defined(x, mask), right),
+            )
+        return farthest
+
+
+class NearSteps(NamedTuple):
+    """Where rounding decides the values of nodes.
+
+    Attributes:
+        masks: by the node's number.
+        alternatives: two other answers, by the names of some.
+        spans: how far apart the places of near ties are at most, by their name.
+    """
+
+    masks: Dict[int, Any]
+    alternatives: Dict[str, Any]
+    spans: Dict[str, int]
+
+
+def steps(graph, inputs, in_steps):
+    """Return the `Steps` of a model, empty where the evaluator gives no inner values.
+
+    How far rounding takes a value is the difference between the model's own precision and float64:
+    what is exact in both, such as an input itself, takes the step that the standard says.
+
+    Args:
+        graph: the model, `unrolled`.
+        inputs: arrays by name.
+        in_steps: what of the outputs is quantised, from `quantised.outputs_in_steps`.
+    """
+    model, nothing = graph.model, Steps({}, {}, {}, [], [])
+    nodes = _stepping(model)
+    if not nodes:
+        return nothing
+    try:
+        values = operators.evaluate(model, inputs, intermediate=True)
+        precise = operators.evaluate(
+            widen(model), onnx_inputs.as_float64(inputs), intermediate=True
+        )
+    except NotEvaluated:
+        return nothing
+    near = _near_steps(model, inputs, nodes, values, precise)
+    own_masks = {number: mask for number, mask in near.masks.items() if mask.any()}
+    if not own_masks:
+        return nothing
+    masked = reaching.masks_of_outputs(model, values, own_masks)
+    for node in filter(ordering.selects, map(nodes.__getitem__, own_masks)):
+        if len(node.output) > 1:
+            masked.pop(node.output[0], None)  # the values of near ties are near
+    tried = near.alternatives
+    reach = reaching.reach(
+        graph, inputs, values, masked, lambda *of: tried.get(of[1]) or _other_steps(*of)
+    )
+    masks, moved = _split(reach, values, in_steps)
+    for name in near.spans:
+        ordering.spread(masks, numpy.shape(values[name]))
+    return Steps(
+        {name: mask.astype("uint8") * numpy.uint8(record.ROUNDING) for name, mask in masks.items()},
+        moved,
+        _jumps(model, reach, values, masked, near.spans),
+        reach.reshaped,
+        _remarks(model, near.masks, bool(masks)) if masks or moved or reach.reshaped else [],
+    )
+
+
+def _remarks(model, masks, is_masked):
+    shaping = [n for n, mask in masks.items() if model.graph.node[n].op_type in SHAPING]
+    counts = reaching.counts(model, {n: x for n, x in masks.items() if n not in shaping})
+    text = "{} '{}': rounding decides {} of {} values"
+    text += ", which are not compared" if is_masked else ""
+    remarks = [text.format(*key, *numbers) for key, numbers in counts.items()]
+    nodes = [model.graph.node[number] for number in shaping if masks[number].any()]
+    text = "{} '{}': rounding decides what it answers"
+    return remarks + [text.format(node.op_type, node.name or node.output[0]) for node in nodes]
+
+
+def _split(reach, values, in_steps):
+    """Return (masks of what is not compared, other right answers of what is).
+
+    What moves by more than its tolerance is not compared. But where most of an output moves, and
+    only a little, its tolerance grows instead.
+    """
+    masks, moved = {}, {}
+    for name, exact in reach.changes.items():
+        value, grid = as_array(values[name]), in_steps.get(name)
+        answers = [as_array(answer[name]) for answer in reach.answers]
+        is_answered = bool(answers) and name not in reach.reshaped
+        change = _change_in_steps(answers, value) if grid and is_answered else exact
+        mask = change > max(reaching.SMALLEST_CHANGE, gold.share_of_steps(grid, value, value.dtype))
+        is_float_moved = value.dtype.kind == "f" and grid is None and is_answered and change.any()
+        if is_float_moved and mask.mean() > MOST and change.max() <= LITTLE:
+            mask = numpy.zeros(mask.shape, bool)
+        if mask.any():
+            masks[name] = mask
+        if is_float_moved and not mask.all():
+            moved[name] = answers
+    return masks, moved
+
+
+def _change_in_steps(answers, value):
+    """Return how far each value changes at most, of integers also, over the output's scale."""
+    wide = (answer.astype("float64") for answer in answers)
+    return numpy.maximum(*(reaching.change(x, value.astype("float64")) for x in wide))
+
+
+def _jumps(model, reach, values, masked, spans):
+    """Return by how much a step changes an output of integers at most, where that is known.
+
+    A place is one of those of near ties; nothing is known of what depends on it.
+    """
+    jumps = {}
+    for name, change in reach.changes.items():
+        value = as_array(values[name])
+        if value.dtype.kind not in "iu" or not change.any() or name in reach.reshaped:
+            continue
+        if name in spans:
+            jumps[name] = spans[name]
+        elif reach.answers and not _depends_on_places(model, name):
+            wide = [as_array(x[name]).astype("float64") for x in (values, *reach.answers)]
+            apart = max(float(numpy.abs(x - wide[0]).max()) for x in wide)
+            jumps[name] = int(apart if name in masked else gold.OWN_ERRORS * apart)
+    return jumps
+
+
+def integers_apart(model, outputs, truth, rounding, undefined):
+    """Return how far from gold integers may be where rounding decides them, by output.
+
+    Nothing is known of places that no near tie explains, nor of what depends on places.
+
+    Args:
+        model: the model, `unrolled`.
+        outputs: by name, in the model's own precision.
+        truth: gold by name.
+        rounding: its `Steps`.
+        undefined: by output, masks; what the standard leaves undefined says nothing.
+    """
+    apart = {}
+    for name, value in outputs.items():
+        right = numpy.asarray(truth[name])
+        is_number = value.dtype.kind in "iu" and right.dtype.kind in "iu" and value.size
+        if not is_number or value.shape != right.shape or name in rounding.reshaped:
+            continue
+        is_place = _depends_on_places(model, name)
+        if name not in rounding.jumps and (name in rounding.masks or is_place):
+            continue
+        distances = numpy.abs(value.astype("float64") - right.astype("float64"))
+        defined = undefined.get(name, numpy.zeros(value.shape)) != record.UNDEFINED_VALUE
+        rounded = distances.max(initial=0.0, where=defined)
+        own = 0 if is_place else int(gold.OWN_ERRORS * rounded)
+        apart[name] = rounding.jumps.get(name, 0) + own
+    return {name: min(count, 2**53) for name, count in apart.items() if count}
+
+
+def _depends_on_places(model, name):
+    """Return whether an output depends on which values a node selects."""
+    return any(
+        node.op_type in ordering.SELECTIONS + SHAPING
+        for _, maker in nodes_before(model, name)
+        for node in [maker, *checks.nodes_within(maker)]
+    )
+
+
+def _near_steps(model, inputs, nodes, values, precise):
+    near = NearSteps({}, {}, {})
+    with numpy.errstate(all="ignore"):  # an infinity takes no other step
+        for number, node in nodes.items():
+            if node.op_type in SHAPING:
+                answers = _answers_nearby(model, inputs, number, values, precise)
+                near.alternatives.update(answers)
+                mask = numpy.full((), bool(answers))
+            elif ordering.selects(node):
+                name = node.output[-1]
+                mask, order, span = ordering.near_ties(node, values, precise)
+                if mask.any():  # one after another, or two orders could undo each other
+                    orders = (order, values[name])
+                    near.alternatives[name] = orders[:: -1 if len(near.spans) % 2 else 1]
+                    near.spans[name] = span
+            else:
+                mask = _is_near_step(node, values, precise)
+            near.masks[number] = mask
+    return near
+
+
+def _answers_nearby(model, inputs, number, values, precise):
+    """Return two answers by name that a node gives where rounding moves what it reads.
+
+    None where it gives its own always. Another shape comes first.
+    """
+    node = model.graph.node[number]
+    moving = [
+        name
+        for name in dict.fromkeys(filter(None, node.input))
+        if is_float(numpy.asarray(values[name]).dtype)
+        and numpy.shape(precise[name]) == numpy.shape(values[name])
+        and (numpy.asarray(precise[name]) != numpy.asarray(values[name])).any()
+    ]
+    if not moving:
+        return {}
+    own = {name: as_array(values[name]) for name in node.output if name}
+    answers = [precise]
+    try:
+        single, fed = inner.cut(model, values, inputs, number)
+        for pattern in range(PATTERNS):
+            moved = {name: _moved(values[name], precise[name], pattern) for name in moving}
+            feeds = {**onnx_inputs.as_float64(fed), **moved}
+            answers.append(operators.evaluate(widen(single), feeds))
+    except (BadModel, NotEvaluated):
+        pass
+    others = [x for x in answers if any(_is_otherwise(x[name], own[name]) for name in own)]
+    others.sort(key=lambda answer: all(answer[x].shape == own[x].shape for x in own))
+    return {name: (others[0][name], others[-1][name]) for name in own} if others else {}
+
+
+def _is_otherwise(answer, own):
+    if answer.shape != own.shape:
+        return True
+    return own.dtype.kind != "f" and bool((answer != own).any())
+
+
+def _moved(value, precise, pattern):
+    """Return float64 values as far from gold as rounding takes them, by one of `PATTERNS`.
+
+    Every second value moves up, in their order, and the others down, so that neighbours swap; or
+    each moves on as it does from float64 to the model's own precision. Then the other way round.
+    """
+    precise = numpy.asarray(precise, "float64")
+    apart = numpy.asarray(value).astype("float64") - precise
+    once = epsilon(numpy.asarray(value).dtype) * numpy.abs(precise)
+    distance = numpy.where(apart != 0, gold.OWN_ERRORS * numpy.abs(apart) + once, 0.0)
+    ranks = numpy.argsort(numpy.argsort(precise, axis=None)).reshape(precise.shape)
+    ways = numpy.sign(apart) if pattern % 2 else ranks % 2 * 2 - 1
+    return precise + (ways if pattern < PATTERNS // 2 else -ways) * distance
+
+
+def _stepping(model):
+    """Return the nodes that may step, by number: of integers none does, nor does a cast to floats.
+
+    Where no type is inferred, it is found once there are values.
+    """
+    types = {}
+    nodes = {
+        number: node
+        for number, node in enumerate(model.graph.node)
+        if node.op_type in STEPS or node.op_type in SHAPING or ordering.selects(node)
+    }
+    if nodes:
+        types = shapes.element_types(model)
+    return {number: node for number, node in nodes.items() if may_step(node, types)}
+
+
+def may_step(node, types):
+    """Return whether an operator that steps, or selects, may do so for its *types* by name."""
+    return types.get(node.input[0], FLOATS[0]) in FLOATS and not (
+        node.op_type in CASTS and types.get(node.output[0]) in FLOATS
+    )
+
+
+def _is_near_step(node, values, precise):
+    """Return where an operator of `STEPS` is as near to a step as rounding is."""
+    first, result = (numpy.asarray(values[name]) for name in (node.input[0], node.output[0]))
+    is_step = is_float(first.dtype) and not (node.op_type in CASTS and is_float(result.dtype))
+    own, gold_value = _stepped(node, values), _stepped(node, precise)
+    if not is_step or own.shape != gold_value.shape or own.shape != result.shape:
+        return numpy.zeros(result.shape, bool)
+    is_truth = node.op_type in CASTS and result.dtype.kind == "b"
+    distance = numpy.abs if is_truth else STEPS[node.op_type]
+    moved = numpy.abs(gold_value - own)
+    once = epsilon(first.dtype) * numpy.abs(gold_value)
+    return (moved > 0) & (distance(gold_value) <= gold.OWN_ERRORS * moved + once)
+
+
+def _stepped(node, values):
+    """Return the float64 of which an operator of `STEPS` takes a step."""
+    first = numpy.asarray(values[node.input[0]]).astype("float64")
+    if node.op_type in COMPARISONS:
+        return first - numpy.asarray(values[node.input[1]]).astype("float64")
+    if node.op_type == "Mod":
+        return first / numpy.asarray(values[node.input[1]]).astype("float64")
+    return first
+
+
+def _other_steps(node, name, values):
+    value = numpy.asarray(values[name])
+    if value.dtype.kind == "b":
+        return False, True  # two that change places would leave their number as it is
+    size = numpy.asarray(values[node.input[1]]) if node.op_type == "Mod" else 1
+    return value - size, value + size
