@@ -19,8 +19,8 @@ Entry = Dict[str, Any]  # ``name``, ``dtype`` and ``shape``, a list of `Dim`
 MOST_ELEMENTS = 4096
 
 #: Operators of which shape inference reads no list of nodes and leaves, and how these are called.
-TREES = ("TreeEnsembleClassifier", "TreeEnsembleRegressor")
-OF_TREES = ("nodes_", "class_", "target_")
+UNREAD_TREES = ("TreeEnsembleClassifier", "TreeEnsembleRegressor")
+UNREAD_LISTS = ("nodes_", "class_", "target_")
 
 #: Ties are searched again with what they told, at most this often.
 MOST_ROUNDS = 4
@@ -147,12 +147,12 @@ def _without_claims(node: Any) -> None:
 
 def _without_trees(node: Any) -> Any:
     """Return a node without the lists of an ensemble's nodes and leaves, which may be very long."""
-    if node.op_type not in TREES:
+    if node.op_type not in UNREAD_TREES:
         return node
     copy = type(node)(op_type=node.op_type, domain=node.domain, name=node.name)
     copy.input.extend(node.input)
     copy.output.extend(node.output)
-    copy.attribute.extend(x for x in node.attribute if not x.name.startswith(OF_TREES))
+    copy.attribute.extend(x for x in node.attribute if not x.name.startswith(UNREAD_LISTS))
     return copy
 
 

@@ -86,12 +86,6 @@ def _answer(model, inputs, values, deciding):
     return answers
 
 
-def opset(model):
-    """Return the opset of a model, of the standard's own domain."""
-    opsets = {entry.domain: entry.version for entry in model.opset_import}
-    return opsets.get("", 1)
-
-
 def change(answer, value):
     """Return how far an answer is from a value of its shape, over the value's scale.
 

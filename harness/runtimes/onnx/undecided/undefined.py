@@ -62,7 +62,7 @@ def masks(graph, inputs, outputs):
         values = evaluate(model, inputs, intermediate=True)
     except NotEvaluated:
         return nothing
-    opset = reaching.opset(model)
+    opset = checks.opsets(model).get("", 1)
     tried = {number: _own_mask(model.graph.node[number], values, opset) for number in suspects}
     own_masks = {number: x for number, x in tried.items() if x is not None and x.any()}
     if not own_masks:
@@ -131,7 +131,7 @@ def _suspected_nodes(model, arrays):
     *arrays*: inputs and outputs. Where they have no NaN, none is sought within.
     """
     known = _Known(
-        reaching.opset(model),
+        checks.opsets(model).get("", 1),
         checks.constants(model),
         _integers_computed(model),
         any(is_float(numpy.asarray(x).dtype) and numpy.isnan(x).any() for x in arrays),
