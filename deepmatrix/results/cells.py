@@ -31,7 +31,7 @@ class CellSummary:
         self.environment: dict[str, Any] = {}
         self.import_s: list[np.ndarray] = []
         self.peak_memory_bytes: int | None = None
-        self.serving_memory: dict[str, int] = {}  # bytes, by workload
+        self._serving_memory: dict[tuple[str, str], int] = {}  # by workload and artifact
         self.memory_source = ""
         self.energy_j: float | None = None
         self.harnesses: set[str] = set()
@@ -94,8 +94,20 @@ class CellSummary:
         if peak is not None:
             self.peak_memory_bytes = max(peak, self.peak_memory_bytes or 0)
             if record.wave == "consume":
-                known = self.serving_memory.get(record.workload, 0)
-                self.serving_memory[record.workload] = max(peak, known)
+                served = (record.workload, record.subject)
+                self._serving_memory[served] = min(peak, self._serving_memory.get(served, peak))
+
+    @property
+    def serving_memory(self) -> dict[str, int]:
+        """The bytes that a fresh process needs to serve one model, by workload.
+
+        The least of several rounds: the first one may hold the files that it reads, which the
+        system keeps for all, and a control group counts where they were read first.
+        """
+        most: dict[str, int] = {}
+        for (workload, _), peak in self._serving_memory.items():
+            most[workload] = max(peak, most.get(workload, 0))
+        return most
 
     @property
     def machine(self) -> tuple[str, ...]:

@@ -591,6 +591,18 @@ def test_a_start_counts_for_what_came_first_in_its_process(tmp_path: Path) -> No
     assert cell.import_s.median == 0.25
 
 
+def test_files_that_a_first_round_reads_are_no_memory_of_serving(tmp_path: Path) -> None:
+    run = whole(tmp_path)
+    timed = {(job.cell, job.subject) for job in PLAN.jobs("consume") if job.round}
+    for job in PLAN.jobs("consume"):
+        is_new = job.round == 0 and (job.cell, job.subject) in timed
+        run.save(job, record(job, output=output(job, peak_memory_bytes=900 if is_new else 100)))
+    several = {cell for cell, _ in timed}
+    rows = [row for row in merging.merge([run]).cells if row.cell in several]
+    assert rows
+    assert {row.serving_memory_bytes for row in rows} == {100}
+
+
 def test_what_serving_takes_is_told_of_the_same_network_for_all_cells(tmp_path: Path) -> None:
     run = whole(tmp_path)
     opening = min(PLAN.workloads, key=PLAN.lot)
