@@ -158,7 +158,7 @@ def _stop(*_: object) -> None:
 def main() -> int:
     """Fuzz, print a line for each reader; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--inputs", type=int, default=4000, help="over all readers")
+    parser.add_argument("--inputs", type=int, default=8000, help="over all readers")
     parser.add_argument("--only", action="append", default=[], help="a reader's name")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--longest", type=int, default=LONGEST_S, help="a hang, in seconds")

@@ -86,9 +86,10 @@ def test_a_wrong_judge_accuses_no_runtime_and_its_node_is_named(
 ) -> None:
     harness = tmp_path / "harness"
     shutil.copytree(ROOT / "harness", harness)
-    with (harness / "graphs" / "operators" / "pooling.py").open("a") as module:
-        module.write(WRONG_RELU)
-    prove(harness, "harness.graphs.operators.spatial.pooling")
+    module = "harness.graphs.operators.selection"
+    source = tmp_path / (module.replace(".", "/") + ".py")
+    source.write_text(source.read_text() + WRONG_RELU)
+    prove(harness, module)
     monkeypatch.setitem(DockerEngine.__init__.__kwdefaults__, "harness", harness)
     code, results = verify(small_model(tmp_path / "m.onnx"), tmp_path / "runs")
     rows = {row["consumer"]: row for row in results["portability"]}

@@ -87,7 +87,7 @@ from deepmatrix.boundary import bounds, opening
 {plant}
 import runpy, sys
 arguments = ["--longest", "2", *(part for name in {names!r} for part in ("--only", name))]
-sys.argv = ["fuzz", "--inputs", str(200 * len({names!r})), *arguments]
+sys.argv = ["fuzz", "--inputs", str(400 * len({names!r})), *arguments]
 runpy.run_path({path!r}, run_name="__main__")
 """
 
