@@ -389,6 +389,46 @@ def test_rounding_grows_with_the_square_root_of_the_longest_sum() -> None:
     assert growth(model("Relu", {"x": x}, {})) == 1
 
 
+#: An operator, its settings, the shapes that it reads, and the terms of its sums.
+SUMMED: list[tuple[str, dict[str, Any], list[tuple[int, ...]], int]] = [
+    ("ReduceMean", {}, [(30, 40)], 1200),
+    ("ReduceMax", {}, [(30, 40)], 1),
+    ("GlobalMaxPool", {}, [(1, 2, 30, 40)], 1),
+    ("GlobalAveragePool", {}, [(1, 2, 30, 40)], 1200),
+    ("AveragePool", {"kernel_shape": [3, 5]}, [(1, 2, 30, 40)], 15),
+    ("MaxPool", {"kernel_shape": [3, 5]}, [(1, 2, 30, 40)], 1),
+    ("Gemm", {"transA": 1}, [(30, 40), (30, 2)], 30),
+    ("Conv", {}, [(1, 6, 30, 40), (8, 6, 3, 5)], 90 * 8 // 6),
+    ("LSTM", {"hidden_size": 5}, [(7, 1, 30), (1, 20, 30), (1, 20, 5)], 35),
+    ("CumSum", {}, [(30, 40), ()], 30),
+    ("LayerNormalization", {"axis": 1}, [(2, 30, 40), (30, 40)], 1200),
+    ("InstanceNormalization", {}, [(2, 3, 40), (3,), (3,)], 120),
+    ("Einsum", {"equation": "ij,jk->ik"}, [(3, 40), (40, 2)], 40),
+    ("Relu", {}, [(30, 40)], 1),
+]
+
+
+@pytest.mark.parametrize(("operator", "settings", "shapes", "terms"), SUMMED)
+def test_an_operator_sums_so_many_terms(
+    operator: str, settings: dict[str, Any], shapes: list[tuple[int, ...]], terms: int
+) -> None:
+    constants = {
+        f"c{at}": np.zeros(shape, np.int64 if operator == "CumSum" else np.float32)
+        for at, shape in enumerate(shapes[1:])
+    }
+    x = np.zeros(shapes[0], np.float32)
+    proto = model(operator, {"x": x}, constants, **settings)
+    assert sums.longest_sums(proto, {"x": x})["y"] == terms
+
+
+@pytest.mark.parametrize(("opset", "terms"), [(11, 120_000), (13, 300)])
+def test_softmax_before_opset_13_sums_over_all_axes_from_its_own(opset: int, terms: int) -> None:
+    x = np.zeros((2, 300, 400), np.float32)
+    proto = model("LogSoftmax", {"x": x}, {}, axis=1)
+    proto.opset_import[0].version = opset
+    assert sums.longest_sums(proto, {"x": x})["y"] == terms
+
+
 def test_an_ensemble_sums_what_its_trees_give() -> None:
     node = helper.make_node(
         "TreeEnsembleRegressor", ["x"], ["y"], domain="ai.onnx.ml", nodes_treeids=[0, 0, 0, 7, 9]
@@ -437,15 +477,31 @@ def dropout(training: bool) -> onnx.ModelProto:
 
 
 def test_dropout_is_random_only_while_it_trains() -> None:
-    assert draws.random_outputs(dropout(training=True)) == ["y"]
-    assert draws.random_outputs(dropout(training=False)) == []
+    assert draws.random_outputs(dropout(training=True), {}) == ["y"]
+    assert draws.random_outputs(dropout(training=False), {}) == []
+
+
+@pytest.mark.parametrize("through", [None, "Identity", "Cast"])
+@pytest.mark.parametrize("training", [True, False])
+def test_an_input_may_say_that_dropout_trains(training: bool, through: str | None) -> None:
+    proto = dropout(training=training)
+    (flag,) = [tensor for tensor in proto.graph.initializer if tensor.name == "training"]
+    proto.graph.initializer.remove(flag)
+    proto.graph.input.append(helper.make_tensor_value_info("training", TensorProto.BOOL, []))
+    if through:
+        settings = {"to": TensorProto.BOOL} if through == "Cast" else {}
+        passing = helper.make_node(through, ["training"], ["passed"], **settings)
+        proto.graph.node[0].input[2] = "passed"
+        proto.graph.node.insert(0, passing)
+    given = {"x": np.zeros(4, np.float32), "training": np.bool_(training)}
+    assert draws.random_outputs(proto, given) == (["y"] if training else [])
 
 
 def test_dropout_before_opset_7_trains_unless_it_is_tested() -> None:
     for attributes, random in (({}, ["y"]), ({"is_test": 0}, ["y"]), ({"is_test": 1}, [])):
         proto = model("Dropout", {"x": np.zeros(4, np.float32)}, {}, **attributes)
         proto.opset_import[0].version = 6
-        assert draws.random_outputs(proto) == random
+        assert draws.random_outputs(proto, {}) == random
 
 
 def test_a_seed_makes_no_evaluation_of_what_is_random_doubtful(tmp_path: Path) -> None:
@@ -487,7 +543,7 @@ def test_what_is_random_within_a_function_of_the_model_is_random() -> None:
     )
     opsets = [helper.make_opsetid("", 19), helper.make_opsetid("own", 1)]
     proto = helper.make_model(graph, opset_imports=opsets, functions=[noise], ir_version=9)
-    assert draws.random_outputs(proto) == ["y"]
+    assert draws.random_outputs(proto, {}) == ["y"]
 
 
 def test_what_a_branch_reads_of_a_random_value_is_random() -> None:
@@ -502,7 +558,7 @@ def test_what_a_branch_reads_of_a_random_value_is_random() -> None:
     proto.graph.node[0].output.append("noise")
     taken = helper.make_node("If", ["is"], ["y"], then_branch=branch, else_branch=branch)
     proto.graph.node.append(taken)
-    assert draws.random_outputs(proto) == ["y"]
+    assert draws.random_outputs(proto, {}) == ["y"]
 
 
 def test_an_evaluation_counts_only_where_it_is_finite_as_the_baseline_is(tmp_path: Path) -> None:

@@ -83,12 +83,11 @@ def inspect(
     if user_inputs is not None:
         ranks = declared.ranks(user_inputs)
     entries = declared.declared_inputs(model, onnx, ranks)
-    described = {
+    described: Dict[str, Any] = {
         "inputs": declared.described(entries),
         "opset": checks.opsets(model).get(""),
         "nodes": len(model.graph.node),
         "writer": f"{model.producer_name} {model.producer_version}".strip(),
-        "random": draws.random_outputs(model),
         "computed_in": computed_in(model),
         "remarks": checks.complaints(model),
     }
@@ -101,6 +100,7 @@ def inspect(
         refused = sampled.result is None and contradiction(model, entries, sampled.inputs)
         if refused:
             raise WrongInputs(refused)
+    described["random"] = draws.random_outputs(model, sampled.inputs)
     described["remarks"] += [remark for remark in [sampled.remark] if remark]
     if sampled.result is None:
         described["remarks"] += [*reference.remarks(), "no gold of our own: " + sampled.failure]

@@ -16,6 +16,9 @@ RANDOM = frozenset(
     + ["RandomUniformLike"]
 )
 
+#: Operators that pass on what says whether a Dropout trains.
+PASSING = ("Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze")
+
 #: The opset from which Dropout infers where nothing says that it trains.
 DROPOUT_INFERS = 7
 
@@ -29,10 +32,16 @@ def _is_random(node, constants, opset):
     return bool(numpy.any(constants.get(node.input[2], False))) if len(node.input) > 2 else False
 
 
-def random_outputs(model):
-    """Return the names of the outputs that depend on an operator that is random by design."""
+def random_outputs(model, inputs):
+    """Return the names of the outputs that depend on an operator that is random by design.
+
+    *inputs*: arrays by name; one may say that a Dropout trains.
+    """
     model = inlined(model)
-    constants = checks.constants(model)
+    constants = {**checks.constants(model), **inputs}
+    for node in checks.all_nodes(model.graph):
+        if node.op_type in PASSING and node.input[0] in constants:
+            constants[node.output[0]] = constants[node.input[0]]
     opset = checks.opsets(model).get("", 1)
     moving: Set[str] = set()
     for node in model.graph.node:

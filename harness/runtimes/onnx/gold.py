@@ -144,7 +144,7 @@ def judge(model, reference, inputs, outputs, undefined, in_steps, rounding):
         return Judged(precise, sources, terms=terms)
     gold, sources, remarks = dict(precise), dict.fromkeys(names, FLOAT64), []
     reason = _why_contested(unproven)
-    exempt, evaluations = {*random_outputs(model), *rounding.reshaped}, {}
+    exempt, evaluations = {*random_outputs(model, inputs), *rounding.reshaped}, {}
     three = (precise, rounding.farthest(outputs, precise, undefined, names), second)
     contradicted = _contradicted_outputs(*three, undefined, in_steps, terms)
     confirmed = _confirmed(model, inputs, contradicted, precise, second) if contradicted else []
