@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import sys
+from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +15,7 @@ from harness.graphs.operators import definitions, fingerprints
 from harness.runtimes.onnx import gold
 from tests.unit.one_node import Case, drawn, floats
 
+ROOT = Path(__file__).resolve().parents[2]
 MODULES = sorted({definition.__module__ for definition in definitions()})
 SOFTMAX = drawn("SOFTMAX", lambda: Case("Softmax", [floats(2, 3)])).model()
 
@@ -22,6 +26,22 @@ def test_a_definition_is_the_one_that_was_proven(module: str) -> None:
     assert fingerprints.fingerprint(module) == kept, (
         f"{module} has changed since its tests were run: run `nox -s benchmark -- judge --keep`, "
         "which tries the standard's tests again, and commit harness/graphs/proven.json"
+    )
+
+
+def test_the_page_of_the_judge_says_what_is_proven() -> None:
+    versions = {
+        f"{name}-{version}": state
+        for domain in gold.proven()["operators"].values()
+        for name, states in domain.items()
+        for version, (state, _) in states.items()
+    }
+    page = (ROOT / "docs" / "results" / "judge.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\w+) \| (\d+) \|", page, re.MULTILINE)
+    assert {state: int(count) for state, count in rows} == Counter(versions.values())
+    (wrong,) = re.findall(r"^Wrong for one of the reasons above: (.*)\. An$", page, re.MULTILINE)
+    assert sorted(wrong.split(", ")) == sorted(
+        name for name, state in versions.items() if state == "wrong"
     )
 
 
