@@ -34,19 +34,15 @@ BASELINE_LIBRARY = "onnxruntime"
 #: The library that evaluates, and whose definitions the others replace.
 EVALUATOR_LIBRARY = "onnx"
 
-NO_JUDGE = (
-    "no gold: no evaluation, and no two libraries agree; pass the right outputs with --reference"
-)
+NO_JUDGE = "no gold: no evaluation, and no two libraries agree; give a --reference"
 
 UNDECIDED = (
-    "the evaluation and ONNX Runtime without optimisations contradict each other, and the "
-    "libraries do not decide between them; serve it with more libraries, or pass the right outputs "
-    "with --reference"
+    "the evaluation and ONNX Runtime contradict each other: give other --inputs, more libraries, "
+    "or a --reference"
 )
 
 UNCONFIRMED = (
-    "the evaluation's definitions are not all proven, and no library confirms it; serve the model "
-    "with more libraries, or pass the right outputs with --reference"
+    "no library confirms the evaluation, which is not proven: give more libraries, or a --reference"
 )
 
 

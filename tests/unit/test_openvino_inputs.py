@@ -63,6 +63,16 @@ def test_what_the_plugin_does_not_compile_is_unsupported(tmp_path: Path) -> None
     )
 
 
+def test_the_reason_of_a_map_says_how_to_export_without() -> None:
+    adapter.start()
+    adapter.configure("cpu", 1)
+    path = Path(__file__).parents[1] / "models" / "skl_zipmap.onnx"
+    assert refusal(str(path)) == (
+        "openvino refuses it: Loading input model Unsupported value_info type: output_probability "
+        "is no tensor; export the model with tensors only (skl2onnx, onnxmltools: zipmap=False)"
+    )
+
+
 def test_the_reason_says_why_a_node_is_not_converted(tmp_path: Path) -> None:
     pad = onnx.helper.make_node("Pad", ["x", "pads"], ["y"], mode="wrap")
     path = write(tmp_path, [pad], {"x": (1, [4]), "pads": (7, [2])}, opset=19)

@@ -45,7 +45,7 @@ def test_the_first_line_is_the_verdict() -> None:
     first = screen(verifications.results()).strip().splitlines()[0]
     assert first == (
         "models/resnet50/model.onnx: 7 of 10 consumers match, 1 drifts, 1 does not support it, "
-        "1 did not run"
+        "1 is not judged"
     )
     assert headlines.headline(verifications.results(), MODEL)[1] == "bad"
     assert headlines.headline(verifications.results(NATIVE), MODEL) == (

@@ -34,7 +34,7 @@ function checkArrays(role, metadata) {
   if (other) {
     throw new Unsupported(
       `ONNX Runtime has only tensors in JavaScript: the ${role} ${other.name} is a sequence, ` +
-        "a map or an optional; export the model with tensors only (skl2onnx: zipmap=False)",
+        "a map or an optional; export the model with tensors only (skl2onnx, onnxmltools: zipmap=False)",
     );
   }
   const strange = metadata.find(({ type }) => type !== "string" && !isServed(type));

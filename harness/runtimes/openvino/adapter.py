@@ -16,9 +16,9 @@ from harness.graphs import values
 from harness.graphs.inputs import onnx_inputs
 from harness.graphs.inputs.sample_inputs import Sampling
 
-#: OpenVINO's names of the precisions.
 BYTE = 8  # bits
 
+#: OpenVINO's names of the precisions.
 PRECISIONS = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
 
 #: What keeps its arithmetic in float32; older versions lack some of these properties.
@@ -27,6 +27,10 @@ FLOAT32 = {
     "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
     "KV_CACHE_PRECISION": "f32",
 }
+
+#: What its messages say of an output that is a map or a sequence, and what a user can do.
+MAP = "Unsupported value_info type"
+NO_MAPS = " is no tensor; export the model with tensors only (skl2onnx, onnxmltools: zipmap=False)"
 
 #: A node of ONNX that a partial conversion leaves as it is.
 UNCONVERTED = "ONNXFrameworkNode"
@@ -108,7 +112,9 @@ def load(format_name: str, path: str) -> Any:
     except RuntimeError as error:
         if format_name == "onnx":
             _check_operators(path)
-        raise protocol.Unsupported("openvino refuses it: " + _reason(error)) from error
+        reason = _reason(error)
+        hint = NO_MAPS if MAP in reason else ""
+        raise protocol.Unsupported("openvino refuses it: " + reason + hint) from error
     _check_types(model)
     return model
 

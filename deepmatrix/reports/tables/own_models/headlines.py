@@ -52,7 +52,7 @@ def summarise(model: ModelRow, judged_rows: Sequence[PortabilityRow]) -> tuple[s
         *_counted(counts["drift"], "drifts", "drift"),
         *_counted(counts["error"], "fails", "fail"),
         *_counted(counts["unsupported"], "does not support it", "do not support it"),
-        *_counted(counts["not-run"], "did not run", "did not run"),
+        *_counted(counts["not-run"], "is not judged", "are not judged"),
         *_counted(counts[EXPECTED], "fails as expected", "fail as expected"),
     ]
     mood: Mood = "good" if counts["match"] + counts[EXPECTED] == total else "warned"
