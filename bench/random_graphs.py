@@ -29,7 +29,7 @@ from bench.random_operators import MAKERS, Attempt  # noqa: E402
 from harness.graphs.operators import NotEvaluated, evaluate  # noqa: E402
 
 #: Opsets in use: from the oldest that exporters still write, to the newest that runtimes read.
-OPSETS = range(7, 24)
+OPSETS = range(7, onnx.defs.onnx_opset_version() + 1)
 
 #: Values stay below this, sizes of tensors too: else float32 says little, or a run takes long.
 LARGEST, MOST_VALUES = 1e3, 20_000
