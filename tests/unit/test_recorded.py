@@ -120,6 +120,7 @@ GAINED: list[tuple[str, str, Any]] = [
     ("portability.*", "stateful", False),
     ("portability.*", "unsteady", ""),
     ("portability.*", "repeats", ANY),
+    ("portability.*", "threads_apart", 0.0),
     ("", "costs", []),
     ("portability.*", "isa", ""),
     ("", "reused", {}),

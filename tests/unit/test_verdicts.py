@@ -323,6 +323,38 @@ def test_an_answer_that_differs_at_times_is_a_remark_or_beyond_the_tolerance_a_d
     assert verdict.reason == (unsteady if word == "drift" else "")
 
 
+def threads_apart(difference: float, **output: Any) -> JobRecord:
+    """A record of a process whose answers with two threads are all apart from those with one."""
+    plain = repeated(0.0)
+    assert plain.output is not None
+    document = plain.output.model_dump(by_alias=True)
+    for phase in document["records"]:
+        if phase["phase"] == "infer":
+            phase["data"]["repeats"]["2"]["threads_apart"] = {"y": difference}
+    outputs = (Deviation(name="y", error=1e-7, **output),)
+    measured = agreement(1e-7).model_copy(update={"outputs": outputs})
+    output_document = Output.model_validate(document)
+    return plain.model_copy(update={"output": output_document, "agreement": measured})
+
+
+@pytest.mark.parametrize(
+    ("apart", "output", "word", "known"),
+    [
+        (2e-7, {}, "match", 2e-7),
+        (2e-3, {}, "drift", 2e-3),
+        (2e-3, {"random": True}, "match", 0.0),
+        (2e-3, {"caution": "rounding decides 1 of 2 values"}, "match", 2e-3),
+    ],
+)
+def test_answers_that_differ_by_threads_are_a_drift_beyond_the_tolerance(
+    apart: float, output: dict[str, Any], word: str, known: float
+) -> None:
+    verdict = judge([threads_apart(apart, **output)], TERMS, "")
+    reason = "answers with 1 and 2 threads differ, by 2.0e-03 at most" * (word == "drift")
+    assert (verdict.name, verdict.unsteady, verdict.reason) == (word, reason, reason)
+    assert verdict.threads_apart == known
+
+
 def test_only_a_model_that_keeps_state_is_called_stateful() -> None:
     assert judge([repeated(2e-3, stateful=True)], TERMS, "").stateful
     assert not judge([repeated(2e-3)], TERMS, "").stateful
