@@ -210,11 +210,32 @@ def _judge_round(record: JobRecord, terms: Terms) -> Verdict:
         _repeated(_compare(agreement, terms), agreement, terms, answered),
         precision=_arithmetic(record, terms, agreement),
         producer_error=agreement.producer_error,
-        deviations=agreement.outputs,
+        deviations=tuple(_cautioned(output, agreement, terms) for output in agreement.outputs),
         repeatable=answered.repeatable if answered else None,
         repeats={threads: data.answers for threads, data in answered.repeats.items()}
         if answered
         else {},
+    )
+
+
+def _cautioned(output: Deviation, agreement: Agreement, terms: Terms) -> Deviation:
+    """Return an output with how many of its slices are smaller than a tolerance that is wide.
+
+    What float32 costs a producer at most is not wide.
+    """
+    tolerance, _ = terms.allowed_of(output, agreement)
+    if output.slices is None or tolerance <= terms.tolerances.producer:
+        return output
+    smaller = sum(size < tolerance for size in output.slices.small)
+    if not smaller:
+        return output
+    caution = (
+        f"{smaller} of {output.slices.count} slices along axis {output.slices.axis} are smaller "
+        f"than the tolerance, {tolerance:.1e}: a match says nothing of them; set --max-error"
+    )
+    caution += ", or let the runtime compute in f32" * (terms.precision != "float32")
+    return output.model_copy(
+        update={"caution": "; ".join(text for text in (output.caution, caution) if text)}
     )
 
 

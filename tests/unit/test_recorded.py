@@ -137,6 +137,7 @@ GAINED: list[tuple[str, str, Any]] = [
     ("training.*", "gradients", ANY),
     ("", "timeline", ANY),
     ("portability.*.outputs.*", "steps", None),
+    ("portability.*.outputs.*", "slices", None),
 ]
 
 #: Path, key and value of rows that have another one, by what names the row.
