@@ -126,7 +126,7 @@ def _output_deviation(
             "rounded": name in truth.rounded,
             "computed_in": types[1],
             "growth": truth.growth.get(name, 1.0),
-            "slices": None if is_random else slices(right, scale),
+            "slices": None if is_random else slices(answer, right, scale),
             "steps": allowed_steps(grid, gold, scale, *types) if grid else None,
         }
     )

@@ -69,15 +69,15 @@ FEWEST_VALUES = 4
 SMALL = 0.25
 
 
-def slices(gold: Values, scale: float) -> Slices | None:
+def slices(answer: Values, gold: Values, scale: float) -> Slices | None:
     """Return the slices of an output along the axis with the smallest one; None if none is small.
 
     A detector's output may have pixels, scores and classes along one axis: an error that is small
-    beside the pixels may be larger than every score. Slices that are zero do not count.
+    beside the pixels may be larger than every score. Slices that are zero in both do not count.
     """
-    if gold.dtype.kind != FLOATS or not gold.size:
+    if {answer.dtype.kind, gold.dtype.kind} != {FLOATS} or answer.shape != gold.shape:
         return None
-    sizes = np.where(np.isfinite(gold), np.abs(gold.astype(np.float64)), 0.0) / scale
+    sizes = np.maximum(*(np.where(np.isfinite(x), np.abs(x), 0.0) for x in (answer, gold))) / scale
     best: Slices | None = None
     for axis, length in enumerate(gold.shape):
         if not 2 <= length <= MOST_SLICES or gold.size < FEWEST_VALUES * length:

@@ -90,9 +90,10 @@ class Steps(Part):
 
 
 class Slices(Part):
-    """The slices of an output along one *axis*, as many as the *count*, which are not zero in gold.
+    """The slices of an output along one *axis*, as many as the *count*, which are not zero.
 
-    *small*: the largest values of the small ones over the output's scale, in ascending order.
+    *small*: the largest values of the small ones over the output's scale, in ascending order, each
+    of gold or of the answer.
     """
 
     axis: Count

@@ -399,6 +399,15 @@ def test_a_match_within_a_tolerance_wider_than_a_kind_of_value_says_so(
     assert list(remarks.cautions([row])) == warnings
 
 
+def test_a_match_with_scores_that_are_zero_in_a_wrong_reference_says_so_too() -> None:
+    gold, answer = detections(score=0.0), detections(score=0.96).astype(np.float32)
+    produced = {"y": gold.astype(np.float32)}
+    measured = deviations.compare({"y": answer}, Truth(gold={"y": gold}, produced=produced))
+    verdict = judge([record(JOB, agreement=measured)], replace(TERMS, precision="bfloat16"), "")
+    assert verdict.name == "match"
+    assert f"1 of 2 {SLICES}" in verdict.deviations[0].caution
+
+
 def test_only_a_model_that_keeps_state_is_called_stateful() -> None:
     assert judge([repeated(2e-3, stateful=True)], TERMS, "").stateful
     assert not judge([repeated(2e-3)], TERMS, "").stateful
