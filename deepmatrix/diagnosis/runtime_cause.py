@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from deepmatrix.boundary.copying import copy_tree
 from deepmatrix.diagnosis.case import Case, name_node
+from deepmatrix.diagnosis.cut_node import CutNode, cut_node
 from deepmatrix.diagnosis.search.bisection import Bisection
 from deepmatrix.diagnosis.search.dequantised import dequantised_product_advice
 from deepmatrix.diagnosis.search.saturation import saturation_advice
 from deepmatrix.diagnosis.search.tracing import Trace, Untraceable
-from deepmatrix.store import arrays
 from deepmatrix.store.arrays import Values
-from deepmatrix.store.artifacts import GOLD, INPUTS
 from deepmatrix.store.causes import Cause
 from deepmatrix.store.records import Deviation
 from deepmatrix.store.reported.phases import Node
 from harness.formats import MODEL_PATHS
-from harness.record import CUT, EXPOSE, MADE
+from harness.record import EXPOSE, MADE
+
+
+class _Suspect(NamedTuple):
+    """A node, by its number, and its output that is the first wrong tensor: how wrong it is.
+
+    *alone*: it is cut out, or why it cannot be; None where it is the whole model.
+    """
+
+    node: int
+    tensor: str
+    deviation: Deviation
+    tolerance: float
+    alone: CutNode | Untraceable | None
 
 
 @dataclass
@@ -29,6 +42,7 @@ class RuntimeSearch:
 
     case: Case
     trace: Trace
+    excused: list[_Suspect] = field(default_factory=list)
 
     def find_cause(self) -> Cause:
         """Return the first wrong node, or the optimisation across nodes that is wrong."""
@@ -38,16 +52,24 @@ class RuntimeSearch:
             self._check_traced()
             return self._not_reproduced()
         bisection = Bisection(graph=self.trace.graph, wrong=self.trace.graph.ordered(wrong)[0])
-        while tensors := bisection.next_tensors():
-            if self.case.is_out_of_time:
+        while True:
+            while tensors := bisection.next_tensors():
+                if self.case.is_out_of_time:
+                    return self._unfinished(bisection)
+                exposed = self.run_consumer(tensors)
+                if self._outputs_are_right(exposed):
+                    return self._wrong_fusion(tensors)
+                values.update(exposed)
+                compared = [*self.trace.outputs, *tensors]
+                bisection.learn({name: self._is_right(name, exposed) for name in compared})
+            if self.excused and self.case.is_out_of_time:
                 return self._unfinished(bisection)
-            exposed = self.run_consumer(tensors)
-            if self._outputs_are_right(exposed):
-                return self._wrong_fusion(tensors)
-            values.update(exposed)
-            compared = [*self.trace.outputs, *tensors]
-            bisection.learn({name: self._is_right(name, exposed) for name in compared})
-        return self._wrong_node(bisection, values)
+            suspect = self._cut_suspect(bisection, values)
+            if not self._is_excused(suspect, values):
+                return self._wrong_node(suspect, values)
+            if not bisection.excuse():
+                return self._added_up(suspect)
+            self.excused.append(suspect)
 
     def _check_traced(self) -> None:
         """Raise Untraceable where an output is not traced: it may be the wrong one."""
@@ -65,26 +87,67 @@ class RuntimeSearch:
 
     def _unfinished(self, bisection: Bisection) -> Cause:
         node = self.trace.graph.nodes[bisection.node]
+        text = f"the search used up its time: {name_node(node.kind, node.name)} is wrong, or one of"
+        text += f" {len(bisection.suspects())} tensors before it"
+        if self.excused:
+            text += f", or no node alone: the errors of {len(self.excused)} right ones add up"
         return self.case.cause(
             "unfinished",
-            f"the search used up its time: {name_node(node.kind, node.name)} is wrong, or one of "
-            f"{len(bisection.suspects())} tensors before it; search longer with --explain-for",
+            f"{text}; search longer with --explain-for",
             node=node.name,
             tensor=bisection.wrong,
             runs=self.case.consumer_runs,
         )
 
-    def _wrong_node(self, bisection: Bisection, values: Mapping[str, Values]) -> Cause:
-        case, tensor = self.case, bisection.wrong
-        node = self.trace.graph.nodes[bisection.node]
+    def _cut_suspect(self, bisection: Bisection, values: Mapping[str, Values]) -> _Suspect:
+        """Cut out the node whose output is the first wrong tensor, where it is one of several."""
+        tensor = bisection.wrong
+        alone: CutNode | Untraceable | None = None
+        if not self.trace.graph.is_one_node:
+            try:
+                alone = cut_node(self.case, bisection.node)
+            except Untraceable as error:
+                alone = error
         deviation, tolerance = self.compare(tensor, values.get(tensor))
+        return _Suspect(bisection.node, tensor, deviation, tolerance, alone)
+
+    def _is_excused(self, suspect: _Suspect, values: Mapping[str, Values]) -> bool:
+        """Return whether a node is right though its output is outside what the model allows.
+
+        Alone it is allowed more. Or, in a quantised model, it is right for what it read: the steps
+        that right nodes take otherwise add up.
+        """
+        alone, tensor = suspect.alone, suspect.tensor
+        if not isinstance(alone, CutNode) or tensor not in values:
+            return False
+        if self.case.steps:
+            return alone.explains(tensor, values)
+        error = suspect.deviation.error
+        return error is not None and error <= self._own_tolerance(suspect)
+
+    def _own_tolerance(self, suspect: _Suspect) -> float:
+        """Return what a node's inner tensor is allowed where the node is verified alone.
+
+        An output of the model is allowed what its verdict allows.
+        """
+        alone, tensor = suspect.alone, suspect.tensor
+        own = None
+        if isinstance(alone, CutNode) and tensor not in self.trace.graph.outputs:
+            with contextlib.suppress(Untraceable):
+                own = alone.tolerance_of(tensor)
+        return suspect.tolerance if own is None else own
+
+    def _wrong_node(self, suspect: _Suspect, values: Mapping[str, Values]) -> Cause:
+        case, tensor, deviation = self.case, suspect.tensor, suspect.deviation
+        node = self.trace.graph.nodes[suspect.node]
         name = name_node(node.kind, node.name)
+        tolerance = self._own_tolerance(suspect)
         text = f"{name} is the first node outside tolerance"
         text += f": {_describe(deviation)}, tolerance {tolerance:.1e}; all its inputs are right"
         if self.trace.float32_error(tensor) is None:
             text += "; float32 cannot hold the value: the standard's evaluator gives the same"
-        outcome, is_wrong = self._run_alone(bisection.node, tensor)
-        is_rounding = not is_wrong and self._is_decided_by_rounding(tensor, values)
+        outcome, is_wrong = self._run_alone(suspect)
+        is_rounding = not is_wrong and self._is_decided_by_rounding(suspect, values)
         if is_rounding:
             text = f"{case.terms.precision} rounds too much before {name}"
             text += ": alone, on the inputs that it had, which are within tolerance, it answers"
@@ -102,52 +165,57 @@ class RuntimeSearch:
         )
         return cause if is_rounding else self._advise(cause, node)
 
-    def _run_alone(self, node: int, tensor: str) -> tuple[str, bool]:
-        """Cut a node out and run it alone; return the outcome, and whether it shows the fault."""
-        if self.trace.graph.is_one_node:
+    def _added_up(self, last: _Suspect) -> Cause:
+        """Return that nodes of a quantised model are wrong only together, up to its *last* one."""
+        first = next(iter(self.excused), last)
+        node = self.trace.graph.nodes[first.node]
+        text = "no node alone is outside its tolerance; the errors add up: "
+        text += f"after {name_node(node.kind, node.name)} {_amount(first.deviation)}"
+        if first is not last:
+            text += f", at {last.tensor} {_amount(last.deviation)}"
+        return self.case.cause(
+            "fusion",
+            f"{text}, tolerance {last.tolerance:.1e}",
+            tensor=last.tensor,
+            error=last.deviation.error,
+            tolerance=last.tolerance,
+            runs=self.case.consumer_runs,
+        )
+
+    def _run_alone(self, suspect: _Suspect) -> tuple[str, bool]:
+        """Run a node alone; return the outcome, and whether it shows the fault."""
+        if suspect.alone is None:
             return "it is the model's only node: the model itself shows the fault", False
-        case, model_format = self.case, self.case.artifact.format
-        with case.tracer.inspector_job(case.artifact, case.rows, CUT, node=node) as (_, control):
-            copy_tree(control / MADE, case.folder, exist_ok=True)
-        inputs = arrays.read_all(case.folder / INPUTS, arrays.ANY)
-        truths = arrays.read_all(case.folder / GOLD, arrays.ANY)
-        model = case.folder / MODEL_PATHS[model_format]
+        if isinstance(suspect.alone, Untraceable):
+            return f"alone it cannot be run: {suspect.alone}", False
         try:
-            outputs = case.tracer.infer(case.fault.consumer, model_format, model, inputs)
+            fault = suspect.alone.find_fault()
         except Untraceable as error:
             return f"alone it cannot be run: {error}", False
-        case.consumer_runs += 1
-        float32_error = self.trace.float32_error(tensor)
-        for (name, truth), output in zip(truths.items(), outputs.values(), strict=False):
-            deviation, tolerance = case.compare(name, output, truth, float32_error)
-            if deviation.error is None or deviation.error > tolerance:
-                return f"run alone it is wrong too: {_describe(deviation)}", True
+        if fault:
+            return f"run alone it is wrong too: {_describe(fault)}", True
         return "run alone it is right: it is wrong only inside the model", False
 
-    def _is_decided_by_rounding(self, tensor: str, values: Mapping[str, Values]) -> bool:
+    def _is_decided_by_rounding(self, suspect: _Suspect, values: Mapping[str, Values]) -> bool:
         """Return whether a node that is right alone answers as it did, of what it read then.
 
         So does one that chooses among values, as ArgMax, where rounding before it makes two of them
-        equal or changes their order. The node was cut out before.
+        equal or changes their order.
         """
-        case = self.case
-        if self.trace.graph.is_one_node or tensor not in values:
+        alone, tensor = suspect.alone, suspect.tensor
+        if not isinstance(alone, CutNode) or tensor not in values:
             return False
-        inputs = arrays.read_all(case.folder / INPUTS, arrays.ANY)
-        read = {name: values[name].astype(x.dtype) for name, x in inputs.items() if name in values}
-        model = case.folder / MODEL_PATHS[case.artifact.format]
+        if not alone.inputs.keys() & values.keys():
+            return False
         try:
-            outputs = case.tracer.infer(
-                case.fault.consumer, case.artifact.format, model, {**inputs, **read}
-            )
+            outputs = alone.answer(alone.inputs_among(values))
         except Untraceable:
             return False
-        case.consumer_runs += 1
-        names = self.trace.graph.nodes[self.trace.graph.makers[tensor]].outputs
+        names = self.trace.graph.nodes[suspect.node].outputs
         answer = dict(zip(names, outputs.values(), strict=False)).get(tensor)
-        if answer is None or not read:
+        if answer is None:
             return False
-        deviation, tolerance = case.compare(tensor, answer, values[tensor], None)
+        deviation, tolerance = self.case.compare(tensor, answer, values[tensor], None)
         return deviation.error is not None and deviation.error <= tolerance
 
     def _wrong_fusion(self, tensors: list[str]) -> Cause:
@@ -226,3 +294,7 @@ class RuntimeSearch:
 
 def _describe(deviation: Deviation) -> str:
     return deviation.note if deviation.error is None else f"its error is {deviation.error:.1e}"
+
+
+def _amount(deviation: Deviation) -> str:
+    return deviation.note if deviation.error is None else f"{deviation.error:.1e}"

@@ -11,7 +11,7 @@ import numpy as np
 from deepmatrix.boundary.bounds import one_line
 from deepmatrix.judging import masked
 from deepmatrix.judging.quantised_steps import allowed_steps, as_gold_is, one_sided
-from deepmatrix.judging.similarity import cosine, top1, ulps
+from deepmatrix.judging.similarity import cosine, slices, top1, ulps
 from deepmatrix.store import answers, arrays, truths
 from deepmatrix.store.arrays import TEXT, Values
 from deepmatrix.store.records import Agreement, Deviation
@@ -126,6 +126,7 @@ def _output_deviation(
             "rounded": name in truth.rounded,
             "computed_in": types[1],
             "growth": truth.growth.get(name, 1.0),
+            "slices": None if is_random else slices(answer, right, scale),
             "steps": allowed_steps(grid, gold, scale, *types) if grid else None,
         }
     )

@@ -1,4 +1,4 @@
-"""How alike an answer and gold are, apart from the error: classes, angles, and floats between."""
+"""What an output's largest error does not say: classes, angles, floats between, small slices."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepmatrix.store.arrays import Values
+from deepmatrix.store.arrays import FLOATS, Values
+from deepmatrix.store.records import Slices
 
 
 def top1(name: str, answer: Values, gold: Values) -> float | None:
@@ -56,6 +57,38 @@ def _unit(vectors: Values) -> Values:
     lengths = np.linalg.norm(scaled, axis=1, keepdims=True)
     unit: Values = scaled / np.where(lengths > 0, lengths, 1.0)
     return unit
+
+
+#: Along more places than these there are positions, not kinds of values.
+MOST_SLICES = 512
+
+#: Fewer values may all be small by chance.
+FEWEST_VALUES = 4
+
+#: A slice is small below this share of the scale; no tolerance is wider.
+SMALL = 0.25
+
+
+def slices(answer: Values, gold: Values, scale: float) -> Slices | None:
+    """Return the slices of an output along the axis with the smallest one; None if none is small.
+
+    A detector's output may have pixels, scores and classes along one axis: an error that is small
+    beside the pixels may be larger than every score. Slices that are zero in both do not count.
+    """
+    if {answer.dtype.kind, gold.dtype.kind} != {FLOATS} or answer.shape != gold.shape:
+        return None
+    sizes = np.maximum(*(np.where(np.isfinite(x), np.abs(x), 0.0) for x in (answer, gold))) / scale
+    best: Slices | None = None
+    for axis, length in enumerate(gold.shape):
+        if not 2 <= length <= MOST_SLICES or gold.size < FEWEST_VALUES * length:
+            continue
+        others = tuple(other for other in range(gold.ndim) if other != axis)
+        largest = sizes.max(axis=others)
+        present = np.sort(largest[largest > 0])
+        small = tuple(map(float, present[present < SMALL]))
+        if small and (best is None or small[0] < best.small[0]):
+            best = Slices(axis=axis, count=len(present), small=small)
+    return best
 
 
 _INTEGERS: dict[int, type[np.signedinteger[Any]]] = {2: np.int16, 4: np.int32, 8: np.int64}

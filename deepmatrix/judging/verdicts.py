@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from deepmatrix.config.sections import PRECISIONS, Override, Precision, Tolerances
+from deepmatrix.judging.steadiness import Limits, between_threads, within_threads
 from deepmatrix.planning.cells import Cell
 from deepmatrix.store.manifests import Manifest
 from deepmatrix.store.records import Agreement, Deviation, JobRecord, Steps
@@ -33,7 +34,8 @@ class Verdict:
     *failed_phase*, *error_type*: what an error comes from. *repeatable*: whether all inferences
     gave the same bits. *stateful*: they did not, and those after a fresh load gave them again.
     *unsteady*: how many differ, and how far, where neither holds. *repeats*: how many answers were
-    compared, by the number of threads.
+    compared, by the number of threads. *threads_apart*: how far those of different numbers of
+    threads are apart.
     """
 
     name: VerdictName
@@ -52,6 +54,7 @@ class Verdict:
     stateful: bool = False
     unsteady: str = ""
     repeats: Mapping[str, int] = field(default_factory=dict)
+    threads_apart: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,11 +210,32 @@ def _judge_round(record: JobRecord, terms: Terms) -> Verdict:
         _repeated(_compare(agreement, terms), agreement, terms, answered),
         precision=_arithmetic(record, terms, agreement),
         producer_error=agreement.producer_error,
-        deviations=agreement.outputs,
+        deviations=tuple(_cautioned(output, agreement, terms) for output in agreement.outputs),
         repeatable=answered.repeatable if answered else None,
         repeats={threads: data.answers for threads, data in answered.repeats.items()}
         if answered
         else {},
+    )
+
+
+def _cautioned(output: Deviation, agreement: Agreement, terms: Terms) -> Deviation:
+    """Return an output with how many of its slices are smaller than a tolerance that is wide.
+
+    What float32 costs a producer at most is not wide.
+    """
+    tolerance, _ = terms.allowed_of(output, agreement)
+    if output.slices is None or tolerance <= terms.tolerances.producer:
+        return output
+    smaller = sum(size < tolerance for size in output.slices.small)
+    if not smaller:
+        return output
+    caution = (
+        f"{smaller} of {output.slices.count} slices along axis {output.slices.axis} are smaller "
+        f"than the tolerance, {tolerance:.1e}: a match says nothing of them; set --max-error"
+    )
+    caution += ", or let the runtime compute in f32" * (terms.precision != "float32")
+    return output.model_copy(
+        update={"caution": "; ".join(text for text in (output.caution, caution) if text)}
     )
 
 
@@ -229,27 +253,22 @@ def _repeated(
     """Return a verdict with what repeated answers say: beyond an output's tolerance a drift.
 
     What is random by design differs each time and says nothing; its generator's seed is not state.
+    Nor is a consumer accused of values that the standard leaves open, or that rounding decides.
     """
     random = {output.name for output in agreement.outputs if output.random}
     if answered is None or (answered.stateful and not random):
         return replace(verdict, stateful=bool(answered))
-    limits = {output.name: terms.allowed_of(output, agreement)[0] for output in agreement.outputs}
-    differences = [
-        (error / limits.get(name, verdict.tolerance or math.inf), error, threads, repeats)
-        for threads, repeats in answered.repeats.items()
-        for name, error in repeats.largest.items()
-        if name not in random and error
-    ]
-    if not differences:
-        return verdict
-    excess, largest, threads, worst = max(differences, key=lambda difference: difference[:2])
-    text = (
-        f"{worst.different} of {worst.answers} answers differ, by {largest:.1e} at most "
-        f"(threads: {threads})"
-    )
-    if verdict.name == "match" and excess > 1:
-        verdict = replace(verdict, name="drift", reason=text)
-    return replace(verdict, unsteady=text)
+    limits = {
+        output.name: math.inf if output.caution else terms.allowed_of(output, agreement)[0]
+        for output in agreement.outputs
+    }
+    tolerances = Limits(limits, random, default=verdict.tolerance or math.inf)
+    within, between = within_threads(answered, tolerances), between_threads(answered, tolerances)
+    worst = max(within, between, key=lambda difference: difference.excess)
+    if verdict.name == "match" and worst.excess > 1:
+        verdict = replace(verdict, name="drift", reason=worst.text)
+    unsteady = worst.text if worst.excess > 1 else within.text
+    return replace(verdict, unsteady=unsteady, threads_apart=between.error)
 
 
 def _failed(name: VerdictName, record: JobRecord) -> Verdict:

@@ -145,14 +145,25 @@ def _judged(run: Run, model: Import, inspection: Path, inspected: InspectData | 
     comes from a reference or another model, these must not be this model's own: their difference
     from gold would widen its own tolerance.
     """
-    plan = run.manifest.plan
-    outputs = _arrays(inspection / PRODUCED)
-    precise = _arrays(inspection / GOLD)
-    own = _described(inspection, inspected)
+    plan, reference = run.manifest.plan, run.user_arrays_path("reference")
     if plan.follows(model):
-        return follow_first(run, own, list(outputs))
-    if model in plan.served and is_there(run.user_arrays_path("reference")):
-        return _by_reference(run.user_arrays_path("reference"), own, precise)
+        own = _described(inspection, inspected)
+        return follow_first(run, own, list(_arrays(inspection / PRODUCED)))
+    is_given = model in plan.served and is_there(reference)
+    return judge_inspected(inspection, inspected, reference if is_given else None)
+
+
+def judge_inspected(
+    inspection: Path, inspected: InspectData | None, reference: Path | None
+) -> Truth:
+    """Return what judges a model that was inspected: by a file with its right outputs, if given.
+
+    Raises arrays.Unreadable where a file is wrong, or does not fit.
+    """
+    own, precise = _described(inspection, inspected), _arrays(inspection / GOLD)
+    if reference:
+        return _by_reference(reference, own, precise)
+    outputs = own.produced
     if own.gold.keys() != outputs.keys():
         raise arrays.Unreadable("its outputs and its gold have different names")
     sources = inspected.judged_by if inspected and precise else dict.fromkeys(outputs, OWN_OUTPUTS)

@@ -101,6 +101,7 @@ class PortabilityRows:
             stateful=verdict.stateful,
             unsteady=verdict.unsteady,
             repeats=dict(verdict.repeats),
+            threads_apart=verdict.threads_apart,
         )
 
     def _expected_failure(self, verdict: Verdict, artifact: Artifact, consumer: Cell) -> str:

@@ -187,7 +187,7 @@ class PortabilityRow(Row):
     *outputs*: the numbers of each. *repeatable*: all inferences gave the same bits.
     *stateful*: they did not, and those after a fresh load gave them again. *unsteady*: how many
     differ, and how far, where neither holds. *repeats*: how many answers were compared, by the
-    number of threads.
+    number of threads. *threads_apart*: how far those of different numbers of threads are apart.
     *failed_phase*, *error_type*: what an error comes from. *expected_failure*: why it may fail.
     *cause*: what a diagnosis found. *model*: the name of a user's own model. *judges*: the
     consumer is the evaluator that gold comes from, so that its verdict says nothing of a runtime.
@@ -211,6 +211,7 @@ class PortabilityRow(Row):
     stateful: bool = False
     unsteady: str = ""
     repeats: dict[str, Count] = Field(default_factory=dict)
+    threads_apart: Measure = 0.0
     reason: str = ""
     failed_phase: str = ""
     error_type: str = ""

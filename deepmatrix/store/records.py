@@ -89,6 +89,18 @@ class Steps(Part):
     allowed_by: Line = ""
 
 
+class Slices(Part):
+    """The slices of an output along one *axis*, as many as the *count*, which are not zero.
+
+    *small*: the largest values of the small ones over the output's scale, in ascending order, each
+    of gold or of the answer.
+    """
+
+    axis: Count
+    count: Count
+    small: FewFixed[Measure]
+
+
 class Deviation(Part):
     """How far one output is from gold: see `deepmatrix.judging.deviations`.
 
@@ -102,7 +114,7 @@ class Deviation(Part):
     *rounded*: gold is in the model's own precision. *computed_in*: the least exact float type below
     float32 that it is computed in. *growth*: by what rounding costs more in its sums than in short
     ones. *random*: it is random by design. *steps*: what a quantised output is allowed. *unjudged*:
-    it has no gold, and *note* says why.
+    it has no gold, and *note* says why. *slices*: where some of them are much smaller than others.
     """
 
     name: TensorName
@@ -124,6 +136,7 @@ class Deviation(Part):
     random: bool = False
     steps: Steps | None = None
     unjudged: bool = False
+    slices: Slices | None = None
 
 
 class Agreement(Part):

@@ -44,20 +44,27 @@ def repeat(job: Any, first: Arrays, count: int) -> Dict[str, Any]:
         data["stateful"] = changes and all(same_bits(earlier, job.answer()) for earlier in start)
     data["repeats"] = {str(job.document["threads"]): answers.described()}
     if count > FEW and not data["stateful"]:
-        _repeat_threaded(job, count, data)
+        _repeat_threaded(job, first, count, data)
     return data
 
 
-def _repeat_threaded(job: Any, count: int, data: Dict[str, Any]) -> None:
-    """Add the answers with another number of threads, where the runtime can change it."""
+def _repeat_threaded(job: Any, first: Arrays, count: int, data: Dict[str, Any]) -> None:
+    """Add the answers with another number of threads, where the runtime can change it.
+
+    ``threads_apart``: how far any of them is from the *first* answer, by output.
+    """
     if job.document["threads"] == THREADS:
         return
     if _configure(job, THREADS):
         job.load_again()
-        answers = _Answers(job.answer())
+        answer = job.answer()
+        answers, apart = _Answers(answer), _Answers(first)
+        apart.compare(answer)
         for _ in range(count - 1):
-            answers.compare(job.answer())
-        data["repeats"][str(THREADS)] = answers.described()
+            answer = job.answer()
+            answers.compare(answer)
+            apart.compare(answer)
+        data["repeats"][str(THREADS)] = dict(answers.described(), threads_apart=apart.largest)
         data["repeatable"] = data["repeatable"] and not answers.different
     _configure(job, job.document["threads"])
     job.load_again()

@@ -173,6 +173,15 @@ def test_an_answer_that_differs_only_with_two_threads_is_found_by_many_repeats(c
     assert inferred["repeatable"] is False
 
 
+def test_answers_with_two_threads_are_compared_with_those_with_one(cell):
+    inferred, _, expected = serve(cell, "threaded", 10)
+    assert inferred["repeatable"] is True
+    assert "threads_apart" not in inferred["repeats"]["1"]
+    scale = max(np.abs(expected).max(), 0.25)
+    apart = inferred["repeats"]["2"]["threads_apart"]["y"]
+    np.testing.assert_allclose(apart, 1 / scale, rtol=1e-3)
+
+
 @pytest.mark.parametrize("splits", [None, [1, 3]])
 def test_a_model_that_writes_into_its_inputs_gets_the_same_inputs_each_time(cell, splits):
     cell.run(production())

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepmatrix.diagnosis import explain
-from deepmatrix.diagnosis.runtime_cause import RuntimeSearch
+from deepmatrix.diagnosis.cut_node import cut_node
+from deepmatrix.diagnosis.runtime_cause import RuntimeSearch, _Suspect
 from deepmatrix.diagnosis.search.bisection import TENSORS_PER_RUN, Bisection
 from deepmatrix.diagnosis.search.divergence import ExpectedLayer, find_divergence, layers_of
 from deepmatrix.diagnosis.search.graph import Graph
@@ -116,6 +117,17 @@ def test_the_search_ends_whatever_the_comparisons_say(graph: Graph, random: Rand
         search.learn({name: random.random() < 0.5 for name in tensors})
         assert len(search.suspects()) < suspects
         suspects = len(search.suspects())
+
+
+@given(graphs())
+def test_a_search_that_excuses_every_node_ends_at_the_output(graph: Graph) -> None:
+    search, suspects = Bisection(graph=graph, wrong=graph.outputs[0]), list[str]()
+    while not suspects or search.excuse():
+        while tensors := search.next_tensors():
+            search.learn(dict.fromkeys([*graph.outputs, *tensors], False))
+        suspects.append(search.wrong)
+    assert search.wrong == graph.outputs[0]
+    assert len(suspects) == len(set(suspects))
 
 
 X = {"x": np.random.default_rng(1).standard_normal((1, 8, 12, 12)).astype(np.float32)}
@@ -228,4 +240,6 @@ def test_a_node_that_cannot_be_run_alone_does_not_show_the_fault(tmp_path: Path)
         tracer=Dying(), folder=tmp_path / "case", rows=[], fault=SimpleNamespace(consumer=None)
     )
     search = RuntimeSearch(case, Trace(graph=graph, precise=precise, single={}))
-    assert search._run_alone(0, "conv10") == ("alone it cannot be run: it crashed", False)
+    off = Deviation(name="conv10", error=1.0)
+    suspect = _Suspect(0, "conv10", off, 1e-6, cut_node(case, 0))
+    assert search._run_alone(suspect) == ("alone it cannot be run: it crashed", False)

@@ -120,6 +120,7 @@ GAINED: list[tuple[str, str, Any]] = [
     ("portability.*", "stateful", False),
     ("portability.*", "unsteady", ""),
     ("portability.*", "repeats", ANY),
+    ("portability.*", "threads_apart", 0.0),
     ("", "costs", []),
     ("portability.*", "isa", ""),
     ("", "reused", {}),
@@ -136,6 +137,7 @@ GAINED: list[tuple[str, str, Any]] = [
     ("training.*", "gradients", ANY),
     ("", "timeline", ANY),
     ("portability.*.outputs.*", "steps", None),
+    ("portability.*.outputs.*", "slices", None),
 ]
 
 #: Path, key and value of rows that have another one, by what names the row.

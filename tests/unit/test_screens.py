@@ -256,6 +256,9 @@ def with_rows(**changes: object) -> Results:
 def test_answers_with_the_same_bits_are_counted() -> None:
     repeated = with_rows(repeatable=True, repeats={"1": 100, "2": 100})
     assert "100 repeats with 1 and 2 threads: same bits on 2 consumers" in screen(repeated)
+    apart = with_rows(repeatable=True, repeats={"1": 20, "2": 20}, threads_apart=0.024)
+    text = "same bits with each number of threads on 2 consumers; 1 and 2 threads differ by 2.4e-02"
+    assert f"20 repeats with 1 and 2 threads: {text}" in " ".join(screen(apart, 200).split())
     once = with_rows(repeatable=True)
     assert "2 repeats: same bits on 2 consumers" in screen(once)
     assert "same bits" not in screen(with_rows(repeatable=False))

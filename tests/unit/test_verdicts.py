@@ -5,14 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from deepmatrix.config.sections import Override, Tolerances
+from deepmatrix.config.sections import Override, Precision, Tolerances
+from deepmatrix.judging import deviations
 from deepmatrix.judging.verdicts import Terms, judge, terms_of
 from deepmatrix.planning.cells import all_cells
+from deepmatrix.results import remarks
+from deepmatrix.results.rows import PortabilityRow
 from deepmatrix.store.manifests import Manifest
 from deepmatrix.store.records import Agreement, Deviation, JobRecord
 from deepmatrix.store.reported.output import Output
+from deepmatrix.store.truths import Truth
 from tests.unit.examples import MATRIX, planned, record
 
 TERMS = Terms(
@@ -321,6 +326,86 @@ def test_an_answer_that_differs_at_times_is_a_remark_or_beyond_the_tolerance_a_d
     verdict = judge([served], TERMS, "")
     assert (verdict.name, verdict.unsteady) == (word, unsteady)
     assert verdict.reason == (unsteady if word == "drift" else "")
+
+
+def threads_apart(difference: float, **output: Any) -> JobRecord:
+    """A record of a process whose answers with two threads are all apart from those with one."""
+    plain = repeated(0.0)
+    assert plain.output is not None
+    document = plain.output.model_dump(by_alias=True)
+    for phase in document["records"]:
+        if phase["phase"] == "infer":
+            phase["data"]["repeats"]["2"]["threads_apart"] = {"y": difference}
+    outputs = (Deviation(name="y", error=1e-7, **output),)
+    measured = agreement(1e-7).model_copy(update={"outputs": outputs})
+    output_document = Output.model_validate(document)
+    return plain.model_copy(update={"output": output_document, "agreement": measured})
+
+
+@pytest.mark.parametrize(
+    ("apart", "output", "word", "known"),
+    [
+        (2e-7, {}, "match", 2e-7),
+        (2e-3, {}, "drift", 2e-3),
+        (2e-3, {"random": True}, "match", 0.0),
+        (2e-3, {"caution": "rounding decides 1 of 2 values"}, "match", 2e-3),
+    ],
+)
+def test_answers_that_differ_by_threads_are_a_drift_beyond_the_tolerance(
+    apart: float, output: dict[str, Any], word: str, known: float
+) -> None:
+    verdict = judge([threads_apart(apart, **output)], TERMS, "")
+    reason = "answers with 1 and 2 threads differ, by 2.0e-03 at most" * (word == "drift")
+    assert (verdict.name, verdict.unsteady, verdict.reason) == (word, reason, reason)
+    assert verdict.threads_apart == known
+
+
+def detections(**columns: float) -> np.ndarray:
+    """Return gold of a detector: in each of 40 rows a place of pixels, and the *columns*."""
+    places = np.linspace(1.0, 490.0, 40)
+    return np.stack([places, *(np.full(40, value) for value in columns.values())], 1)[None]
+
+
+SLICES = "slices along axis 2 are smaller than the tolerance, 1.0e-02: a match says nothing of them"
+
+
+@pytest.mark.parametrize(
+    ("precision", "gold", "caution"),
+    [
+        ("bfloat16", detections(score=0.96, kind=0.0), f"1 of 2 {SLICES}"),
+        ("bfloat16", detections(score=0.96, kind=3.0), f"2 of 3 {SLICES}"),
+        ("bfloat16", detections(score=48.0), ""),
+        ("bfloat16", np.array([[490.0, 0.96]]), ""),
+        ("bfloat16", np.array([[[490.0] * 4, [np.nan] * 4]]), ""),
+        ("float32", detections(score=0.96), ""),
+        ("float32", detections(score=1e-9), ""),
+    ],
+)
+def test_a_match_within_a_tolerance_wider_than_a_kind_of_value_says_so(
+    precision: Precision, gold: np.ndarray, caution: str
+) -> None:
+    produced = gold.astype(np.float32)
+    measured = deviations.compare(
+        {"y": produced}, Truth(gold={"y": gold}, produced={"y": produced})
+    )
+    served = record(JOB, agreement=measured)
+    (output,) = judge([served], replace(TERMS, precision=precision), "").deviations
+    assert output.caution.split(";")[0] == caution
+    assert ("set --max-error, or let the runtime compute in f32" in output.caution) == bool(caution)
+    row = PortabilityRow(
+        artifact="a", consumer="c", emulated=False, verdict="match", outputs=(output,)
+    )
+    warnings = [f"a: a match of output y proves little: {output.caution}"] if caution else []
+    assert list(remarks.cautions([row])) == warnings
+
+
+def test_a_match_with_scores_that_are_zero_in_a_wrong_reference_says_so_too() -> None:
+    gold, answer = detections(score=0.0), detections(score=0.96).astype(np.float32)
+    produced = {"y": gold.astype(np.float32)}
+    measured = deviations.compare({"y": answer}, Truth(gold={"y": gold}, produced=produced))
+    verdict = judge([record(JOB, agreement=measured)], replace(TERMS, precision="bfloat16"), "")
+    assert verdict.name == "match"
+    assert f"1 of 2 {SLICES}" in verdict.deviations[0].caution
 
 
 def test_only_a_model_that_keeps_state_is_called_stateful() -> None:

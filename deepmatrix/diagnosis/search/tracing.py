@@ -18,6 +18,7 @@ from deepmatrix.diagnosis.search.graph import Graph
 from deepmatrix.errors import ArgumentError
 from deepmatrix.execution.runner import OpenRun
 from deepmatrix.judging import deviations
+from deepmatrix.models import imports
 from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.plan import CONSUMING
 from deepmatrix.planning.readers import find_inspector
@@ -28,9 +29,10 @@ from deepmatrix.store.artifacts import INPUTS
 from deepmatrix.store.reported.output import Output
 from deepmatrix.store.reported.phases import Node
 from deepmatrix.store.runs import Run
+from deepmatrix.store.truths import Truth
 from deepmatrix.workloads.inputs import write_npz
 from harness.formats import FORMATS, MODEL_PATHS
-from harness.record import PRECISE, SINGLE, TRACE
+from harness.record import INSPECT, PRECISE, SINGLE, TRACE
 
 #: The formats whose nodes can be traced.
 TRACEABLE = frozenset(name for name, known in FORMATS.items() if known.is_traceable)
@@ -100,12 +102,7 @@ class Tracer:
 
         Yields its output and its control directory. Raises Untraceable where it fails.
         """
-        try:
-            inspector = find_inspector(
-                self.run.manifest.matrix, artifact.format, self.opened.attempts.capabilities
-            )
-        except ArgumentError as error:
-            raise Untraceable(error.message) from None
+        inspector = self._find_inspector(artifact.format)
 
         def fill(control: Path) -> dict[str, Any]:
             copy_tree(self.run.artifact_path(artifact) / artifacts.MODEL, control / "model")
@@ -120,6 +117,32 @@ class Tracer:
 
         with self._one_off(inspector, f"{artifact.id}--{phase}", (phase,), fill) as result:
             yield result
+
+    def inspect(
+        self, model_format: str, model: Path, inputs: Mapping[str, Values], reference: Path | None
+    ) -> Truth:
+        """Return what judges a model on some inputs when it is verified; *reference*: if given.
+
+        Raises Untraceable where it cannot be inspected, or its outputs are other ones.
+        """
+
+        def fill(control: Path) -> dict[str, Any]:
+            for folder in ("model", "given"):
+                (control / folder).mkdir()
+            copy_file(model, control / "model" / model.name)
+            write_npz(control / "given" / INPUTS, inputs)
+            paths = {"model": f"model/{model.name}", "inputs": f"given/{INPUTS}"}
+            return {
+                "import": {"format": model_format, "seed": self.run.manifest.plan.seed, **paths}
+            }
+
+        inspector, subject = self._find_inspector(model_format), f"{model.parent.name}--inspect"
+        with self._one_off(inspector, subject, (INSPECT,), fill) as (output, control):
+            try:
+                inspected = output.inspected()
+                return imports.judge_inspected(control / "artifacts", inspected, reference)
+            except arrays.Unreadable as error:
+                raise Untraceable(str(error)) from None
 
     def infer(
         self, consumer: Cell, model_format: str, model: Path, inputs: Mapping[str, Values]
@@ -178,6 +201,15 @@ class Tracer:
             if attempt.status != "ok" or attempt.output is None:
                 raise Untraceable(f"{cell.id} {attempt.status}: {attempt.cause}")
             yield attempt.output, attempt.control
+
+    def _find_inspector(self, model_format: str) -> Cell:
+        """Return the cell that reads a format first. Raises Untraceable where there is none."""
+        try:
+            return find_inspector(
+                self.run.manifest.matrix, model_format, self.opened.attempts.capabilities
+            )
+        except ArgumentError as error:
+            raise Untraceable(error.message) from None
 
     def _make_ready(self, cell: Cell) -> None:
         self.opened.prepare([cell])

@@ -104,11 +104,13 @@ class RepeatData(Reported):
     """The number of *answers* to the same inputs, and how many are *different* from the first.
 
     *largest*: by output, the largest difference over the first answer's largest value.
+    *threads_apart*: the same from the first answer with the cell's own number of threads.
     """
 
     answers: int = Field(ge=1, le=1_000_000)
     different: Count
     largest: ByName[NotNegative] = Field(default_factory=dict)
+    threads_apart: ByName[NotNegative] = Field(default_factory=dict)
 
 
 class InferData(Reported):

@@ -96,20 +96,32 @@ def inspector_name(model: ModelRow) -> str:
 
 def repeats_line(results: Results, model: ModelRow) -> str:
     """Return how often consumers answered with the same bits each time, empty where none did."""
-    counted: dict[str, int] = {}
+    alike: dict[tuple[str, str, bool], list[float]] = {}
     for judged in rows_of(results, model):
         if judged.repeatable and not judged.judges:
-            text = _repeated(judged.repeats)
-            counted[text] = counted.get(text, 0) + 1
+            key = (*_repeated(judged.repeats), not judged.threads_apart)
+            alike.setdefault(key, []).append(judged.threads_apart)
     return "; ".join(
-        f"{text}: same bits on {count} consumer{'s' * (count != 1)}"
-        for text, count in sorted(counted.items(), reverse=True)
+        f"{repeats}{' with ' * bool(threads)}{threads}: {_same_bits(threads, apart)}"
+        for (repeats, threads, _), apart in sorted(alike.items(), reverse=True)
     )
 
 
-def _repeated(repeats: Mapping[str, int]) -> str:
-    """Return how many answers were compared; runtimes without Python answer twice."""
+def _repeated(repeats: Mapping[str, int]) -> tuple[str, str]:
+    """Return how many answers were compared, and with how many threads.
+
+    Runtimes without Python answer twice.
+    """
     if not repeats:
-        return "2 repeats"
+        return "2 repeats", ""
     threads = " and ".join(sorted(repeats))
-    return f"{max(repeats.values())} repeats with {threads} thread{'s' * (threads != '1')}"
+    return f"{max(repeats.values())} repeats", f"{threads} thread{'s' * (threads != '1')}"
+
+
+def _same_bits(threads: str, apart: Sequence[float]) -> str:
+    """Return on how many consumers bits are the same; *apart*: how far threads set them apart."""
+    consumers = f"on {len(apart)} consumer{'s' * (len(apart) != 1)}"
+    if not any(apart):
+        return f"same bits {consumers}"
+    differ = f"{threads} differ by {max(apart):.1e} at most"
+    return f"same bits with each number of threads {consumers}; {differ}"
