@@ -692,10 +692,22 @@ def void_pairs() -> dict[str, tuple[Results, Results]]:
         results.model_copy(update={**alone, "portability": rows})
         for rows in (drifts, others, (), idle)
     )
-    return {"other models": (one, other), "nothing": (empty, empty), "not run": (unrun, unrun)}
+    larger = tuple(
+        row.model_copy(update={"image_bytes": int(size * 1.02)})
+        if (size := row.image_bytes)
+        else row
+        for row in results.cells
+    )
+    imaged = unrun.model_copy(update={"cells": results.cells})
+    return {
+        "other models": (one, other),
+        "nothing": (empty, empty),
+        "not run": (unrun, unrun),
+        "another image": (imaged, imaged.model_copy(update={"cells": larger})),
+    }
 
 
-@pytest.mark.parametrize("name", ["other models", "nothing", "not run"])
+@pytest.mark.parametrize("name", ["other models", "nothing", "not run", "another image"])
 def test_nothing_compared_is_not_nothing_changed(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

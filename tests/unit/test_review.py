@@ -116,6 +116,7 @@ def test_a_broken_limit_and_a_broken_budget_fail_beside_each_other() -> None:
         base=Side(name="verdicts.yaml"),
         head=Side(name="head"),
         failures=(change,),
+        compared=1,
         broken=("new failure: resnet50",),
     )
     run = run_of(DRIFTED, over_budget=[BUDGET])
