@@ -150,6 +150,20 @@ def test_a_model_that_no_architecture_serves_is_refused(
     assert "no selected cell that can run here reads the format onnx" in capsys.readouterr().err
 
 
+def test_a_file_that_is_no_model_is_in_one_job_beside_a_model(
+    models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pointer = models / "far.onnx"
+    pointer.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:1234\n")
+    words = ["jobs", str(pointer), str(models / "net.onnx"), "--native", "amd64"]
+    assert main.main(words) == 0
+    given = [job["models"] for job in json.loads(capsys.readouterr().out)]
+    assert given[0] == [str(models / "net.onnx"), str(pointer)]
+    assert not [names for names in given[1:] if str(pointer) in names]
+    assert main.main(["jobs", str(pointer), "--native", "amd64"]) == ArgumentError.exit_code
+    assert "Git LFS pointer" in capsys.readouterr().err
+
+
 @needs_evaluator
 def test_the_results_of_all_jobs_are_reviewed_together(models: Path, tmp_path: Path) -> None:
     verify(models, tmp_path / "temp", "amd64-1")
