@@ -9,7 +9,8 @@ import pytest
 
 from deepmatrix import reports
 from deepmatrix.cli import main
-from deepmatrix.comparison.changes import Comparison, Side, VerdictChange
+from deepmatrix.comparison import limits
+from deepmatrix.comparison.changes import ABSENT, Comparison, Side, SizeChange, VerdictChange
 from deepmatrix.comparison.comparing import compare_results
 from deepmatrix.reports.annotations import MOST
 from deepmatrix.reports.comment import MARKER
@@ -125,6 +126,28 @@ def test_a_broken_limit_and_a_broken_budget_fail_beside_each_other() -> None:
     page = reports.comment_page(review)
     assert "**Against verdicts.yaml:** ✗ 1 limit broken: 1 new failure" in page
     assert "first wrong node `layer4.2.conv3`" in page
+
+
+def test_what_breaks_a_limit_is_annotated_once_and_what_is_lost_first() -> None:
+    worse = VerdictChange(
+        kind="serving", cell=DRIFTED, subject="resnet50", base="match", head="drift"
+    )
+    lost = worse.model_copy(update={"cell": WEB, "head": ABSENT, "reason": "not there"})
+    size = SizeChange(quantity="image", cell=WEB, base=100, head=200)
+    sides = {"base": Side(name="v.yaml"), "head": Side(name="head")}
+    comparison = Comparison(**sides, compared=1, failures=(worse, lost), sizes=(size,))
+    named = limits.broken(comparison, limits.parse("new-failure,larger"))
+    comparison = comparison.model_copy(update={"broken": named})
+    review = Review(runs=(run_of(DRIFTED),), comparison=comparison, lost=("amd64-1",))
+    job, consumer, wrong, larger = reports.annotation_lines(review)
+    assert job == "::error title=lost::amd64-1"
+    assert (
+        consumer
+        == f"::error title=broken limit::new failure: resnet50 on {WEB}: match, now "
+        + ("absent: not there")
+    )
+    assert wrong.startswith("::error file=models/resnet50/model.onnx,title=resnet50%3A drift on ")
+    assert larger.startswith(f"::error title=broken limit::larger: {WEB}, image: ")
 
 
 def test_the_command_reviews_results_files_and_writes_the_pages(
