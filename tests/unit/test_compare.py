@@ -34,6 +34,7 @@ from deepmatrix.paths import ROOT, SCHEMAS
 from deepmatrix.planning import trials
 from deepmatrix.planning.cells import all_cells
 from deepmatrix.planning.selection import Selection
+from deepmatrix.reports.comparison import headline
 from deepmatrix.reports.exports.measurements import measurements as exported
 from deepmatrix.results import merging
 from deepmatrix.results.rows import Results
@@ -106,9 +107,13 @@ def rounds_run(
     return run.path
 
 
+def is_unchanged(comparison: Comparison) -> bool:
+    return headline(comparison)[0].startswith("✓ nothing changed")
+
+
 def test_the_same_run_twice_has_no_change(recorded: Path) -> None:
     comparison = compared(recorded, recorded)
-    assert comparison.is_empty
+    assert is_unchanged(comparison)
     assert comparison.unchanged == 57
     assert len(comparison.times) > 100
     assert {change.word for change in comparison.times} == {"cannot tell"}
@@ -116,7 +121,7 @@ def test_the_same_run_twice_has_no_change(recorded: Path) -> None:
 
 def test_two_runs_whose_rounds_only_vary_have_no_change(tmp_path: Path) -> None:
     comparison = compared(rounds_run(tmp_path, "one", 1), rounds_run(tmp_path, "two", 2))
-    assert comparison.is_empty
+    assert is_unchanged(comparison)
 
 
 def test_a_slowdown_by_a_tenth_is_found_and_its_cell_named(tmp_path: Path) -> None:
@@ -378,6 +383,8 @@ def test_many_pairs_tell_what_a_single_one_cannot() -> None:
         ("slower:5", "--fail-on slower:5: '5' is not an amount"),
         ("drift:2%", "--fail-on drift:2%: '2%' is not an amount"),
         ("drift:0.5x", "--fail-on drift:0.5x: the factor is below 1"),
+        ("drift,", "--fail-on 'drift,' has an empty limit"),
+        ("", "--fail-on '' has an empty limit"),
         ("new-failure:1", "--fail-on new-failure:1: 'new-failure' takes no number"),
     ],
 )
@@ -417,7 +424,7 @@ def test_results_files_compare_like_their_runs(recorded: Path, tmp_path: Path) -
     results = merging.merge([Run(path=recorded)])
     path = tmp_path / "results.json"
     path.write_text(results.model_dump_json(), "utf-8")
-    assert compare_results(read_results(path, tmp_path), results, ("a", "b")).is_empty
+    assert is_unchanged(compare_results(read_results(path, tmp_path), results, ("a", "b")))
 
 
 @pytest.mark.parametrize("content", ["", "{}", '{"schema_version": 1}', "[1]", "\x00"])

@@ -206,6 +206,16 @@ def test_init_lists_odd_names_so_that_they_are_read_back_and_leaves_out_what_no_
             path.unlink()
     assert main.main(["init"]) == ArgumentError.exit_code
     assert not Path("deepmatrix.yaml").exists()
+    assert "error: the file can name none of the 3 models here\n" in capsys.readouterr().err
+
+
+def test_init_says_how_deep_it_looked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    deep = folder / "a" / "b" / "c" / "d"
+    deep.mkdir(parents=True)
+    (folder / "net.onnx").rename(deep / "net.onnx")
+    assert main.main(["init"]) == ArgumentError.exit_code
+    said = "error: there is no model in this folder and up to 2 folders below it\n"
+    assert said in capsys.readouterr().err
 
 
 def test_init_says_that_it_does_not_list_all_models(

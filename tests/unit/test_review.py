@@ -167,6 +167,14 @@ def test_the_command_reviews_results_files_and_writes_the_pages(
     assert Path(summary).read_text().startswith(Path(comment).read_text())
 
 
+def test_a_run_that_is_not_there_may_be_made_by_either_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.main(["review", "nope", "--runs", str(tmp_path)]) == 2
+    hint = "hint: make one with `nox -s verify -- MODEL` or `nox -s matrix`\n"
+    assert capsys.readouterr().err.endswith(hint)
+
+
 @pytest.mark.parametrize("link", ["javascript:alert(1)", "https://x.y/)[a](b", "http://a b"])
 def test_a_link_that_is_no_address_is_refused(
     link: str, capsys: pytest.CaptureFixture[str]
