@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import math
 import random
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +20,7 @@ import scipy.stats
 from deepmatrix import reports
 from deepmatrix.cli import main, trying
 from deepmatrix.comparison import accepted, limits
-from deepmatrix.comparison.changes import ABSENT, Comparison
+from deepmatrix.comparison.changes import ABSENT, Comparison, Side, SizeChange, TimeChange
 from deepmatrix.comparison.comparing import compare_results
 from deepmatrix.comparison.history.lines import measurements
 from deepmatrix.comparison.reading import read_results
@@ -374,6 +375,48 @@ def test_many_pairs_tell_what_a_single_one_cannot() -> None:
     rounds[0, 1] *= 1.1
     pairs = [(a, b) for a, b in rounds.tolist()]
     assert compare_rounds(pairs)[0].p < compare_rounds(pairs[:1])[0].p / 10
+
+
+def broken_by(text: str, **changes: Any) -> tuple[str, ...]:
+    sides = {"base": Side(name="base"), "head": Side(name="head")}
+    return limits.broken(Comparison(**sides, compared=1, **changes), limits.parse(text))
+
+
+@pytest.mark.parametrize("limit", ["drift", "drift:100x"])
+def test_an_error_that_is_no_longer_finite_breaks_any_limit_on_drift(limit: str) -> None:
+    before, after = Outcome(verdict="drift", subject="m", error=0.1), math.inf
+    key = ("serving", "artifact", "cell")
+    for error in (after, None):
+        later = dataclasses.replace(before, error=error)
+        drifts = compare_verdicts({key: before}, {key: later}, growth=100).drifts
+        (line,) = broken_by(limit, drifts=tuple(drifts))
+        assert line.startswith("drift: m on cell: error 1.0e-01, now ")
+
+
+def test_a_slow_down_breaks_a_limit_by_its_ratio_and_not_by_its_interval() -> None:
+    slower = TimeChange(
+        cell="cell",
+        quantity="inference",
+        rounds=(10, 10),
+        ratio=1.06,
+        low=1.01,
+        high=1.11,
+        p=0.001,
+        word="slower",
+    )
+    assert broken_by("slower:5%", times=(slower,))
+    assert not broken_by("slower:7%", times=(slower,))
+
+
+def test_an_exported_model_that_is_larger_breaks_the_limit_and_memory_does_not() -> None:
+    model = SizeChange(
+        quantity="artifact", cell="cell", subject="net, onnx", base=10**8, head=12 * 10**7
+    )
+    assert broken_by("larger:10%", sizes=(model,)) == (
+        "larger: cell, artifact net, onnx: 100 MB, now 120 MB (+20.0 %)",
+    )
+    memory = model.model_copy(update={"quantity": "memory"})
+    assert not broken_by("larger:10%", sizes=(memory,))
 
 
 @pytest.mark.parametrize(

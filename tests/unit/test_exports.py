@@ -196,6 +196,33 @@ def test_a_statement_of_a_run_that_broke_a_budget_is_no_pass() -> None:
 
 
 @pytest.mark.parametrize(
+    ("verdicts", "expected", "result"),
+    [
+        ((), "", "FAILED"),
+        (("not-run", "not-run"), "", "FAILED"),
+        (("not-run", "not-run"), "no such cell here", "FAILED"),
+        (("match", "error"), "a known bug", "WARNED"),
+        (("match", "error"), "", "FAILED"),
+        (("match", "match"), "", "PASSED"),
+    ],
+)
+def test_a_statement_passes_only_what_matched(
+    verdicts: tuple[str, ...], expected: str, result: str
+) -> None:
+    results = verifications.results()
+    (model,) = results.models
+    rows = tuple(
+        row.model_copy(update={"verdict": verdict, "expected_failure": expected})
+        for row, verdict in zip(results.portability, verdicts, strict=False)
+    )
+    signed = model.model_copy(update={"sha256": {"model.onnx": "0" * 64}})
+    results = results.model_copy(update={"models": (signed,), "portability": rows})
+    statement = json.loads(EXPORTS["in-toto"](results))
+    jsonschema.validate(statement, IN_TOTO)
+    assert statement["predicate"]["result"] == result
+
+
+@pytest.mark.parametrize(
     ("format", "source", "names"),
     [
         ("onnx", "a/net.onnx", {"model.onnx": "a/net.onnx", "deep/w.bin": "a/deep/w.bin"}),

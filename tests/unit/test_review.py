@@ -12,6 +12,7 @@ from deepmatrix.cli import main
 from deepmatrix.comparison import limits
 from deepmatrix.comparison.changes import ABSENT, Comparison, Side, SizeChange, VerdictChange
 from deepmatrix.comparison.comparing import compare_results
+from deepmatrix.drawing import escaping
 from deepmatrix.reports.annotations import MOST
 from deepmatrix.reports.comment import MARKER
 from deepmatrix.reports.markdown import LONGEST
@@ -126,6 +127,33 @@ def test_a_broken_limit_and_a_broken_budget_fail_beside_each_other() -> None:
     page = reports.comment_page(review)
     assert "**Against verdicts.yaml:** ✗ 1 limit broken: 1 new failure" in page
     assert "first wrong node `layer4.2.conv3`" in page
+
+
+def test_a_model_that_is_not_served_fails_beside_a_comparison_that_is_fine() -> None:
+    run = run_of("onnxruntime-debian12-amd64-cpu")
+    unserved = "vit: the model is not served: it cannot be read"
+    head = run_of("onnxruntime-debian12-amd64-cpu", unserved=[unserved])
+    same = compare_results(run, head, ("base", "head"))
+    assert Review(runs=(head,), comparison=same).failures == (unserved,)
+
+
+def test_what_a_comment_says_of_a_model_is_no_markup() -> None:
+    hostile = "<img src=x> [a](https://example.org) *b* @team"
+    review = Review(runs=(run_of(unserved=[f"{hostile} vit"]),), lost=(f"{hostile} job",))
+    page = reports.comment_page(review)
+    assert escaping.markdown(f"{hostile} job") in page
+    assert escaping.markdown(f"{hostile} vit") in page
+    assert hostile not in page
+
+
+def test_a_consumer_that_drifts_like_another_names_the_one_that_was_searched() -> None:
+    run = run_of(DRIFTED)
+    (row,) = run.portability
+    assert row.cause
+    cause = row.cause.model_copy(update={"as_on": WEB})
+    run = run.model_copy(update={"portability": (row.model_copy(update={"cause": cause}),)})
+    page = reports.comment_page(Review(runs=(run,)))
+    assert f"first wrong node `layer4.2.conv3`, as on `{WEB}`: the error is" in page
 
 
 def test_what_breaks_a_limit_is_annotated_once_and_what_is_lost_first() -> None:
