@@ -162,20 +162,17 @@ class Comparison(Row):
         return sorted(faster, key=lambda change: change.ratio)
 
     @property
-    def is_empty(self) -> bool:
-        """Whether nothing changed."""
-        shown = (*self.failures, *self.changes, *self.drifts, *self.sizes)
-        return not shown and not self.slower and not self.faster
-
-    @property
     def lacks_times(self) -> bool:
         """Whether two runs have no time that can be compared; accepted verdicts have none ever."""
         return bool(self.base.run) and not self.times
 
     @property
     def is_void(self) -> bool:
-        """Whether nothing could be compared: the sides have no verdict and no time in common."""
-        return not self.compared and not self.times and not self.sizes
+        """Whether nothing could be compared: the sides have no verdict and no time in common.
+
+        A size tells nothing of that: an image has one also where nothing was served.
+        """
+        return not self.compared and not self.times
 
 
 def schema() -> str:

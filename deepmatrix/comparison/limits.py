@@ -38,7 +38,13 @@ class Limit:
 
 def parse(text: str) -> tuple[Limit, ...]:
     """Read ``new-failure,drift,slower:5%``. Raises ArgumentError."""
-    return tuple(_limit(part.strip()) for part in text.split(","))
+    parts = [part.strip() for part in text.split(",")]
+    if not all(parts):
+        raise ArgumentError(
+            f"--fail-on '{text}' has an empty limit",
+            hint=f"put a comma only between two limits; for example {EXAMPLE}",
+        )
+    return tuple(map(_limit, parts))
 
 
 def _limit(text: str) -> Limit:

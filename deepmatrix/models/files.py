@@ -53,12 +53,28 @@ def recognise(
     Raises:
         ArgumentError: a path is not there, or is not a model that can be read.
     """
-    formats = [format_of(path) for path in paths]
+    models, refused = recognise_each(paths, beside, root)
+    for error in refused.values():
+        raise error
+    return models
+
+
+def recognise_each(
+    paths: Sequence[Path], beside: Sequence[Path] = (), root: Path = Path()
+) -> tuple[list[Model], dict[Path, ArgumentError]]:
+    """Return the models at some paths, as `recognise` does, and why each other path is none."""
     names = own_names([*paths, *beside], root)
-    return [
-        Model(name=names[place_of(path)], format=entry.name, path=path, files=_files(path, entry))
-        for path, entry in zip(paths, formats, strict=True)
-    ]
+    models, refused = [], {}
+    for path in paths:
+        try:
+            entry = format_of(path)
+            files = _files(path, entry)
+        except ArgumentError as error:
+            refused[path] = error
+        else:
+            name = names[place_of(path)]
+            models.append(Model(name=name, format=entry.name, path=path, files=files))
+    return models, refused
 
 
 #: At most this many files beside a model are listed by name.

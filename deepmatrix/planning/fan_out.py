@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from deepmatrix.config import documents
 from deepmatrix.errors import ArgumentError
 
-#: A cell needs an image and minutes, so that a job has so many at most if the jobs suffice.
+#: A job has so many cells at most if the jobs suffice.
 CELLS = 8
+
+#: What is taken for the minutes of a job: to build or pull the image of a cell, to serve a model on
+#: a cell; and what it may take together. Each job that shares a cell with others builds it again.
+IMAGE_MIN, SERVING_MIN, JOB_MIN = 2.0, 0.5, 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,12 +34,13 @@ def schema() -> str:
 def fan_out(
     readers: Mapping[tuple[str, str], Sequence[str]], job_limit: int, cells_a_job: int = CELLS
 ) -> list[Share]:
-    """Spread models over jobs.
+    """Spread models over the fewest jobs that take `JOB_MIN` at most, by `minutes`.
 
     Args:
         readers: by model and architecture, the cells that serve it.
         job_limit: so many jobs at most.
-        cells_a_job: so many cells at most, unless there would be too many jobs.
+        cells_a_job: so many cells at most. Where there would be too many jobs, each may have more
+            models, then more cells, and take longer.
 
     Returns:
         Jobs that have every pair of a model and its cells once.
@@ -51,21 +57,34 @@ def fan_out(
             f"the models need {len(groups)} jobs, and there may be {job_limit}",
             hint="give models of one format the same cells, or verify them in several workflows",
         )
-    models_a_job = 1
+    times_longer = 1
     while True:
         shares = [
             Share(architecture=architecture, models=models, cells=some)
             for (architecture, cells), names in groups.items()
-            for models in _batches(names, models_a_job)
             for some in _batches(cells, cells_a_job)
+            for models in _batches(names, times_longer * _models_a_job(len(some)))
         ]
         if len(shares) <= job_limit:
             return shares
-        models_a_job *= 2
-        if models_a_job > max(map(len, groups.values())):
+        times_longer *= 2
+        if times_longer > max(map(len, groups.values())):
             cells_a_job *= 2
 
 
-def _batches(values: Sequence[str], size: int) -> Iterator[tuple[str, ...]]:
-    for start in range(0, len(values), size):
-        yield tuple(values[start : start + size])
+def minutes(models: int, cells: int) -> float:
+    """Return how long a job is taken to last."""
+    return cells * (IMAGE_MIN + models * SERVING_MIN)
+
+
+def _models_a_job(cells: int) -> int:
+    """Return how many models a job may have, at least one."""
+    return max(int((JOB_MIN / cells - IMAGE_MIN) / SERVING_MIN), 1)
+
+
+def _batches(values: Sequence[str], most: int) -> Iterator[tuple[str, ...]]:
+    """Yield the fewest parts of at most so many values, as even as can be."""
+    count = -(-len(values) // most)
+    edges = [part * len(values) // count for part in range(count + 1)]
+    for start, end in itertools.pairwise(edges):
+        yield tuple(values[start:end])

@@ -13,7 +13,7 @@ from deepmatrix.planning.cells import Capabilities, Cell
 from deepmatrix.planning.plan import Plan, Skipped
 from deepmatrix.planning.readers import find_inspector, find_readers
 from deepmatrix.planning.selection import Selection
-from deepmatrix.planning.subjects import Import
+from deepmatrix.planning.subjects import Import, Refused
 
 #: What the first of several models is to the others: one like them; the same in another format,
 #: which gives inputs and gold to all; or what they were quantised from, which gives inputs and is
@@ -69,6 +69,24 @@ def plan_models(
             Import(name=name, format=format, file=file, cell=inspectors[format].id)
             for name, format, file in models
         ),
+    )
+
+
+def plan_refused(preset: str, seed: int, infer: Infer, refused: Sequence[Refused]) -> Plan:
+    """Return the plan of a verification of which every model is refused: it has no cell."""
+    return Plan(
+        preset=preset,
+        seed=seed,
+        cells=(),
+        skipped=(),
+        emulated=frozenset(),
+        workloads=(),
+        rounds_native=1,
+        rounds_emulated=1,
+        phases=(),
+        cold=False,
+        infer=infer,
+        refused=tuple(refused),
     )
 
 

@@ -15,7 +15,7 @@ from pydantic import Field
 from deepmatrix.boundary.bounds import path_text
 from deepmatrix.config.sections import Infer
 from deepmatrix.planning.cells import Cell
-from deepmatrix.planning.subjects import Artifact, Import, Kept, SampleRequest
+from deepmatrix.planning.subjects import Artifact, Import, Kept, Refused, SampleRequest
 from harness import record
 from harness.formats import FORMATS
 
@@ -114,6 +114,8 @@ class Plan:
     #: So many steps an emulated cell trains; None: all.
     steps_emulated: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     imports: tuple[Import, ...] = ()
+    #: What the user named too, and nothing can be done with.
+    refused: tuple[Refused, ...] = ()
     #: Each job has a process of its own.
     isolate: bool = False
     same: bool = False
@@ -140,7 +142,7 @@ class Plan:
         """The command that makes such a plan, and resumes its run."""
         if self.compares:
             return "compare"
-        if self.imports:
+        if self.imports or self.refused:
             return "verify"
         return "matrix" if self.phases else "conformance"
 

@@ -61,6 +61,14 @@ class Import:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Refused:
+    """A file that a user named beside models, and that is none. *reason*: with what to do."""
+
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Kept:
     """An artifact of an earlier run, which some cells serve again.
 

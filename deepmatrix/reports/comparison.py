@@ -84,8 +84,10 @@ def headline(comparison: Comparison) -> tuple[str, Mood]:
         for count, singular, plural in counts
         if count
     ]
-    if comparison.is_void and comparison.is_empty:
-        return (f"✗ {VOID}", "bad") if comparison.broken else (f"• {VOID}", "warned")
+    if comparison.is_void:
+        told = "; ".join(filter(None, [VOID, ", ".join(phrases)]))
+        is_bad = comparison.broken or comparison.failures
+        return (f"✗ {told}", "bad") if is_bad else (f"• {told}", "warned")
     untimed = "; no times compared" if comparison.lacks_times else ""
     changed = ", ".join(phrases) or f"nothing changed{untimed}"
     if comparison.broken:

@@ -19,7 +19,7 @@ from deepmatrix.images.prepared import Prepared
 from deepmatrix.judging import costs
 from deepmatrix.judging.costs import Cost
 from deepmatrix.planning.subjects import Artifact
-from deepmatrix.results import own_models
+from deepmatrix.results import own_models, remarks
 from deepmatrix.results.row_collector import RowCollector
 from deepmatrix.results.rows import CostRow, Results
 from deepmatrix.results.timing.statistics import Samples
@@ -60,7 +60,8 @@ def merge(
         "nodes": tuple(own_models.nodes_rows(manifest, runs)),
     }
     damage = sorted({line for run in runs for line in run.damage})
-    return results.model_copy(update={**further, "problems": (*results.problems, *damage)})
+    problems = (*remarks.refused(manifest.plan.refused), *results.problems, *damage)
+    return results.model_copy(update={**further, "problems": problems})
 
 
 def groups(*streams: Iterable[JobRecord]) -> Iterator[list[JobRecord]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from deepmatrix.planning.subjects import Refused
 from deepmatrix.results.portability import range_option
 from deepmatrix.results.rows import (
     CellRow,
@@ -198,6 +199,12 @@ def unreadable(inspections: Iterable[JobRecord]) -> Iterator[str]:
             shares = len(records) > 1 and record.has_wrong_inputs
             hint = f"; {SHARED_INPUTS}" if shares else ""
             yield f"{record.subject}: the model is not served: {record.model_problem}{hint}"
+
+
+def refused(files: Iterable[Refused]) -> Iterator[str]:
+    """Yield the files that a user named and that are no model, as those of `unreadable`."""
+    for file in files:
+        yield f"{file.source}: the model is not served: {file.reason}"
 
 
 def not_pulled(cells: Iterable[CellRow]) -> Iterator[str]:

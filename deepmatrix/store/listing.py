@@ -21,7 +21,7 @@ def known_runs(parent: Path) -> str:
     """Return the names of the newest runs, or the command that makes one, for a hint."""
     names = sorted(path.parent.name for path in plans(parent))
     if not names:
-        return f"make one with `{command_line('matrix')}`"
+        return f"make one with `{command_line('verify', 'MODEL')}` or `{command_line('matrix')}`"
     earlier = len(names) - LISTED_RUNS
     listed = ", ".join(names[-LISTED_RUNS:])
     return f"runs there: {listed}{f', and {earlier} before these' if earlier > 0 else ''}"

@@ -15,6 +15,7 @@ import onnx
 import pytest
 from onnx.reference import ReferenceEvaluator
 
+from deepmatrix.errors import ArgumentError
 from deepmatrix.paths import ROOT
 from deepmatrix.reports.comment import MARKER
 from tests import planted
@@ -112,6 +113,31 @@ def test_a_good_model_is_green_and_one_that_drifts_red_with_its_node(
     assert "title=net%3A drift" in line
     assert comment(runner) in runner.summary
     assert "# Verification" in runner.summary
+
+
+@pytest.mark.parametrize("given", ["config", "models"])
+def test_a_file_that_is_no_model_is_named_beside_the_verdicts_of_the_others(
+    repository: Path, installed: dict[str, str], given: str
+) -> None:
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:1234\nsize 1\n"
+    (repository / "far.onnx").write_text(pointer)
+    save(repository, planted.model(gated=True))
+    entries = "{model: far.onnx}, {model: net.onnx, inputs: [x.npz], reference: y.npz}"
+    (repository / "deepmatrix.yaml").write_text(f"version: 1\nmodels: [{entries}]\n")
+    inputs = {"config": {"config": "deepmatrix.yaml"}, "models": {"models": "far.onnx\nnet.onnx"}}
+    code, runner = run_action(repository, installed, **inputs[given])
+    assert code == 1, runner.log
+    page = comment(runner)
+    assert page.startswith(f"{MARKER}\n### deepmatrix: ✗ "), page
+    assert "**Not served**\n\n- far.onnx: the model is not served: far.onnx is a Git LFS" in page
+    assert "net.onnx: " in page
+    if given == "config":  # only its inputs show the drift
+        assert "first wrong node `logarithm`" in page
+    assert page in runner.summary
+
+    (repository / "net.onnx").write_text(pointer)
+    code, runner = run_action(repository, installed, **inputs[given])
+    assert code == ArgumentError.exit_code, "nothing was served"
 
 
 def test_with_a_baseline_only_what_is_worse_fails(

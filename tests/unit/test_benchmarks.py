@@ -1,5 +1,6 @@
 """Every benchmark starts: nothing that it imports has moved or gone."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -22,3 +23,19 @@ def test_every_benchmark_starts(path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="benchmarks measure memory by `resource`")
+def test_comparisons_of_a_run_with_itself_fail_at_most_once_in_a_hundred(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By recorded rounds: nothing is timed here."""
+    monkeypatch.syspath_prepend(str(BENCH))
+    compare = importlib.import_module("compare")
+    size = compare.Size()
+    for way in (compare.spread, compare.alternating):
+        assert compare.false_failures(way, 200, size) <= 0.01
+        assert compare.found(way, 20, size) == 1.0
+    drifted = compare.false_failures(compare.apart, 100, size)
+    assert drifted > 0.3, "two days of a shared machine fail falsely"
+    assert compare.false_failures(compare.apart, 100, size, again=True) <= 0.01

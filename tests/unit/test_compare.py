@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import math
 import random
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +20,7 @@ import scipy.stats
 from deepmatrix import reports
 from deepmatrix.cli import main, trying
 from deepmatrix.comparison import accepted, limits
-from deepmatrix.comparison.changes import ABSENT, Comparison
+from deepmatrix.comparison.changes import ABSENT, Comparison, Side, SizeChange, TimeChange
 from deepmatrix.comparison.comparing import compare_results
 from deepmatrix.comparison.history.lines import measurements
 from deepmatrix.comparison.reading import read_results
@@ -34,6 +35,7 @@ from deepmatrix.paths import ROOT, SCHEMAS
 from deepmatrix.planning import trials
 from deepmatrix.planning.cells import all_cells
 from deepmatrix.planning.selection import Selection
+from deepmatrix.reports.comparison import headline
 from deepmatrix.reports.exports.measurements import measurements as exported
 from deepmatrix.results import merging
 from deepmatrix.results.rows import Results
@@ -106,9 +108,13 @@ def rounds_run(
     return run.path
 
 
+def is_unchanged(comparison: Comparison) -> bool:
+    return headline(comparison)[0].startswith("✓ nothing changed")
+
+
 def test_the_same_run_twice_has_no_change(recorded: Path) -> None:
     comparison = compared(recorded, recorded)
-    assert comparison.is_empty
+    assert is_unchanged(comparison)
     assert comparison.unchanged == 57
     assert len(comparison.times) > 100
     assert {change.word for change in comparison.times} == {"cannot tell"}
@@ -116,7 +122,7 @@ def test_the_same_run_twice_has_no_change(recorded: Path) -> None:
 
 def test_two_runs_whose_rounds_only_vary_have_no_change(tmp_path: Path) -> None:
     comparison = compared(rounds_run(tmp_path, "one", 1), rounds_run(tmp_path, "two", 2))
-    assert comparison.is_empty
+    assert is_unchanged(comparison)
 
 
 def test_a_slowdown_by_a_tenth_is_found_and_its_cell_named(tmp_path: Path) -> None:
@@ -371,6 +377,48 @@ def test_many_pairs_tell_what_a_single_one_cannot() -> None:
     assert compare_rounds(pairs)[0].p < compare_rounds(pairs[:1])[0].p / 10
 
 
+def broken_by(text: str, **changes: Any) -> tuple[str, ...]:
+    sides = {"base": Side(name="base"), "head": Side(name="head")}
+    return limits.broken(Comparison(**sides, compared=1, **changes), limits.parse(text))
+
+
+@pytest.mark.parametrize("limit", ["drift", "drift:100x"])
+def test_an_error_that_is_no_longer_finite_breaks_any_limit_on_drift(limit: str) -> None:
+    before, after = Outcome(verdict="drift", subject="m", error=0.1), math.inf
+    key = ("serving", "artifact", "cell")
+    for error in (after, None):
+        later = dataclasses.replace(before, error=error)
+        drifts = compare_verdicts({key: before}, {key: later}, growth=100).drifts
+        (line,) = broken_by(limit, drifts=tuple(drifts))
+        assert line.startswith("drift: m on cell: error 1.0e-01, now ")
+
+
+def test_a_slow_down_breaks_a_limit_by_its_ratio_and_not_by_its_interval() -> None:
+    slower = TimeChange(
+        cell="cell",
+        quantity="inference",
+        rounds=(10, 10),
+        ratio=1.06,
+        low=1.01,
+        high=1.11,
+        p=0.001,
+        word="slower",
+    )
+    assert broken_by("slower:5%", times=(slower,))
+    assert not broken_by("slower:7%", times=(slower,))
+
+
+def test_an_exported_model_that_is_larger_breaks_the_limit_and_memory_does_not() -> None:
+    model = SizeChange(
+        quantity="artifact", cell="cell", subject="net, onnx", base=10**8, head=12 * 10**7
+    )
+    assert broken_by("larger:10%", sizes=(model,)) == (
+        "larger: cell, artifact net, onnx: 100 MB, now 120 MB (+20.0 %)",
+    )
+    memory = model.model_copy(update={"quantity": "memory"})
+    assert not broken_by("larger:10%", sizes=(memory,))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -378,6 +426,8 @@ def test_many_pairs_tell_what_a_single_one_cannot() -> None:
         ("slower:5", "--fail-on slower:5: '5' is not an amount"),
         ("drift:2%", "--fail-on drift:2%: '2%' is not an amount"),
         ("drift:0.5x", "--fail-on drift:0.5x: the factor is below 1"),
+        ("drift,", "--fail-on 'drift,' has an empty limit"),
+        ("", "--fail-on '' has an empty limit"),
         ("new-failure:1", "--fail-on new-failure:1: 'new-failure' takes no number"),
     ],
 )
@@ -417,7 +467,7 @@ def test_results_files_compare_like_their_runs(recorded: Path, tmp_path: Path) -
     results = merging.merge([Run(path=recorded)])
     path = tmp_path / "results.json"
     path.write_text(results.model_dump_json(), "utf-8")
-    assert compare_results(read_results(path, tmp_path), results, ("a", "b")).is_empty
+    assert is_unchanged(compare_results(read_results(path, tmp_path), results, ("a", "b")))
 
 
 @pytest.mark.parametrize("content", ["", "{}", '{"schema_version": 1}', "[1]", "\x00"])
@@ -692,10 +742,22 @@ def void_pairs() -> dict[str, tuple[Results, Results]]:
         results.model_copy(update={**alone, "portability": rows})
         for rows in (drifts, others, (), idle)
     )
-    return {"other models": (one, other), "nothing": (empty, empty), "not run": (unrun, unrun)}
+    larger = tuple(
+        row.model_copy(update={"image_bytes": int(size * 1.02)})
+        if (size := row.image_bytes)
+        else row
+        for row in results.cells
+    )
+    imaged = unrun.model_copy(update={"cells": results.cells})
+    return {
+        "other models": (one, other),
+        "nothing": (empty, empty),
+        "not run": (unrun, unrun),
+        "another image": (imaged, imaged.model_copy(update={"cells": larger})),
+    }
 
 
-@pytest.mark.parametrize("name", ["other models", "nothing", "not run"])
+@pytest.mark.parametrize("name", ["other models", "nothing", "not run", "another image"])
 def test_nothing_compared_is_not_nothing_changed(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,11 +14,14 @@ import onnx
 import pyperf
 import pytest
 
+from deepmatrix import reports
 from deepmatrix.cli import main
 from deepmatrix.errors import ArgumentError
+from deepmatrix.reports import junit
 from deepmatrix.reports.exports import EXPORTS
 from deepmatrix.reports.exports.measurements import measurements
-from deepmatrix.results import merging
+from deepmatrix.reports.review import Review
+from deepmatrix.results import merging, remarks
 from tests import planted
 from tests.unit import verifications
 from tests.unit.test_results import whole
@@ -193,6 +196,33 @@ def test_a_statement_of_a_run_that_broke_a_budget_is_no_pass() -> None:
 
 
 @pytest.mark.parametrize(
+    ("verdicts", "expected", "result"),
+    [
+        ((), "", "FAILED"),
+        (("not-run", "not-run"), "", "FAILED"),
+        (("not-run", "not-run"), "no such cell here", "FAILED"),
+        (("match", "error"), "a known bug", "WARNED"),
+        (("match", "error"), "", "FAILED"),
+        (("match", "match"), "", "PASSED"),
+    ],
+)
+def test_a_statement_passes_only_what_matched(
+    verdicts: tuple[str, ...], expected: str, result: str
+) -> None:
+    results = verifications.results()
+    (model,) = results.models
+    rows = tuple(
+        row.model_copy(update={"verdict": verdict, "expected_failure": expected})
+        for row, verdict in zip(results.portability, verdicts, strict=False)
+    )
+    signed = model.model_copy(update={"sha256": {"model.onnx": "0" * 64}})
+    results = results.model_copy(update={"models": (signed,), "portability": rows})
+    statement = json.loads(EXPORTS["in-toto"](results))
+    jsonschema.validate(statement, IN_TOTO)
+    assert statement["predicate"]["result"] == result
+
+
+@pytest.mark.parametrize(
     ("format", "source", "names"),
     [
         ("onnx", "a/net.onnx", {"model.onnx": "a/net.onnx", "deep/w.bin": "a/deep/w.bin"}),
@@ -211,6 +241,36 @@ def test_the_subject_of_a_statement_is_the_file_that_the_user_named(
     model = model.model_copy(update={"format": format, "source": source, "sha256": files})
     statement = json.loads(EXPORTS["in-toto"](results.model_copy(update={"models": (model,)})))
     assert [subject["name"] for subject in statement["subject"]] == list(names.values())
+
+
+def test_a_consumer_is_named_by_its_id_which_has_its_instruction_set() -> None:
+    results = verifications.results()
+    (model,) = results.models
+    plain = next(row for row in results.portability if row.verdict == "drift")
+    ids = {isa: plain.consumer.replace("-", f"_{isa}-", 1) for isa in ("haswell", "zen4")}
+    rows = (plain.model_copy(update={"consumer": ids[isa], "isa": isa}) for isa in ids)
+    problems = {
+        "models": (model.model_copy(update={"sha256": {"model.onnx": "0" * 64}}),),
+        "portability": (swept := tuple(rows)),
+        "problems": tuple(map(remarks.verdict_problem, swept)),
+    }
+    results = results.model_copy(update=problems)
+    review = Review(runs=(results,))
+    statement = json.loads(EXPORTS["in-toto"](results))
+    assert statement["predicate"]["failedTests"] == list(ids.values())
+    errors = [each.subject for each in measurements(results) if each.quantity == "error"]
+    assert errors == [f"resnet50 on {name}" for name in ids.values()]
+    for name in ids.values():
+        assert f"resnet50 on `{name}`: drift" in reports.comment_page(review)
+        assert any(f"drift on {name}::" in line for line in reports.annotation_lines(review))
+        assert f'classname="{name}"' in junit.document(results)
+
+
+def test_a_run_without_latencies_is_no_suite_of_pyperf() -> None:
+    results = verifications.results().model_copy(update={"inference": ()})
+    with pytest.raises(ArgumentError, match="has no native latency") as refused:
+        EXPORTS["pyperf"](results)
+    assert refused.value.hint
 
 
 def test_a_run_without_own_models_has_no_statement(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from deepmatrix.config import matrix_file
 from deepmatrix.errors import ArgumentError
 from deepmatrix.paths import ROOT, SCHEMAS
 from deepmatrix.planning.cells import Capabilities
-from deepmatrix.planning.fan_out import fan_out
+from deepmatrix.planning.fan_out import JOB_MIN, fan_out, minutes
 from deepmatrix.planning.model_plan import plan_models
 from deepmatrix.planning.selection import Selection
 from deepmatrix.reports.comment import MARKER
@@ -136,6 +136,19 @@ def test_however_many_models_there_are_the_jobs_stay_few_and_have_each_pair_once
     assert len(pairs) == len(set(pairs)) == count * len(cells)
 
 
+def test_jobs_are_as_few_as_keep_their_time_and_even() -> None:
+    cells = tuple(f"cell{number}" for number in range(8))
+    architectures = ("amd64", "arm64")
+    for count, few in ((1, 2), (11, 2), (12, 4), (20, 4), (100, 20)):
+        readers = {(f"m{number}", name): cells for name in architectures for number in range(count)}
+        shares = fan_out(readers, 256)
+        assert len(shares) == few
+        sizes = {len(share.models) for share in shares}
+        assert max(sizes) - min(sizes) <= 1
+        assert all(minutes(len(share.models), len(share.cells)) <= JOB_MIN for share in shares)
+    assert minutes(12, 8) > JOB_MIN, "fewer jobs would take too long"
+
+
 def test_models_with_too_many_sets_of_cells_are_refused() -> None:
     readers = {(f"m{number}", "amd64"): (f"cell{number}",) for number in range(9)}
     with pytest.raises(ArgumentError, match="the models need 9 jobs, and there may be 8"):
@@ -148,6 +161,20 @@ def test_a_model_that_no_architecture_serves_is_refused(
     words = ["jobs", str(models / "net.onnx"), "--native", "amd64", "--only", "torch-*"]
     assert main.main(words) == 2
     assert "no selected cell that can run here reads the format onnx" in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_model_is_in_one_job_beside_a_model(
+    models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pointer = models / "far.onnx"
+    pointer.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:1234\n")
+    words = ["jobs", str(pointer), str(models / "net.onnx"), "--native", "amd64"]
+    assert main.main(words) == 0
+    given = [job["models"] for job in json.loads(capsys.readouterr().out)]
+    assert given[0] == [str(models / "net.onnx"), str(pointer)]
+    assert not [names for names in given[1:] if str(pointer) in names]
+    assert main.main(["jobs", str(pointer), "--native", "amd64"]) == ArgumentError.exit_code
+    assert "Git LFS pointer" in capsys.readouterr().err
 
 
 @needs_evaluator
@@ -176,7 +203,9 @@ def test_models_of_one_file_name_have_the_same_names_in_every_job(
     runner = new_runner(models, temporary, **inputs)
     assert runner.run(own_steps(VERIFY, "plan")) == 0, runner.log
     jobs = json.loads(runner.context["steps.plan.outputs.jobs"])["include"]
-    assert [job["models"] for job in jobs] == ["a/net.onnx", "b/net.onnx"]
+    (job,) = jobs
+    assert job["models"] == "a/net.onnx\nb/net.onnx"
+    jobs = [{**job, "name": name, "models": f"{name}/net.onnx"} for name in ("a", "b")]
     results = [run_job(models, temporary, job, **inputs) for job in jobs]
     names = [json.loads(path.read_text())["models"][0]["name"] for path in results]
     assert names == ["a-net", "b-net"]

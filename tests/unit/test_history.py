@@ -22,6 +22,7 @@ from deepmatrix.comparison.history.series import series
 from deepmatrix.errors import RecordError
 from deepmatrix.paths import ROOT, SCHEMAS
 from deepmatrix.reports import html
+from deepmatrix.reports.tables import history as table
 from deepmatrix.results import merging
 from tests.unit.pages import Page
 from tests.unit.test_results import whole
@@ -123,6 +124,27 @@ def test_noise_alone_has_few_change_points() -> None:
 
 def test_a_series_of_thousands_of_runs_has_its_change_points() -> None:
     assert change_points(stepped((2000, 1.0), (2000, 1.5))) == [2000]
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ([0.0] * 6 + [1e-3] * 6, "0.0e+00, then 1.0e-03 (over 10000×)"),
+        ([1e-3] * 6 + [0.0] * 6, "1.0e-03, then 0.0e+00 (-100.0\N{NO-BREAK SPACE}%)"),
+        ([0.0] * 12, ""),
+    ],
+)
+def test_errors_of_zero_have_change_points(values: list[float], told: str) -> None:
+    lines = [
+        measured(run, error, quantity="error", unit="1", series="cell/model/error")
+        for run, error in enumerate(values)
+    ]
+    (one_series,) = series(lines)
+    assert [told in line for line in table.changes(one_series)] == [True] * bool(told)
+    assert len(one_series.levels) == 1 + bool(told)
+    (row,) = table.table([one_series]).rows
+    assert not told or row.texts[3] in told
+    assert html.history_page([one_series])
 
 
 def test_times_of_another_machine_are_another_series() -> None:

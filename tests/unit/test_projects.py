@@ -206,6 +206,16 @@ def test_init_lists_odd_names_so_that_they_are_read_back_and_leaves_out_what_no_
             path.unlink()
     assert main.main(["init"]) == ArgumentError.exit_code
     assert not Path("deepmatrix.yaml").exists()
+    assert "error: the file can name none of the 3 models here\n" in capsys.readouterr().err
+
+
+def test_init_says_how_deep_it_looked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    deep = folder / "a" / "b" / "c" / "d"
+    deep.mkdir(parents=True)
+    (folder / "net.onnx").rename(deep / "net.onnx")
+    assert main.main(["init"]) == ArgumentError.exit_code
+    said = "error: there is no model in this folder and up to 2 folders below it\n"
+    assert said in capsys.readouterr().err
 
 
 def test_init_says_that_it_does_not_list_all_models(
@@ -284,15 +294,27 @@ def test_a_model_that_is_named_says_that_it_takes_nothing_from_the_file(
 @pytest.mark.skipif(
     sys.version_info[:2] != (3, 11), reason="no cell of the evaluator has this Python"
 )
-def test_a_file_that_is_no_model_is_exit_code_2_and_the_others_are_verified(
+def test_a_file_that_is_no_model_leaves_a_report_and_the_others_are_verified(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "pointer.onnx").write_text("version https://git-lfs.github.com/spec/v1\n")
     write("version: 1\nmodels:\n- model: pointer.onnx\n- model: net.onnx\n")
     options = ["--engine", "here", "--only", CELL, "--runs", str(folder / "runs")]
-    assert main.main(["verify", *options]) == ArgumentError.exit_code
-    assert len(list(folder.glob("runs/*/results.json"))) == 1
+    assert main.main(["verify", *options]) == 1
     assert "hint: get the file" in capsys.readouterr().out
+    reports = [json.loads(path.read_text()) for path in folder.glob("runs/*/results.json")]
+    (empty,) = [report for report in reports if not report["models"]]
+    (line,) = empty["problems"]
+    assert line.startswith("pointer.onnx: the model is not served: pointer.onnx is a Git LFS")
+    assert len(reports) == 2
+    for words in (["merge", empty["run"]], ["review", empty["run"]]):
+        assert main.main([*words, "--runs", str(folder / "runs")]) == 1
+        assert line in " ".join(capsys.readouterr().out.split())
+    (folder / "net.onnx").unlink()
+    (folder / "pointer.onnx").rename("net.onnx")
+    write("version: 1\nmodels:\n- model: net.onnx\n")
+    assert main.main(["verify", *options]) == ArgumentError.exit_code
+    assert len(list(folder.glob("runs/*/plan.json"))) == 2, "nothing is served or left"
 
 
 @pytest.mark.skipif(

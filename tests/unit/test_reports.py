@@ -18,9 +18,11 @@ from deepmatrix.drawing import numbers
 from deepmatrix.paths import SCHEMAS
 from deepmatrix.planning.matrix_plan import plan_matrix
 from deepmatrix.planning.selection import Selection
+from deepmatrix.reports import junit
 from deepmatrix.reports.tables import deployment, result_tables
 from deepmatrix.results import merging, rows
 from deepmatrix.results.timing.statistics import Estimate
+from tests.unit import verifications
 from tests.unit.examples import DOCKER, MATRIX, planned
 from tests.unit.test_results import PLAN, all_jobs, new_run, record, whole
 
@@ -172,6 +174,17 @@ def test_junit_counts_failures_and_skips(tmp_path: Path) -> None:
     assert suites["portability"].get("failures") == "1"
     assert suites["training"].get("failures") == "0"
     assert int(suites["portability"].get("tests", 0)) == len(list(suites["portability"]))
+
+
+def test_junit_skips_an_expected_failure_and_says_why() -> None:
+    results = verifications.results("openvino_default-debian13-arm64-cpu")
+    (row,) = results.portability
+    row = row.model_copy(update={"expected_failure": "float16 is fine"})
+    root = ET.fromstring(junit.document(results.model_copy(update={"portability": (row,)})))
+    (suite,) = [suite for suite in root if suite.get("name") == "portability"]
+    assert (suite.get("failures"), suite.get("skipped")) == ("0", "1")
+    (skipped,) = suite.iter("skipped")
+    assert skipped.get("message") == "expected failure: drift: float16 is fine"
 
 
 def test_results_json_follows_its_published_schema(tmp_path: Path) -> None:

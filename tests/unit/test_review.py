@@ -9,8 +9,10 @@ import pytest
 
 from deepmatrix import reports
 from deepmatrix.cli import main
-from deepmatrix.comparison.changes import Comparison, Side, VerdictChange
+from deepmatrix.comparison import limits
+from deepmatrix.comparison.changes import ABSENT, Comparison, Side, SizeChange, VerdictChange
 from deepmatrix.comparison.comparing import compare_results
+from deepmatrix.drawing import escaping
 from deepmatrix.reports.annotations import MOST
 from deepmatrix.reports.comment import MARKER
 from deepmatrix.reports.markdown import LONGEST
@@ -116,6 +118,7 @@ def test_a_broken_limit_and_a_broken_budget_fail_beside_each_other() -> None:
         base=Side(name="verdicts.yaml"),
         head=Side(name="head"),
         failures=(change,),
+        compared=1,
         broken=("new failure: resnet50",),
     )
     run = run_of(DRIFTED, over_budget=[BUDGET])
@@ -124,6 +127,55 @@ def test_a_broken_limit_and_a_broken_budget_fail_beside_each_other() -> None:
     page = reports.comment_page(review)
     assert "**Against verdicts.yaml:** ✗ 1 limit broken: 1 new failure" in page
     assert "first wrong node `layer4.2.conv3`" in page
+
+
+def test_a_model_that_is_not_served_fails_beside_a_comparison_that_is_fine() -> None:
+    run = run_of("onnxruntime-debian12-amd64-cpu")
+    unserved = "vit: the model is not served: it cannot be read"
+    head = run_of("onnxruntime-debian12-amd64-cpu", unserved=[unserved])
+    same = compare_results(run, head, ("base", "head"))
+    assert Review(runs=(head,), comparison=same).failures == (unserved,)
+
+
+def test_what_a_comment_says_of_a_model_is_no_markup() -> None:
+    hostile = "<img src=x> [a](https://example.org) *b* @team"
+    review = Review(runs=(run_of(unserved=[f"{hostile} vit"]),), lost=(f"{hostile} job",))
+    page = reports.comment_page(review)
+    assert escaping.markdown(f"{hostile} job") in page
+    assert escaping.markdown(f"{hostile} vit") in page
+    assert hostile not in page
+
+
+def test_a_consumer_that_drifts_like_another_names_the_one_that_was_searched() -> None:
+    run = run_of(DRIFTED)
+    (row,) = run.portability
+    assert row.cause
+    cause = row.cause.model_copy(update={"as_on": WEB})
+    run = run.model_copy(update={"portability": (row.model_copy(update={"cause": cause}),)})
+    page = reports.comment_page(Review(runs=(run,)))
+    assert f"first wrong node `layer4.2.conv3`, as on `{WEB}`: the error is" in page
+
+
+def test_what_breaks_a_limit_is_annotated_once_and_what_is_lost_first() -> None:
+    worse = VerdictChange(
+        kind="serving", cell=DRIFTED, subject="resnet50", base="match", head="drift"
+    )
+    lost = worse.model_copy(update={"cell": WEB, "head": ABSENT, "reason": "not there"})
+    size = SizeChange(quantity="image", cell=WEB, base=100, head=200)
+    sides = {"base": Side(name="v.yaml"), "head": Side(name="head")}
+    comparison = Comparison(**sides, compared=1, failures=(worse, lost), sizes=(size,))
+    named = limits.broken(comparison, limits.parse("new-failure,larger"))
+    comparison = comparison.model_copy(update={"broken": named})
+    review = Review(runs=(run_of(DRIFTED),), comparison=comparison, lost=("amd64-1",))
+    job, consumer, wrong, larger = reports.annotation_lines(review)
+    assert job == "::error title=lost::amd64-1"
+    assert (
+        consumer
+        == f"::error title=broken limit::new failure: resnet50 on {WEB}: match, now "
+        + ("absent: not there")
+    )
+    assert wrong.startswith("::error file=models/resnet50/model.onnx,title=resnet50%3A drift on ")
+    assert larger.startswith(f"::error title=broken limit::larger: {WEB}, image: ")
 
 
 def test_the_command_reviews_results_files_and_writes_the_pages(
@@ -141,6 +193,14 @@ def test_the_command_reviews_results_files_and_writes_the_pages(
     assert "::error file=" in capsys.readouterr().out
     assert "(https://example.org/run)" in Path(comment).read_text()
     assert Path(summary).read_text().startswith(Path(comment).read_text())
+
+
+def test_a_run_that_is_not_there_may_be_made_by_either_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.main(["review", "nope", "--runs", str(tmp_path)]) == 2
+    hint = "hint: make one with `nox -s verify -- MODEL` or `nox -s matrix`\n"
+    assert capsys.readouterr().err.endswith(hint)
 
 
 @pytest.mark.parametrize("link", ["javascript:alert(1)", "https://x.y/)[a](b", "http://a b"])

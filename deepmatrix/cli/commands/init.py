@@ -20,7 +20,7 @@ from deepmatrix.paths import RUNS
 #: At most so many files are looked at, and so many models listed.
 MOST_FILES, MOST_MODELS = 10_000, 20
 
-#: How deep models are looked for below the current folder.
+#: How deep models are looked for: in the current folder, and in folders below it.
 DEPTH = 3
 
 HEAD = """\
@@ -88,9 +88,13 @@ def run(options: argparse.Namespace) -> None:
         if path not in models:
             line = f"{path}: left out, as the file cannot name it; rename it"
             print_line(console, line, "yellow", wrap=False)
+    if wanted and not models:
+        raise ArgumentError(
+            f"the file can name none of the {len(wanted)} models here", hint="rename them"
+        )
     if not models:
         raise ArgumentError(
-            "there is no model below this folder",
+            f"there is no model in this folder and up to {DEPTH - 1} folders below it",
             hint=f"name one: {command_line('init', 'model.onnx')}",
         )
     write_named(project.FILE, document(models))

@@ -179,16 +179,17 @@ def _verify_project(options: argparse.Namespace, console: Console) -> None:
     """Verify each model of the project's file, also after one that fails.
 
     Raises:
-        CellFailed: a model is not as expected.
-        ArgumentError: a model has no run, as its file is no model; or none could be served.
+        CellFailed: a model is not as expected, or is not served.
+        ArgumentError: no model could be served.
         DeepmatrixError: an engine fails, or the user interrupts; the hint names what is left.
     """
     _refuse_models_options(options)
     path = options.config or project.FILE
-    document = projects.load(path, starting.load_matrix(options))
+    matrix = starting.load_matrix(options)
+    document = projects.load(path, matrix)
     entries = list(projects.options_by_entry(options, document, path.parent))
     failures: list[DeepmatrixError] = []
-    is_complete = True
+    without_run: dict[Path, ArgumentError] = {}
     for number, (entry, own_options) in enumerate(entries):
         console.print()
         print_line(console, f"{path}: {entry.model}", "bold", wrap=False)
@@ -198,7 +199,8 @@ def _verify_project(options: argparse.Namespace, console: Console) -> None:
             _serve(*created, own_options, console)
         except (CellFailed, ArgumentError) as error:
             failures.append(error)
-            is_complete = is_complete and created is not None
+            if isinstance(error, ArgumentError) and not (created and is_there(created[0].path)):
+                without_run[path.parent / entry.model] = error
             name = "" if isinstance(error, ArgumentError) else f"{entry.model}: "
             print_line(console, f"✗ {name}{error.message}", "red", wrap=False)
             if error.hint:
@@ -212,8 +214,11 @@ def _verify_project(options: argparse.Namespace, console: Console) -> None:
         print_line(console, f"✓ {path}: {numbers.count(count, 'model')} as expected", "green")
         return
     message = f"{path}: {len(failures)} of {numbers.count(count, 'model')} not as expected"
-    is_refused = len(failures) == count and all(isinstance(e, ArgumentError) for e in failures)
-    raise (ArgumentError if is_refused or not is_complete else CellFailed)(message)
+    if len(failures) == count and all(isinstance(error, ArgumentError) for error in failures):
+        raise ArgumentError(message, hint="below each model above stands what to do")
+    if without_run:
+        refusing.leave_report(options.runs, without_run, matrix, OWN_MODEL, options.seed)
+    raise CellFailed(message)
 
 
 def _refuse_models_options(options: argparse.Namespace) -> None:
@@ -273,7 +278,11 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
     matrix = starting.load_matrix(options).overridden(options.overrides, options.images)
     paths = [*([options.original] if options.original else []), *options.models]
     root = options.config.parent if options.config else Path()
-    recognised = files.recognise(paths, options.beside, root)
+    recognised, refused = files.recognise_each(paths, options.beside, root)
+    if refused and (not recognised or _first(options) != "served"):
+        raise refusing.refuse_all(refused)
+    for error in refused.values():
+        print_line(console, f"✗ not served: {error.message}", "red", wrap=False)
     own_models, duplicates = files.drop_duplicates(recognised)
     for line in duplicates:
         print_line(console, line, "yellow", wrap=False)
@@ -297,7 +306,7 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
         first=_first(options),
         isas=options.isa,
     )
-    planned = replace(planned, isolate=options.isolate)
+    planned = replace(planned, isolate=options.isolate, refused=refusing.refusals(refused))
     if options.max_p99 is not None:
         planned = replace(planned, retries=RETRIES)
     planned = planned.with_sources({model.name: str(model.path) for model in own_models})

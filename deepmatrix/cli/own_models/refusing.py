@@ -1,18 +1,54 @@
-"""Refusing: what cannot be served, or not with what the user gave, once it is inspected."""
+"""Refusing: what is no model, cannot be served, or not with what the user gave."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from pathlib import Path
 
-from deepmatrix import reports
+from deepmatrix import __version__, reports
+from deepmatrix.boundary.bounds import one_line, path_text
 from deepmatrix.cli.own_models import projects
+from deepmatrix.config.matrix import Matrix
+from deepmatrix.config.sections import Infer
 from deepmatrix.errors import ArgumentError, EngineError
+from deepmatrix.planning.model_plan import plan_refused
+from deepmatrix.planning.selection import Selection
+from deepmatrix.planning.subjects import Refused
 from deepmatrix.results import merging, remarks
 from deepmatrix.store.runs import Run
 
 
 class WrongRequest(ArgumentError):
     """What the user gave beside the models is of none of them: nothing is kept of the run."""
+
+
+def refusals(errors: Mapping[Path, ArgumentError]) -> tuple[Refused, ...]:
+    """Return what a run and its reports say of paths that are no models."""
+    return tuple(
+        Refused(
+            source=path_text(path),
+            reason=one_line("; ".join(filter(None, [error.message, error.hint]))),
+        )
+        for path, error in errors.items()
+    )
+
+
+def refuse_all(errors: Mapping[Path, ArgumentError]) -> ArgumentError:
+    """Return the error of paths of which none is a model."""
+    hints = dict.fromkeys(error.hint for error in errors.values() if error.hint)
+    return ArgumentError(
+        "\n".join(error.message for error in errors.values()), hint="\n".join(hints)
+    )
+
+
+def leave_report(
+    parent: Path, errors: Mapping[Path, ArgumentError], matrix: Matrix, infer: Infer, seed: int
+) -> None:
+    """Write a run that says of paths only why they are not served, so that a review has them."""
+    plan = plan_refused(Selection().preset, seed, infer, refusals(errors))
+    run = Run.create(parent, plan, matrix, version=__version__)
+    reports.write(run, merging.merge([run]))
 
 
 def check_inspected(inspected: Run, options: argparse.Namespace) -> None:

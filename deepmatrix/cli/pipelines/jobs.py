@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from deepmatrix.cli import options as shared
 from deepmatrix.cli import starting
 from deepmatrix.cli.commands import verify
-from deepmatrix.cli.own_models import projects
+from deepmatrix.cli.own_models import projects, refusing
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.errors import ArgumentError
 from deepmatrix.models import files
@@ -52,13 +52,21 @@ def run(options: argparse.Namespace) -> None:
     """Print which models and cells each job of CI verifies, so that `verify` can be spread."""
     matrix = starting.load_matrix(options)
     starting.check_architectures(options.native, matrix)
+    chosen = list(_selections(options, matrix))
+    _, refused = files.recognise_each([path for path, _ in chosen])
+    if len(refused) == len({path for path, _ in chosen}):
+        raise refusing.refuse_all(refused)
     readers = {}
-    for path, selection in _selections(options, matrix):
+    for path, selection in chosen:
+        if path in refused:
+            continue
         for architecture in options.native:
             readers[str(path), architecture] = _readers(matrix, path, selection, architecture)
         if not any(readers[str(path), architecture] for architecture in options.native):
             _serving(matrix, path, selection, options.native)  # says why
     shares = fan_out(readers, options.most)
+    if refused:  # the first job, which verifies others, says why these are not served
+        shares[0] = replace(shares[0], models=(*shares[0].models, *map(str, refused)))
     print(json.dumps([asdict(share) for share in shares], indent=1))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import itertools
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from deepmatrix.comparison.history.lines import Measurement
 from deepmatrix.config.documents import did_you_mean
 from deepmatrix.errors import ArgumentError
 
+#: What an error of zero counts as, which has no logarithm: less than float32 rounds to.
+FLOOR = 1e-9
+
 
 @dataclass(frozen=True, kw_only=True)
 class Level:
@@ -22,6 +26,12 @@ class Level:
     start: int
     end: int
     value: float
+
+    def over(self, earlier: Level) -> float:
+        """Return its ratio to an earlier level, infinite where only that is zero."""
+        if earlier.value:
+            return self.value / earlier.value
+        return math.inf if self.value else 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +51,8 @@ class Series:
     def levels(self) -> list[Level]:
         """The levels between the change points, one where there is none."""
         values = self.values
-        points = change_points(values) if min(values, default=0) > 0 else []
+        floor = min([FLOOR, *filter(None, values)])
+        points = change_points([value or floor for value in values])
         edges = [0, *points, len(values)]
         return [
             Level(start=start, end=end, value=statistics.median(values[start:end]))

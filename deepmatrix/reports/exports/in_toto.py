@@ -68,10 +68,10 @@ def _predicate(results: Results, rows: Sequence[PortabilityRow]) -> dict[str, An
 
     The budgets of a run are those of all its models: one that is broken is a failed test of each.
     """
-    failed = [_name(row) for row in rows if remarks.is_problem(row)]
+    failed = [row.consumer for row in rows if remarks.is_problem(row)]
     failed += [f"budget: {line}" for line in dict.fromkeys(results.over_budget)]
-    warned = [_name(row) for row in rows if row.expected_failure and row.verdict != "match"]
-    passed = [_name(row) for row in rows if row.verdict == "match"]
+    warned = [row.consumer for row in rows if row.expected_failure and row.verdict != "match"]
+    passed = [row.consumer for row in rows if row.verdict == "match"]
     result = "FAILED" if failed or not passed else "WARNED" if warned else "PASSED"
     return {
         "result": result,
@@ -80,10 +80,6 @@ def _predicate(results: Results, rows: Sequence[PortabilityRow]) -> dict[str, An
         "warnedTests": warned,
         "failedTests": failed,
     }
-
-
-def _name(row: PortabilityRow) -> str:
-    return f"{row.consumer}, {row.isa}" if row.isa else row.consumer
 
 
 def _configuration(results: Results, consumers: set[str]) -> list[dict[str, Any]]:

@@ -45,8 +45,7 @@ def measurements(results: Results) -> Iterator[Measurement]:
             )
     for judged in results.portability:
         if judged.error is not None and math.isfinite(judged.error) and not judged.judges:
-            isa = f", {judged.isa}" if judged.isa else ""
-            subject = f"{judged.title} on {judged.consumer}{isa}"
+            subject = f"{judged.title} on {judged.consumer}"
             yield Measurement(subject=subject, quantity="error", value=judged.error)
     for cell in results.cells:
         if cell.image_bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from deepmatrix.errors import ArgumentError
 from deepmatrix.reports.exports.measurements import Measurement, measurements
 from deepmatrix.results.rows import Results
 
@@ -16,10 +17,19 @@ FORMAT = "1.0"
 
 
 def document(results: Results) -> str:
-    """Return the native latencies as a suite, as JSON. A suite of pyperf is never empty."""
+    """Return the native latencies as a suite, as JSON.
+
+    Raises:
+        ArgumentError: there is none; pyperf reads no empty suite.
+    """
     benchmarks = [
         _benchmark(measured) for measured in measurements(results) if measured.quantity == "latency"
     ]
+    if not benchmarks:
+        raise ArgumentError(
+            f"{results.run} has no native latency, which a suite of pyperf is made of",
+            hint="name a run in which a native cell served a model",
+        )
     metadata = {"unit": "second", "deepmatrix_version": results.version, "run": results.run}
     suite = {"version": FORMAT, "metadata": metadata, "benchmarks": benchmarks}
     return json.dumps(suite, indent=1, allow_nan=False) + "\n"

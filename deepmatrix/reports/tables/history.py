@@ -71,7 +71,7 @@ def value(number: float, unit: str) -> str:
 
 
 def _change(levels: Sequence[Level]) -> str:
-    ratio = levels[-1].value / levels[-2].value
+    ratio = levels[-1].over(levels[-2])
     if ratio > LARGEST_RATIO:
         return f"over {LARGEST_RATIO}×"
     return f"{100 * (ratio - 1):+.1f}\N{NO-BREAK SPACE}%"
@@ -79,4 +79,4 @@ def _change(levels: Sequence[Level]) -> str:
 
 def _change_share(series: Series) -> float:
     levels = series.levels
-    return abs(levels[-1].value / levels[-2].value - 1) if len(levels) > 1 else 0.0
+    return abs(levels[-1].over(levels[-2]) - 1) if len(levels) > 1 else 0.0
