@@ -364,12 +364,10 @@ def _is_near_step(node, values, precise):
 
 def _stepped(node, values):
     """Return the float64 of which an operator of `STEPS` takes a step."""
-    first = numpy.asarray(values[node.input[0]]).astype("float64")
+    read = [numpy.asarray(values[name]).astype("float64") for name in node.input[:2]]
     if node.op_type in COMPARISONS:
-        return first - numpy.asarray(values[node.input[1]]).astype("float64")
-    if node.op_type == "Mod":
-        return first / numpy.asarray(values[node.input[1]]).astype("float64")
-    return first
+        return numpy.subtract(*operators.aligned_operands(node, read))
+    return numpy.divide(*read) if node.op_type == "Mod" else read[0]
 
 
 def _other_steps(node, name, values):
