@@ -141,13 +141,14 @@ def _judged(model, reference, inputs, result, described):
     ignored = limits.join(masks, sets)
     judged = gold.judge(model, reference, inputs, outputs, ignored, in_steps, found)
     truth, sources = judged.gold, judged.sources
+    random = described["random"]  # another draw is no rounding
     outputs = {
-        name: truth[name] if name in judged.evaluations else x for name, x in outputs.items()
+        name: x if sources[name] in EVALUATIONS or name in random else truth[name]
+        for name, x in outputs.items()
     }
     grown = {name: growth(terms) for name, terms in judged.terms.items()}
     described.update(judged_by=sources, confirmed=judged.confirmed, growth=grown)
     described["rounded"] = [name for name in truth if sources[name] not in EVALUATIONS]
-    random = described["random"]  # another draw is no rounding
     repeated = {name: x for name, x in outputs.items() if name not in random}
     limit_masks, limit_remarks = limits.masks(graph, inputs, repeated, truth)
     described["apart"] = steps.integers_apart(graph.model, repeated, truth, found, masks)
