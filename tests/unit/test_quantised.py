@@ -59,6 +59,49 @@ def test_more_roundings_allow_more_steps_like_independent_errors() -> None:
     assert allowed_steps(17) == 5
 
 
+QUANTISING = {
+    "QuantizeLinear": onnx.helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["q"]),
+    "DequantizeLinear": onnx.helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["y"]),
+}
+HELD = {"scale": np.float32(0.25), "zero": np.uint8(128), "yes": np.array(True)}
+
+
+def of_function() -> onnx.ModelProto:
+    opsets = [onnx.helper.make_opsetid("", 17), onnx.helper.make_opsetid("own", 1)]
+    names = ["x", "scale", "zero"]
+    function = onnx.helper.make_function(
+        "own", "Own", names, ["y"], list(QUANTISING.values()), opsets
+    )
+    node = onnx.helper.make_node("Own", names, ["y"], domain="own")
+    model = models.model([node], [models.floats("x", 2, 4)], [models.floats("y", 2, 4)], **HELD)
+    model.functions.append(function)
+    model.opset_import.append(opsets[1])
+    return model
+
+
+def of_branch() -> onnx.ModelProto:
+    named = {
+        "then_branch": [*QUANTISING.values()],
+        "else_branch": [onnx.helper.make_node("Identity", ["x"], ["y"])],
+    }
+    branches = {
+        name: onnx.helper.make_graph(nodes, name, [], [models.floats("y", 2, 4)])
+        for name, nodes in named.items()
+    }
+    node = onnx.helper.make_node("If", ["yes"], ["y"], **branches)
+    return models.model([node], [models.floats("x", 2, 4)], [models.floats("y", 2, 4)], **HELD)
+
+
+@pytest.mark.parametrize("make", [of_function, of_branch])
+def test_what_functions_and_branches_quantise_is_compared_by_steps(
+    tmp_path: Path, make: Callable[[], onnx.ModelProto]
+) -> None:
+    onnx.save(make(), tmp_path / "m.onnx")
+    adapter.start()
+    inspected = adapter.inspect("onnx", str(tmp_path / "m.onnx"), {"x": X}, Sampling(0))
+    assert inspected["described"]["quantised"] == {"y": {"step": 0.25, "steps": 1}}
+
+
 def test_a_step_is_followed_through_float_arithmetic() -> None:
     steps = described(models.chain(1, after="Softmax"))["y"]
     moved = np.exp(0.5) / (1 + np.exp(0.5)) - 0.5  # of two equal values one up, one down

@@ -70,7 +70,7 @@ def outputs_in_steps(model, inputs):
     """Return the outputs that depend on quantised values, by name.
 
     Args:
-        model: the model.
+        model: the model, `unrolled`.
         inputs: arrays by name, as it takes them.
 
     Returns:
