@@ -515,12 +515,17 @@ QUANTISERS = {
 
 
 @pytest.mark.parametrize("quantiser", QUANTISERS)
-@pytest.mark.parametrize(("factor", "is_decided"), [(25, True), (24, False)])
+@pytest.mark.parametrize(
+    ("factor", "is_decided"), [(25, True), (np.nextafter(np.float32(25), 26), True), (24, False)]
+)
 @pytest.mark.parametrize("outputs", [["place"], ["place", "y"]])
 def test_a_place_that_the_rounding_of_a_quantiser_decides_is_not_compared(
     tmp_path: Path, quantiser: str, factor: float, outputs: list[str], *, is_decided: bool
 ) -> None:
-    """0.1 * 25 is 2.5 in float32, which rounds to 2, and above it in float64."""
+    """0.1 * 25 is 2.5 in float32, which rounds to 2, and above it in float64.
+
+    What is above it in both by one unit in the last place may be 2.5 by another rounding.
+    """
     node = onnx.helper.make_node
     nodes = [
         node("Mul", ["x", "f"], ["m"]),
