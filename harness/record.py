@@ -22,7 +22,10 @@ UNPROVEN = "float64 evaluation by definitions that are not proven"
 #: Sources that are evaluations in float64.
 EVALUATIONS = (FLOAT64, UNPROVEN)
 
-#: What judges it where there is none.
+#: What judges it where neither that nor a baseline can.
+OWN_PRECISION = "evaluation in the model's own precision"
+
+#: What judges it where there is no evaluation in float64.
 BASELINE = "baseline: ONNX Runtime without optimisations"
 CONTESTED = "baseline: ONNX Runtime without optimisations, which the evaluation contradicts"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,7 @@ class Case:
     """One fault while it is diagnosed.
 
     *folder* receives what reproduces it. *consumer_runs* counts the runs of its consumer. The
-    search for a node ends at *deadline*, in seconds of the monotonic clock.
+    search for a node ends at *deadline*, by the clock of the *tracer*.
     """
 
     tracer: Tracer
@@ -59,7 +58,7 @@ class Case:
     @property
     def is_out_of_time(self) -> bool:
         """Whether the search has used up its time."""
-        return time.monotonic() > self.deadline
+        return self.tracer.clock() > self.deadline
 
     @property
     def artifact(self) -> Artifact:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -71,7 +70,7 @@ def explain(tracer: Tracer, fault: Fault, budget_s: float = BUDGET_S) -> Cause:
     """Find the cause of a fault and store it. Raises Cancelled where the user interrupts it."""
     final = tracer.run.cause_path(fault.artifact.id, fault.consumer.id)
     with _replacing(final) as part:
-        cause = _find_cause(tracer, fault, part, time.monotonic() + budget_s)
+        cause = _find_cause(tracer, fault, part, tracer.clock() + budget_s)
         command = node_command(final, fault) if cause.alone else model_command(tracer.run, fault)
         cause = cause.changed(reproduce=command)
         write_text(part / CAUSE_FILE, cause.model_dump_json(indent=1) + "\n")

@@ -7,7 +7,6 @@ them is computed apart then.
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -36,7 +35,7 @@ def measure_nodes(tracer: Tracer, answer: Fault, budget_s: float) -> NodeErrors:
     Raises Cancelled where the user interrupts it.
     """
     with tempfile.TemporaryDirectory() as folder:
-        deadline = time.monotonic() + budget_s
+        deadline = tracer.clock() + budget_s
         case = Case(tracer, answer, Path(folder), deadline)
         try:
             search = RuntimeSearch(case, tracer.trace(answer.artifact, case.rows))

@@ -64,7 +64,7 @@ class Attempts:
     """Runs processes on an engine that is open, in cells that are ready.
 
     Every process takes its turn on its CPUs, a one-off job too: it would disturb the times of
-    another run.
+    another run. *waits*: for how many seconds each waited for that.
     """
 
     run: Run
@@ -72,6 +72,7 @@ class Attempts:
     capabilities: Capabilities
     cancel: threading.Event
     watcher: Watcher
+    waits: list[float] = field(default_factory=list)
 
     @property
     def timed_lane(self) -> Lane:
@@ -167,7 +168,8 @@ class Attempts:
 
     def _run_task(self, task: Task, begin: Callable[[], None]) -> Ended:
         waiting = self.watcher.waiting_for_cpus
-        with locks.exclusive_cpus(task.limits.cpus, self.cancel, waiting):
+        with locks.exclusive_cpus(task.limits.cpus, self.cancel, waiting) as waited_s:
+            self.waits.append(waited_s)
             if self.cancel.is_set():  # a process that is quick would end before it is looked at
                 raise Cancelled
             begin()

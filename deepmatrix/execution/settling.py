@@ -26,7 +26,7 @@ from deepmatrix.store.arrays import Values
 from deepmatrix.store.records import Agreement, JobRecord
 from deepmatrix.store.runs import Run
 from deepmatrix.store.truths import Truth
-from harness.record import BASELINE, CONTESTED, EVALUATIONS, UNPROVEN
+from harness.record import BASELINE, CONTESTED, EVALUATIONS, OWN_PRECISION, UNPROVEN
 
 #: The library that computes the baseline.
 BASELINE_LIBRARY = "onnxruntime"
@@ -177,14 +177,16 @@ class _Settlement:
     def _voted(self, truth: Truth, answered: Sequence[_Answered]) -> Truth | None:
         """Return gold as judges and consumers decide by vote; None where that changes nothing.
 
-        Where they decide nothing, nothing judges an output of which the baseline contradicts the
-        evaluation, nor one whose evaluation is not proven, which no consumer confirms.
+        Whatever judges an output gives way, but for a reference. Where they decide nothing, nothing
+        judges an output of which the baseline contradicts the evaluation, nor one whose evaluation
+        is not proven, or not in float64, which no consumer confirms.
         """
         contested = _contested(truth)
         doubted = {
             name
             for name, source in truth.sources.items()
-            if source in EVALUATIONS and not self._is_confirmed(name, answered)
+            if source in (*EVALUATIONS, OWN_PRECISION, BASELINE)
+            and not self._is_confirmed(truth, name, answered)
         }
         groups = {
             name: group
@@ -211,7 +213,8 @@ class _Settlement:
             remarks=(
                 *truth.remarks,
                 *(
-                    f"output {name}: the evaluator gives way to the libraries, which agree; "
+                    f"output {name}: the {_judge_words(truth, name)} gives way to the libraries, "
+                    "which agree; "
                     f"{_describe_difference(truth, name, group)}"
                     for name, group in groups.items()
                     if name not in contested
@@ -234,7 +237,7 @@ class _Settlement:
                 f"{_describe_difference(truth, name, group)}: check --reference"
                 for name in truth.gold
                 if name in stated
-                and not self._is_confirmed(name, answered)
+                and not self._is_confirmed(truth, name, answered)
                 and (group := self._decision(truth, name, answered))
             ]
         yield from (doubt for doubt in map(cut, doubts) if doubt not in truth.remarks)
@@ -251,6 +254,7 @@ class _Settlement:
             CONTESTED: UNDECIDED,
             BASELINE: UNDECIDED,
             UNPROVEN: UNCONFIRMED if voted else "",
+            OWN_PRECISION: UNCONFIRMED if voted else "",
         }
         return {
             name: reason
@@ -274,12 +278,13 @@ class _Settlement:
         return None if len(against) > 1 or stands else group
 
     def _stays(self, truth: Truth, name: str, answered: Sequence[_Answered]) -> bool:
-        """Return whether a baseline that contradicts an evaluation judges without a decision.
+        """Return whether a baseline judges without a decision.
 
-        It does where a definition of the evaluation is not proven, and the baseline accuses nobody.
+        It does where no evaluation contradicts it; else where a definition of the evaluation is not
+        proven, and the baseline accuses nobody.
         """
-        if truth.sources[name] != BASELINE:
-            return False
+        if truth.sources[name] != BASELINE or name not in _contested(truth):
+            return truth.sources[name] == BASELINE
         baseline, *_ = _judges(truth, name)
         votes = [baseline, *self._votes(truth, self._voters(truth, answered), name)]
         group = self._largest_group(truth, name, votes)
@@ -290,9 +295,14 @@ class _Settlement:
         comparable = [entry for entry in answered if len(entry.outputs) == len(truth.gold)]
         return [entry for entry in comparable if self._is_independent(entry.cell)]
 
-    def _is_confirmed(self, name: str, answered: Sequence[_Answered]) -> bool:
-        """Return whether an independent consumer gives what judges an output."""
+    def _is_confirmed(self, truth: Truth, name: str, answered: Sequence[_Answered]) -> bool:
+        """Return whether an independent consumer gives what judges an output.
+
+        None of the baseline's own library confirms that.
+        """
         voters = [entry for entry in answered if self._is_independent(entry.cell)]
+        if truth.sources.get(name) == BASELINE:
+            voters = [entry for entry in voters if entry.cell.library != BASELINE_LIBRARY]
         return any(self._is_right(entry, name, entry.record.agreement) for entry in voters)
 
     def _is_independent(self, cell: Cell) -> bool:
@@ -350,12 +360,14 @@ def _contested(truth: Truth) -> set[str]:
 def _judges(truth: Truth, name: str) -> list[Vote]:
     """Return the votes of what judges an output, that of its gold first.
 
-    A baseline that confirms an evaluation votes for it.
+    A baseline that confirms an evaluation votes for it, and alone where there is none.
     """
     gold = judged_values(truth.gold[name], truth, name)
     evaluation = Vote(cell="evaluation", library=EVALUATOR_LIBRARY, value=gold)
     baseline = Vote(cell="baseline", library=BASELINE_LIBRARY, value=gold)
     if name not in _contested(truth):
+        if truth.sources.get(name) == BASELINE:
+            return [baseline]
         return [evaluation, *([baseline] if name in truth.confirmed else [])]
     contrary = judged_values(truth.evaluations[name], truth, name)
     return [baseline, replace(evaluation, value=contrary)]
@@ -367,6 +379,10 @@ def _produced(truth: Truth, values: Mapping[str, Values]) -> dict[str, Values]:
         name: truths.with_errors_of(truth.produced[name], truth.gold[name], value)
         for name, value in values.items()
     }
+
+
+def _judge_words(truth: Truth, name: str) -> str:
+    return "baseline" if truth.sources[name] == BASELINE else "evaluator"
 
 
 def _describe_difference(truth: Truth, name: str, group: Group) -> str:

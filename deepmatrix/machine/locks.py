@@ -99,13 +99,14 @@ def lock(path: Path, when_waiting: Callable[[], None] = lambda: None) -> Iterato
 @contextlib.contextmanager
 def exclusive_cpus(
     cpus: Iterable[int], cancel: threading.Event, when_waiting: Callable[[], None]
-) -> Iterator[None]:
+) -> Iterator[float]:
     """Wait until no other process samples on any of these CPUs, or *cancel* is set.
 
-    *when_waiting* is called once if it has to wait. Waiting processes take turns: they wait in the
-    kernel, which wakes them before the process that held the lock can lock it anew.
+    Yields for how many seconds it waited. *when_waiting* is called once if it has to wait. Waiting
+    processes take turns: they wait in the kernel, which wakes them before the process that held the
+    lock can lock it anew.
     """
-    announced = False
+    announced, began = False, time.monotonic()
     SAMPLING.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         for cpu in sorted(cpus):  # the same order in every process, so that no deadlock arises
@@ -117,7 +118,7 @@ def exclusive_cpus(
                     when_waiting()
                 announced = True
                 _wait(descriptor, cancel)
-        yield
+        yield time.monotonic() - began
 
 
 def _open(path: Path) -> int:

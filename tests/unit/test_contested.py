@@ -13,8 +13,8 @@ from onnx import helper
 
 from harness.graphs import operators
 from harness.graphs.inputs.sample_inputs import Sampling
-from harness.record import CONTESTED, FLOAT64
-from harness.runtimes.onnx import adapter, gold
+from harness.record import BASELINE, CONTESTED, FLOAT64, OWN_PRECISION
+from harness.runtimes.onnx import adapter, baseline, gold
 from tests.unit.one_node import Case, scalar
 
 pytest.importorskip("onnxruntime")
@@ -40,7 +40,7 @@ def of_nan(values: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("case", "falsify"),
+    ("case", "change"),
     [
         (Case("Softmax", [np.float32([[1, 2, 3]])]), lambda y: y * y.dtype.type(1.0003)),
         (Case("Softmax", [np.float16([[1, 2, 3]])]), lambda y: y * y.dtype.type(np.nan)),
@@ -53,15 +53,11 @@ def test_a_wrong_evaluation_is_contested(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     case: Case,
-    falsify: Callable[[np.ndarray], np.ndarray],
+    change: Callable[[np.ndarray], np.ndarray],
 ) -> None:
     right = inspected(tmp_path, case)
     assert right["described"]["judged_by"] == {"y0": FLOAT64}
-    definition = operators.definition("", case.operator)
-    run = definition._run
-    monkeypatch.setattr(
-        definition, "_run", lambda self, *x, **settings: (falsify(run(self, *x, **settings)[0]),)
-    )
+    falsify(monkeypatch, case.operator, change)
     wrong = inspected(tmp_path, case)
     assert wrong["described"]["judged_by"] == {"y0": CONTESTED}
     np.testing.assert_allclose(wrong["gold"]["y0"], right["gold"]["y0"], rtol=1e-3)
@@ -158,3 +154,45 @@ def test_the_order_of_a_long_sum_is_no_error_of_one_runtime(tmp_path: Path, size
         found = inspected(tmp_path, Case(operator, inputs, settings or {}, version=13))
         assert found["described"]["judged_by"] == {"y0": FLOAT64}
         assert found["described"]["baseline_errors"] == {}
+
+
+def falsify(monkeypatch: pytest.MonkeyPatch, operator: str, change: Callable[..., Any]) -> None:
+    """Change what the definition of an operator gives."""
+    definition = operators.definition("", operator)
+    run = definition._run
+    monkeypatch.setattr(
+        definition, "_run", lambda self, *x, **settings: (change(run(self, *x, **settings)[0]),)
+    )
+
+
+def fails_in_float64(y: np.ndarray) -> np.ndarray:
+    """Return 1.5 times a value in float32."""
+    if y.dtype == np.float64:
+        raise TypeError("no float64")
+    return y * y.dtype.type(1.5)
+
+
+def test_without_float64_the_baseline_judges_and_not_the_evaluator_in_float32(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = Case("Softmax", [np.float32([[1, 2, 3]])])
+    right = inspected(tmp_path, case)["outputs"]["y0"]
+    falsify(monkeypatch, "Softmax", fails_in_float64)
+    found = inspected(tmp_path, case)
+    assert found["described"]["judged_by"] == {"y0": BASELINE}
+    np.testing.assert_allclose(found["gold"]["y0"], right, rtol=1e-6)
+    np.testing.assert_array_equal(found["outputs"]["y0"], found["gold"]["y0"])  # no rounding error
+    np.testing.assert_allclose(found["answers"]["y0"], right * 1.5, rtol=1e-6)
+
+
+def test_what_only_the_evaluator_answers_and_not_in_float64_has_a_source_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    falsify(monkeypatch, "Softmax", fails_in_float64)
+    monkeypatch.setattr(baseline, "_answer", unanswered)
+    found = inspected(tmp_path, Case("Softmax", [np.float32([[1, 2, 3]])]))
+    assert found["described"]["judged_by"] == {"y0": OWN_PRECISION}
+
+
+def unanswered(*_: Any) -> None:
+    raise baseline.NoBaseline("it is not installed")

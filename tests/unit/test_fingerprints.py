@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness.graphs.operators import definitions, fingerprints
-from harness.runtimes.onnx import gold
+from harness.runtimes.onnx import proven
 from tests.unit.one_node import Case, drawn, floats
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,7 +22,7 @@ SOFTMAX = drawn("SOFTMAX", lambda: Case("Softmax", [floats(2, 3)])).model()
 
 @pytest.mark.parametrize("module", MODULES)
 def test_a_definition_is_the_one_that_was_proven(module: str) -> None:
-    kept = gold.proven()["fingerprints"].get(module)
+    kept = proven.states()["fingerprints"].get(module)
     assert fingerprints.fingerprint(module) == kept, (
         f"{module} has changed since its tests were run: run `nox -s benchmark -- judge --keep`, "
         "which tries the standard's tests again, and commit harness/graphs/proven.json"
@@ -32,7 +32,7 @@ def test_a_definition_is_the_one_that_was_proven(module: str) -> None:
 def test_the_page_of_the_judge_says_what_is_proven() -> None:
     versions = {
         f"{name}-{version}": state
-        for domain in gold.proven()["operators"].values()
+        for domain in proven.states()["operators"].values()
         for name, states in domain.items()
         for version, (state, _) in states.items()
     }
@@ -46,18 +46,18 @@ def test_the_page_of_the_judge_says_what_is_proven() -> None:
 
 
 def test_a_definition_that_has_changed_is_not_proven(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert gold.unproven_operators(SOFTMAX) == []
-    table = gold.proven()
+    assert proven.unproven_operators(SOFTMAX) == []
+    table = proven.states()
     table["fingerprints"]["harness.graphs.operators.selection"] = "of another definition"
-    monkeypatch.setattr(gold, "proven", lambda: table)
-    assert gold.unproven_operators(SOFTMAX) == ["Softmax"]
+    monkeypatch.setattr(proven, "states", lambda: table)
+    assert proven.unproven_operators(SOFTMAX) == ["Softmax"]
 
 
 def test_a_definition_that_is_new_is_not_proven(monkeypatch: pytest.MonkeyPatch) -> None:
-    table = gold.proven()
+    table = proven.states()
     del table["fingerprints"]["harness.graphs.operators.selection"]
-    monkeypatch.setattr(gold, "proven", lambda: table)
-    assert gold.unproven_operators(SOFTMAX) == ["Softmax"]
+    monkeypatch.setattr(proven, "states", lambda: table)
+    assert proven.unproven_operators(SOFTMAX) == ["Softmax"]
 
 
 def test_what_a_definition_imports_counts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,7 +35,9 @@ from deepmatrix.store.truths import Truth
 from harness.graphs.inputs.sample_inputs import Sampling
 from harness.graphs.quantisation import allowed_steps, quantise
 from harness.graphs.values import rounded
+from harness.record import ROUNDING
 from harness.runtimes.onnx import adapter, gold, quantised
+from harness.runtimes.onnx.undecided import quantising
 from tests import quantised as models
 from tests.unit.examples import MATRIX, new_run
 
@@ -57,6 +59,49 @@ def test_an_output_that_is_dequantised_has_the_step_of_its_scale() -> None:
 def test_more_roundings_allow_more_steps_like_independent_errors() -> None:
     assert [described(models.chain(n))["y"]["steps"] for n in (1, 2, 5, 10)] == [1, 2, 3, 4]
     assert allowed_steps(17) == 5
+
+
+QUANTISING = {
+    "QuantizeLinear": onnx.helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["q"]),
+    "DequantizeLinear": onnx.helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["y"]),
+}
+HELD = {"scale": np.float32(0.25), "zero": np.uint8(128), "yes": np.array(True)}
+
+
+def of_function() -> onnx.ModelProto:
+    opsets = [onnx.helper.make_opsetid("", 17), onnx.helper.make_opsetid("own", 1)]
+    names = ["x", "scale", "zero"]
+    function = onnx.helper.make_function(
+        "own", "Own", names, ["y"], list(QUANTISING.values()), opsets
+    )
+    node = onnx.helper.make_node("Own", names, ["y"], domain="own")
+    model = models.model([node], [models.floats("x", 2, 4)], [models.floats("y", 2, 4)], **HELD)
+    model.functions.append(function)
+    model.opset_import.append(opsets[1])
+    return model
+
+
+def of_branch() -> onnx.ModelProto:
+    named = {
+        "then_branch": [*QUANTISING.values()],
+        "else_branch": [onnx.helper.make_node("Identity", ["x"], ["y"])],
+    }
+    branches = {
+        name: onnx.helper.make_graph(nodes, name, [], [models.floats("y", 2, 4)])
+        for name, nodes in named.items()
+    }
+    node = onnx.helper.make_node("If", ["yes"], ["y"], **branches)
+    return models.model([node], [models.floats("x", 2, 4)], [models.floats("y", 2, 4)], **HELD)
+
+
+@pytest.mark.parametrize("make", [of_function, of_branch])
+def test_what_functions_and_branches_quantise_is_compared_by_steps(
+    tmp_path: Path, make: Callable[[], onnx.ModelProto]
+) -> None:
+    onnx.save(make(), tmp_path / "m.onnx")
+    adapter.start()
+    inspected = adapter.inspect("onnx", str(tmp_path / "m.onnx"), {"x": X}, Sampling(0))
+    assert inspected["described"]["quantised"] == {"y": {"step": 0.25, "steps": 1}}
 
 
 def test_a_step_is_followed_through_float_arithmetic() -> None:
@@ -448,3 +493,64 @@ def test_a_cast_of_an_input_to_a_float_of_8_bits_is_exact() -> None:
     proto = small_floats(onnx.TensorProto.FLOAT8E4M3FN, "Cast", "Cast", to=FLOAT)
     proto.graph.node[1].input[0] = "x"
     assert described(proto) == {}
+
+
+# Selected -------------------------------------------------------------------------------------
+
+#: Quantises ``m`` to ``d``, in steps of 1.
+QUANTISERS = {
+    "QuantizeLinear": [
+        onnx.helper.make_node("QuantizeLinear", ["m", "one", "zero"], ["q"]),
+        onnx.helper.make_node("DequantizeLinear", ["q", "one", "zero"], ["d"]),
+    ],
+    "one a column": [
+        onnx.helper.make_node("QuantizeLinear", ["m", "ones", "zeros"], ["q"], axis=1),
+        onnx.helper.make_node("DequantizeLinear", ["q", "ones", "zeros"], ["d"], axis=1),
+    ],
+    "DynamicQuantizeLinear": [
+        onnx.helper.make_node("DynamicQuantizeLinear", ["m"], ["q", "s", "z"]),
+        onnx.helper.make_node("DequantizeLinear", ["q", "s", "z"], ["d"]),
+    ],
+}
+
+
+@pytest.mark.parametrize("quantiser", QUANTISERS)
+@pytest.mark.parametrize(
+    ("factor", "is_decided"), [(25, True), (np.nextafter(np.float32(25), 26), True), (24, False)]
+)
+@pytest.mark.parametrize("outputs", [["place"], ["place", "y"]])
+def test_a_place_that_the_rounding_of_a_quantiser_decides_is_not_compared(
+    tmp_path: Path, quantiser: str, factor: float, outputs: list[str], *, is_decided: bool
+) -> None:
+    """0.1 * 25 is 2.5 in float32, which rounds to 2, and above it in float64.
+
+    What is above it in both by one unit in the last place may be 2.5 by another rounding.
+    """
+    node = onnx.helper.make_node
+    nodes = [
+        node("Mul", ["x", "f"], ["m"]),
+        *QUANTISERS[quantiser],
+        node("ArgMin", ["d"], ["place"], axis=1),
+        node("Identity", ["d"], ["y"]),
+    ]
+    held = {
+        "f": np.float32([[2550, factor, 20]]),
+        "one": np.float32(1),
+        "zero": np.uint8(0),
+        "ones": np.ones(3, np.float32),
+        "zeros": np.zeros(3, np.uint8),
+    }
+    kinds = {"place": onnx.TensorProto.INT64, "y": FLOAT}
+    described = [onnx.helper.make_tensor_value_info(name, kinds[name], None) for name in outputs]
+    proto = models.model(nodes, [models.floats("x", 1, 1)], described, **held)
+    onnx.save(proto, tmp_path / "m.onnx")
+    adapter.start()
+    x = {"x": np.float32([[0.1]])}
+    inspected = adapter.inspect("onnx", str(tmp_path / "m.onnx"), x, Sampling(0))
+    masks = {name: mask.tolist() for name, mask in inspected["undefined"].items()}
+    assert masks == ({"place": [[ROUNDING]]} if is_decided else {})
+
+
+def test_another_step_stays_in_the_range_of_its_type() -> None:
+    least, most = quantising.other_steps(np.array([0, 255, 7], np.uint8))
+    assert (least.tolist(), most.tolist()) == ([0, 254, 6], [1, 255, 8])

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deepmatrix.diagnosis.search.tracing import Tracer
 from deepmatrix.engines import Ended, Prepared, Progress
 from deepmatrix.errors import EngineError, Interrupted, RecordError, system_error
 from deepmatrix.execution.runner import Runner
@@ -327,3 +329,28 @@ def test_a_run_waits_for_a_process_of_another_one_on_its_cpus(tmp_path: Path) ->
     Runner(run=run, engine=engine, watcher=watcher, cells={CONSUMER}).execute(["consume"])
     assert ran_before == [0]
     assert sorted(engine.ran) == sorted(job.id for job in jobs)
+
+
+def test_the_time_of_a_search_does_not_pass_while_another_run_has_its_turn(tmp_path: Path) -> None:
+    run, other_run, turn_s = new_run(tmp_path, REPEATED), contextlib.ExitStack(), 0.5
+
+    def let_the_other_run_go_on() -> None:
+        time.sleep(turn_s)
+        other_run.close()
+
+    watcher = Quiet()
+    watcher.waiting_for_cpus = let_the_other_run_go_on  # type: ignore[attr-defined]
+    other_run.enter_context(locks.exclusive_cpus(range(64), threading.Event(), lambda: None))
+    cell = next(cell for cell in REPEATED.cells if cell.id == CONSUMER)
+    job = next(job for job in REPEATED.jobs("consume") if job.cell == CONSUMER)
+    assert job.artifact is not None
+    with_inputs(run, job.artifact)
+    runner = Runner(run=run, engine=DisturbedEngine(0), watcher=watcher, cells={CONSUMER})
+    with runner.open([cell]) as opened:
+        tracer = Tracer(opened=opened)
+        searched, began = tracer.clock(), time.monotonic()
+        attempts = opened.attempts
+        attempts.serve([job], cell, lambda *_: None, attempts.timed_lane)
+        searched, passed = tracer.clock() - searched, time.monotonic() - began
+    assert passed >= turn_s
+    assert 0 <= searched <= passed - turn_s

@@ -25,7 +25,14 @@ from deepmatrix.store import answers, artifacts, truths
 from deepmatrix.store.reported.output import Exported
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads.inputs import npz_bytes
-from harness.record import BASELINE, CONTESTED, FLOAT64, UNDEFINED_VALUE, UNPROVEN
+from harness.record import (
+    BASELINE,
+    CONTESTED,
+    FLOAT64,
+    OWN_PRECISION,
+    UNDEFINED_VALUE,
+    UNPROVEN,
+)
 from tests.unit.examples import DOCKER, MATRIX, new_run, output, record
 
 PLAN: Plan = plan_models(
@@ -325,6 +332,50 @@ def test_a_wrong_evaluation_with_an_unproven_operator_accuses_no_runtime(tmp_pat
     words = verdicts(run)
     assert words.pop("onnx") == "drift"
     assert set(words.values()) == {"match"}
+
+
+@pytest.mark.parametrize("source", [FLOAT64, UNPROVEN, OWN_PRECISION, BASELINE])
+def test_whatever_judges_gives_way_to_libraries_that_agree_but_for_a_reference(
+    tmp_path: Path, source: str
+) -> None:
+    onnxruntime = WRONG if source == BASELINE else RIGHT
+    values = {"onnxruntime": onnxruntime, "openvino": RIGHT, "opencv": RIGHT, "onnx": WRONG}
+    run = answered(tmp_path, WRONG, values)
+    described(run, gold={"y": source}, rounded=["y"])
+    measure(run)
+    settle(run)
+    words = verdicts(run)
+    assert words["openvino"] == words["opencv"] == "match"
+    assert words["onnxruntime"] == ("drift" if source == BASELINE else "match")
+    settle(run)
+    assert verdicts(run) == words
+    (remark,) = artifacts.read_description(run.artifact_path(ARTIFACT)).gold_remarks
+    judge = "baseline" if source == BASELINE else "evaluator"
+    assert remark.startswith(f"output y: the {judge} gives way to the libraries")
+
+
+def test_a_baseline_is_no_second_library_and_stays_where_nothing_is_decided(
+    tmp_path: Path,
+) -> None:
+    run = answered(tmp_path, RIGHT, {"onnxruntime": RIGHT, "openvino": WRONG, "onnx": RIGHT})
+    described(run, gold={"y": BASELINE}, rounded=["y"])
+    silence(run, "opencv-python-headless")
+    measure(run)
+    settle(run)
+    assert verdicts(run)["onnxruntime"] == "match"
+    assert verdicts(run)["openvino"] == "drift"
+
+
+@pytest.mark.parametrize("silent", [(), ("openvino",)])
+def test_an_evaluation_in_the_models_own_precision_by_itself_accuses_nobody(
+    tmp_path: Path, silent: tuple[str, ...]
+) -> None:
+    run = answered(tmp_path, WRONG, {"onnxruntime": RIGHT, "openvino": RIGHT * 3, "onnx": WRONG})
+    described(run, gold={"y": OWN_PRECISION}, rounded=["y"])
+    silence(run, "opencv-python-headless", *silent)
+    measure(run)
+    settle(run)
+    assert verdicts(run)["onnxruntime"] == "not-run"
 
 
 def measure(run: Run) -> None:

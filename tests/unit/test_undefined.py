@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from harness.graphs import operators, sums
 from harness.graphs.inputs.sample_inputs import Sampling
 from harness.record import BASELINE, CONTESTED, FLOAT64, ROUNDING
-from harness.runtimes.onnx import adapter, draws, gold
+from harness.runtimes.onnx import adapter, draws, gold, proven
 
 pytest.importorskip("onnxruntime")
 
@@ -102,14 +102,14 @@ def test_corners_of_a_length_that_is_not_whole_are_not_judged_by_one_definition_
     scales: list[float], unproven: list[str]
 ) -> None:
     """The standard's text counts the result's length there, its own tests the fractional one."""
-    assert gold.unproven_operators(resize(scales, **LINEAR)) == unproven
-    assert gold.unproven_operators(resize(scales, mode="linear")) == []
+    assert proven.unproven_operators(resize(scales, **LINEAR)) == unproven
+    assert proven.unproven_operators(resize(scales, mode="linear")) == []
 
 
 def test_scales_that_only_a_run_tells_are_not_trusted() -> None:
     scales = np.float32([1, 1, 2, 2])
     inputs = {"x": PICTURE, "_roi": scales, "scales": scales}
-    assert gold.unproven_operators(model("Resize", inputs, {}, **LINEAR)) == ["Resize"]
+    assert proven.unproven_operators(model("Resize", inputs, {}, **LINEAR)) == ["Resize"]
 
 
 @pytest.mark.parametrize(
@@ -121,14 +121,14 @@ def test_a_cast_is_judged_by_its_definition_alone_unless_it_makes_text(
 ) -> None:
     proto = model("Cast", {"x": PICTURE}, {}, to=getattr(onnx.TensorProto, kind))
     proto.opset_import[0].version = opset
-    assert gold.unproven_operators(proto) == unproven
+    assert proven.unproven_operators(proto) == unproven
 
 
 @pytest.mark.parametrize("operator", ["AveragePool", "If", "Attention", "DynamicQuantizeLinear"])
 def test_a_corrected_or_rounded_test_of_the_standard_leaves_its_operator_proven(
     operator: str,
 ) -> None:
-    table = gold.proven()["operators"][""][operator]
+    table = proven.states()["operators"][""][operator]
     assert "wrong" not in {state for state, _ in table.values()}
 
 

@@ -6,6 +6,7 @@ The inspector of a format is a cell of its own. It evaluates every node as preci
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,6 +81,10 @@ class Tracer:
     def run(self) -> Run:
         """The run that is diagnosed."""
         return self.opened.run
+
+    def clock(self) -> float:
+        """Return monotonic seconds that stand still while another run has its turn at the CPUs."""
+        return time.monotonic() - sum(self.opened.attempts.waits)
 
     def trace(self, artifact: Artifact, rows: Sequence[int]) -> Trace:
         """Return the trace of an artifact on some rows, made once."""

@@ -136,3 +136,14 @@ def is_trusted(node: Any, constants: Arrays) -> bool:
     """
     own = definition(node.domain, node.op_type)
     return own is None or not hasattr(own, "is_trusted") or own.is_trusted(node, constants)
+
+
+def aligned_operands(node: Any, operands: List[Any]) -> List[Any]:
+    """Return the arrays that a node reads, the second aligned with the first if a node says so."""
+    from harness.graphs.operators import aligned
+
+    axes = [item.i for item in node.attribute if item.name == "axis"]
+    if not axes or node.op_type not in {operator.__name__ for operator in aligned.OPERATORS}:
+        return operands
+    first, second = operands
+    return [first, aligned.aligned(second, numpy.ndim(first), axes[0])]

@@ -11,6 +11,7 @@ import numpy
 
 import harness.adapters as protocol
 from harness.graphs import WrongInputs, checks, inner, operators, quantisation, values
+from harness.graphs.canonical import inlined
 from harness.graphs.inputs import declared, onnx_inputs, thresholds
 from harness.graphs.inputs.contradictions import check_ranges, contradiction
 from harness.graphs.inputs.legal_values import legal_values
@@ -95,7 +96,7 @@ def inspect(
         sampled = _sampled(model, reference, entries, sampling, described)
     else:
         evaluate = functools.partial(gold.evaluate, model, reference)
-        fed = quantisation.quantise(user_inputs, entries, quantised.grids(model))
+        fed = quantisation.quantise(user_inputs, entries, quantised.grids(inlined(model)))
         sampled = onnx_inputs.evaluate_checked(fed, entries, evaluate)
         refused = sampled.result is None and contradiction(model, entries, sampled.inputs)
         if refused:
@@ -134,24 +135,25 @@ def _judged(model, reference, inputs, result, described):
     evaluated, reason = result
     outputs = evaluated
     graph = unrolled(model, inputs)
-    described["quantised"] = in_steps = quantised.outputs_in_steps(model, inputs)
+    described["quantised"] = in_steps = quantised.outputs_in_steps(graph.model, inputs)
     found = steps.steps(graph, inputs, in_steps)
     masks, open_remarks = _left_open(graph, inputs, outputs, found, described)
     sets = {name: numpy.ones(outputs[name].shape, "uint8") for name in described["unordered"]}
     ignored = limits.join(masks, sets)
     judged = gold.judge(model, reference, inputs, outputs, ignored, in_steps, found)
     truth, sources = judged.gold, judged.sources
+    random = described["random"]  # another draw is no rounding
     outputs = {
-        name: truth[name] if name in judged.evaluations else x for name, x in outputs.items()
+        name: x if sources[name] in EVALUATIONS or name in random else truth[name]
+        for name, x in outputs.items()
     }
     grown = {name: growth(terms) for name, terms in judged.terms.items()}
     described.update(judged_by=sources, confirmed=judged.confirmed, growth=grown)
     described["rounded"] = [name for name in truth if sources[name] not in EVALUATIONS]
-    random = described["random"]  # another draw is no rounding
     repeated = {name: x for name, x in outputs.items() if name not in random}
     limit_masks, limit_remarks = limits.masks(graph, inputs, repeated, truth)
     described["apart"] = steps.integers_apart(graph.model, repeated, truth, found, masks)
-    remarks = judged.remarks + open_remarks + limit_remarks + quantised.remarks(model)
+    remarks = judged.remarks + open_remarks + limit_remarks + quantised.remarks(graph.model)
     remarks += filter(None, [thresholds.leaf_remark(model, inputs, evaluated)])
     described["remarks"] += reference.remarks() + remarks
     described["unanswered"] = reason

@@ -7,22 +7,26 @@ until the consumers have answered: then the host lets both vote. Where that deci
 baseline stays only if a definition is not proven.
 """
 
-import json
-import os
 from typing import Any, Dict, List, NamedTuple
 
 import numpy
 
-from harness import graphs
-from harness.graphs import checks, operators, values
+from harness.graphs import operators, values
 from harness.graphs.canonical import inlined
 from harness.graphs.inputs import onnx_inputs
-from harness.graphs.operators.fingerprints import fingerprint
 from harness.graphs.precise import widen
 from harness.graphs.sums import growth, largest_error, longest_sums
-from harness.record import BASELINE, CONTESTED, FLOAT64, UNPROVEN, allowed_distance
+from harness.record import (
+    BASELINE,
+    CONTESTED,
+    FLOAT64,
+    OWN_PRECISION,
+    UNPROVEN,
+    allowed_distance,
+)
 from harness.runtimes.onnx import baseline
 from harness.runtimes.onnx.draws import random_outputs
+from harness.runtimes.onnx.proven import unproven_operators
 from harness.runtimes.onnx.size_mismatches import size_mismatches
 
 #: Two evaluations that differ by more than this, over the scale of errors, are not of the same
@@ -130,11 +134,10 @@ def judge(model, reference, inputs, outputs, undefined, in_steps, rounding):
         evaluated = operators.evaluate(widen(model), onnx_inputs.as_float64(inputs))
         precise = _as_declared(model, evaluated)
     except operators.NotEvaluated as error:
-        remark = "no float64 evaluation: {}".format(error)
-        return Judged(outputs, dict.fromkeys(names, BASELINE), [remark])
+        return _without_float64(reference, inputs, outputs, str(error))
     if list(precise) != names:
-        remark = "no float64 evaluation: its sequences and maps have other parts than in float32"
-        return Judged(outputs, dict.fromkeys(names, BASELINE), [remark])
+        why = "its sequences and maps have other parts than in float32"
+        return _without_float64(reference, inputs, outputs, why)
     terms = _terms(model, inputs, names)
     unproven = unproven_operators(model)
     try:
@@ -160,6 +163,18 @@ def judge(model, reference, inputs, outputs, undefined, in_steps, rounding):
     inexact = _inexact(confirmed, precise, second, terms)
     confirmed = [name for name in second if name in gold.keys() - {*exempt, *evaluations}]
     return Judged(gold, sources, remarks, evaluations, confirmed, inexact, terms)
+
+
+def _without_float64(reference, inputs, outputs, why):
+    """Return what judges where there is no evaluation in float64: ONNX Runtime, if it answers."""
+    remarks = ["no float64 evaluation: {}".format(why)]
+    try:
+        answers = reference.answer(inputs)
+    except baseline.NoBaseline:
+        answers = {}
+    if list(answers) != list(outputs):
+        return Judged(outputs, dict.fromkeys(outputs, OWN_PRECISION), remarks)
+    return Judged(answers, dict.fromkeys(outputs, BASELINE), remarks)
 
 
 def _why_contested(unproven):
@@ -345,54 +360,3 @@ def differs(precise, second, allowed=ROUNDING):
     finite = numpy.isfinite(precise) & numpy.isfinite(second)
     apart = numpy.abs(precise[finite] - second[finite]).max(initial=0.0)
     return bool(apart > allowed * values.scale_of(precise[finite]))
-
-
-def unproven_operators(model):
-    """Return the names of a model's operators whose definition here is not proven, in order.
-
-    A definition that has changed since its tests were run is not.
-    """
-    table, model = proven(), inlined(model)
-    opsets = checks.opsets(model)
-    unproven = set()
-    constants = checks.constants(model)
-    for node in checks.all_nodes(model.graph):
-        version = opsets.get(node.domain, opsets.get("", 1))
-        is_trusted = operators.is_trusted(node, constants)
-        if not is_trusted or not _is_node_proven(table, node, version):
-            unproven.add(node.op_type)
-    return sorted(unproven)
-
-
-def proven():
-    """Return ``proven.json``: states of operators by version, and fingerprints of definitions."""
-    with open(os.path.join(os.path.dirname(graphs.__file__), "proven.json")) as source:
-        return json.load(source)
-
-
-def _is_node_proven(table, node, version):
-    import onnx
-
-    try:
-        since = onnx.defs.get_schema(node.op_type, version, node.domain).since_version
-    except onnx.defs.SchemaError:
-        return False
-    definition = operators.definition(node.domain, node.op_type)
-    module = definition.__module__ if definition else ""
-    if definition and table["fingerprints"].get(module) != fingerprint(module):
-        return False
-    return is_proven(table["operators"].get(node.domain, {}).get(node.op_type, {}), since)
-
-
-def is_proven(versions, version):
-    """Return whether an operator is proven at a version, by a row of ``proven.json``.
-
-    Many versions only admit more types and have no test of their own: there the nearest tested
-    versions before and after count. What was before the first tested one may have been another
-    operator, as Add was, which broadcast along an axis.
-    """
-    states = {int(number): state for number, (state, _) in versions.items() if state != "unknown"}
-    before = max((number for number in states if number <= version), default=None)
-    after = min((number for number in states if number >= version), default=None)
-    nearest = [states[number] for number in (before, after) if number is not None]
-    return before is not None and all(state in ("proven", "replaced") for state in nearest)

@@ -70,7 +70,7 @@ def outputs_in_steps(model, inputs):
     """Return the outputs that depend on quantised values, by name.
 
     Args:
-        model: the model.
+        model: the model, `unrolled`.
         inputs: arrays by name, as it takes them.
 
     Returns:
@@ -170,7 +170,7 @@ def _moved(values, random):
     name, signs = values.dtype.name, _signs(values, random)
     if "float" in name and wider_dtype(name):
         return _next_floats(values, signs)
-    limits = _range(values.dtype)
+    limits = limits_of(values.dtype)
     if limits is None:
         return values
     whole = values.astype("int64")
@@ -179,7 +179,7 @@ def _moved(values, random):
     return (whole + signs).astype(values.dtype)
 
 
-def _range(dtype):
+def limits_of(dtype):
     """Return the limits of a type of integers, which numpy may lack; None of others."""
     if dtype.kind in "iu":
         return numpy.iinfo(dtype)

@@ -9,14 +9,14 @@ from typing import Any, Dict, List, NamedTuple
 import numpy
 
 from harness import record
-from harness.graphs import BadModel, checks, inner, operators, shapes
+from harness.graphs import checks, operators, shapes
 from harness.graphs.canonical import nodes_before
 from harness.graphs.inputs import onnx_inputs
 from harness.graphs.operators import NotEvaluated
 from harness.graphs.precise import widen
 from harness.graphs.values import as_array, epsilon, is_float
 from harness.runtimes.onnx import gold
-from harness.runtimes.onnx.undecided import ordering, reaching
+from harness.runtimes.onnx.undecided import nearby, ordering, quantising, reaching
 
 #: If more of an output moves than this part, but by no more than so much of its scale, its
 #: tolerance grows: else nothing of it would be compared.
@@ -24,9 +24,6 @@ MOST, LITTLE = 0.5, 1e-3
 
 #: Operators that answer as many values as they select among floats.
 SHAPING = ("NonMaxSuppression", "NonZero", "Range", "Unique")
-
-#: So many ways in which values move as far as rounding takes them are tried.
-PATTERNS = 4
 
 #: Operators that compare, which step where their operands are equal.
 COMPARISONS = ("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual")
@@ -96,6 +93,9 @@ class Steps(NamedTuple):
         return farthest
 
 
+NOTHING = Steps({}, {}, {}, [], [])
+
+
 class NearSteps(NamedTuple):
     """Where rounding decides the values of nodes.
 
@@ -121,25 +121,56 @@ def steps(graph, inputs, in_steps):
         inputs: arrays by name.
         in_steps: what of the outputs is quantised, from `quantised.outputs_in_steps`.
     """
-    model, nothing = graph.model, Steps({}, {}, {}, [], [])
-    nodes = _stepping(model)
+    model = graph.model
+    nodes = _stepping(model, in_steps)
     if not nodes:
-        return nothing
+        return NOTHING
     try:
         values = operators.evaluate(model, inputs, intermediate=True)
         precise = operators.evaluate(
             widen(model), onnx_inputs.as_float64(inputs), intermediate=True
         )
     except NotEvaluated:
-        return nothing
+        return NOTHING
     near = _near_steps(model, inputs, nodes, values, precise)
+    found = _reached(graph, inputs, values, near, in_steps)
+    counted = {n: x for n, x in near.masks.items() if not quantising.quantises(nodes[n])}
+    if len(counted) == len(near.masks):
+        return found
+    narrow = near._replace(masks=counted)
+    return _by_output(found, _reached(graph, inputs, values, narrow, in_steps), in_steps)
+
+
+def _by_output(found, counted, in_steps):
+    """Return what follows from all steps, but for outputs *in_steps* from those that are *counted*.
+
+    Those of quantisers take such an output no farther than its own steps allow.
+    """
+
+    def chosen(every, narrow):
+        kept = {name: x for name, x in every.items() if name not in in_steps}
+        return {**kept, **{name: x for name, x in narrow.items() if name in in_steps}}
+
+    every, narrow = (dict.fromkeys(steps.reshaped) for steps in (found, counted))
+    masks, moved = chosen(found.masks, counted.masks), chosen(found.moved, counted.moved)
+    reshaped = list(chosen(every, narrow))
+    remarks = found.remarks if masks or moved or reshaped else []
+    return Steps(masks, moved, chosen(found.jumps, counted.jumps), reshaped, remarks)
+
+
+def _reached(graph, inputs, values, near, in_steps):
+    """Return the `Steps` that follow from `NearSteps`."""
+    model = graph.model
     own_masks = {number: mask for number, mask in near.masks.items() if mask.any()}
     if not own_masks:
-        return nothing
+        return NOTHING
     masked = reaching.masks_of_outputs(model, values, own_masks)
-    for node in filter(ordering.selects, map(nodes.__getitem__, own_masks)):
-        if len(node.output) > 1:
+    for node in (model.graph.node[number] for number in own_masks):
+        if ordering.selects(node) and len(node.output) > 1:
             masked.pop(node.output[0], None)  # the values of near ties are near
+        if quantising.quantises(node):
+            for name in node.output[1:]:
+                masked.pop(name, None)
     tried = near.alternatives
     reach = reaching.reach(
         graph, inputs, values, masked, lambda *of: tried.get(of[1]) or _other_steps(*of)
@@ -258,7 +289,7 @@ def _near_steps(model, inputs, nodes, values, precise):
     with numpy.errstate(all="ignore"):  # an infinity takes no other step
         for number, node in nodes.items():
             if node.op_type in SHAPING:
-                answers = _answers_nearby(model, inputs, number, values, precise)
+                answers = nearby.answers_nearby(model, inputs, number, values, precise)
                 near.alternatives.update(answers)
                 mask = numpy.full((), bool(answers))
             elif ordering.selects(node):
@@ -268,73 +299,28 @@ def _near_steps(model, inputs, nodes, values, precise):
                     orders = (order, values[name])
                     near.alternatives[name] = orders[:: -1 if len(near.spans) % 2 else 1]
                     near.spans[name] = span
+            elif quantising.quantises(node):
+                mask = quantising.near_steps(node, values, precise)
             else:
                 mask = _is_near_step(node, values, precise)
             near.masks[number] = mask
     return near
 
 
-def _answers_nearby(model, inputs, number, values, precise):
-    """Return two answers by name that a node gives where rounding moves what it reads.
-
-    None where it gives its own always. Another shape comes first.
-    """
-    node = model.graph.node[number]
-    moving = [
-        name
-        for name in dict.fromkeys(filter(None, node.input))
-        if is_float(numpy.asarray(values[name]).dtype)
-        and numpy.shape(precise[name]) == numpy.shape(values[name])
-        and (numpy.asarray(precise[name]) != numpy.asarray(values[name])).any()
-    ]
-    if not moving:
-        return {}
-    own = {name: as_array(values[name]) for name in node.output if name}
-    answers = [precise]
-    try:
-        single, fed = inner.cut(model, values, inputs, number)
-        for pattern in range(PATTERNS):
-            moved = {name: _moved(values[name], precise[name], pattern) for name in moving}
-            feeds = {**onnx_inputs.as_float64(fed), **moved}
-            answers.append(operators.evaluate(widen(single), feeds))
-    except (BadModel, NotEvaluated):
-        pass
-    others = [x for x in answers if any(_is_otherwise(x[name], own[name]) for name in own)]
-    others.sort(key=lambda answer: all(answer[x].shape == own[x].shape for x in own))
-    return {name: (others[0][name], others[-1][name]) for name in own} if others else {}
-
-
-def _is_otherwise(answer, own):
-    if answer.shape != own.shape:
-        return True
-    return own.dtype.kind != "f" and bool((answer != own).any())
-
-
-def _moved(value, precise, pattern):
-    """Return float64 values as far from gold as rounding takes them, by one of `PATTERNS`.
-
-    Every second value moves up, in their order, and the others down, so that neighbours swap; or
-    each moves on as it does from float64 to the model's own precision. Then the other way round.
-    """
-    precise = numpy.asarray(precise, "float64")
-    apart = numpy.asarray(value).astype("float64") - precise
-    once = epsilon(numpy.asarray(value).dtype) * numpy.abs(precise)
-    distance = numpy.where(apart != 0, gold.OWN_ERRORS * numpy.abs(apart) + once, 0.0)
-    ranks = numpy.argsort(numpy.argsort(precise, axis=None)).reshape(precise.shape)
-    ways = numpy.sign(apart) if pattern % 2 else ranks % 2 * 2 - 1
-    return precise + (ways if pattern < PATTERNS // 2 else -ways) * distance
-
-
-def _stepping(model):
+def _stepping(model, in_steps):
     """Return the nodes that may step, by number: of integers none does, nor does a cast to floats.
 
-    Where no type is inferred, it is found once there are values.
+    Where no type is inferred, it is found once there are values. Quantisers count where an output
+    is not *in_steps*.
     """
-    types = {}
+    types, is_selected = {}, any(value.name not in in_steps for value in model.graph.output)
     nodes = {
         number: node
         for number, node in enumerate(model.graph.node)
-        if node.op_type in STEPS or node.op_type in SHAPING or ordering.selects(node)
+        if node.op_type in STEPS
+        or node.op_type in SHAPING
+        or ordering.selects(node)
+        or (is_selected and quantising.quantises(node))
     }
     if nodes:
         types = shapes.element_types(model)
@@ -343,6 +329,8 @@ def _stepping(model):
 
 def may_step(node, types):
     """Return whether an operator that steps, or selects, may do so for its *types* by name."""
+    if quantising.quantises(node):
+        return True
     return types.get(node.input[0], FLOATS[0]) in FLOATS and not (
         node.op_type in CASTS and types.get(node.output[0]) in FLOATS
     )
@@ -364,16 +352,16 @@ def _is_near_step(node, values, precise):
 
 def _stepped(node, values):
     """Return the float64 of which an operator of `STEPS` takes a step."""
-    first = numpy.asarray(values[node.input[0]]).astype("float64")
+    read = [numpy.asarray(values[name]).astype("float64") for name in node.input[:2]]
     if node.op_type in COMPARISONS:
-        return first - numpy.asarray(values[node.input[1]]).astype("float64")
-    if node.op_type == "Mod":
-        return first / numpy.asarray(values[node.input[1]]).astype("float64")
-    return first
+        return numpy.subtract(*operators.aligned_operands(node, read))
+    return numpy.divide(*read) if node.op_type == "Mod" else read[0]
 
 
 def _other_steps(node, name, values):
     value = numpy.asarray(values[name])
+    if quantising.quantises(node):
+        return quantising.other_steps(value)
     if value.dtype.kind == "b":
         return False, True  # two that change places would leave their number as it is
     size = numpy.asarray(values[node.input[1]]) if node.op_type == "Mod" else 1

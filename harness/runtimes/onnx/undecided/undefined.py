@@ -1,9 +1,9 @@
 """Values that the ONNX standard leaves undefined: no runtime is wrong that differs there.
 
 Casts of NaN, of infinities and of what is out of range to an integer; integers divided by zero, or
-beyond their range; the mask of a Dropout that does not train, before opset 12; the largest or
-smallest value among NaN, and its place; the nearest value where rounding decides which it is; the
-mean of nothing; a dynamic quantisation whose range overflows.
+beyond their range; bits shifted by their width; the mask of a Dropout that does not train, before
+opset 12; the largest or smallest value among NaN, and its place; the nearest value where rounding
+decides which it is; the mean of nothing; a dynamic quantisation whose range overflows.
 They are looked for on the inputs at hand, in the model's own precision. What they reach is tried,
 see `reaching`.
 """
@@ -15,12 +15,9 @@ import numpy
 
 from harness import record
 from harness.graphs import checks
-from harness.graphs.operators import NotEvaluated, evaluate
+from harness.graphs.operators import NotEvaluated, aligned_operands, evaluate
 from harness.graphs.values import is_float, wider_dtype
-from harness.runtimes.onnx.undecided import reaching
-
-#: Arithmetic that may leave the range of its integers, by the name of NumPy's function.
-ARITHMETIC = {"Add": "add", "Sub": "subtract", "Mul": "multiply", "Sum": "add"}
+from harness.runtimes.onnx.undecided import integers, reaching
 
 #: The opset from which the mask of a Dropout that does not train is true everywhere.
 MASK_DEFINED = 12
@@ -172,6 +169,7 @@ def _own_mask(node, values, opset):
     read = [values.get(name) for name in node.input]
     if not hasattr(read[0], "dtype"):
         return None
+    read = aligned_operands(node, read)
     settings = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
     answer = numpy.asarray(values[node.output[0]])
     return RULES[node.op_type].mask(_Computed(node, read, answer, settings, opset))
@@ -213,14 +211,19 @@ def _of_division(computed):
 
 
 def _of_arithmetic(computed):
-    """Return where a sum, a difference or a product of integers is beyond their range."""
+    """Return where a result of integers is beyond their range."""
     dtype = computed.answer.dtype
     if dtype.kind not in "iu":
         return None
-    limits = numpy.iinfo(dtype)
-    function = getattr(numpy, ARITHMETIC[computed.node.op_type])
-    exact = functools.reduce(function, (numpy.asarray(x, "float64") for x in computed.read))
-    return (exact < float(limits.min)) | (exact >= float(limits.max) + 1)
+    kind, settings = computed.node.op_type, computed.settings
+    return integers.beyond_range(kind, computed.read, settings, dtype)
+
+
+def _of_shift(computed):
+    """Return where bits are shifted by as many as there are, or by more."""
+    dtype = computed.answer.dtype
+    shifts = numpy.broadcast_to(computed.read[1], computed.answer.shape)
+    return shifts >= 8 * dtype.itemsize if dtype.kind in "iu" else None
 
 
 def _of_range(computed):
@@ -255,13 +258,8 @@ def _of_dropout(computed):
 
 def _of_extreme(computed):
     """Return where the largest or smallest value is one among NaN."""
-    read, settings = computed.read[1:], computed.settings
-    axes = read[0] if read and read[0] is not None else settings.get("axes", ())
-    axes = tuple(int(axis) for axis in numpy.ravel(axes))
-    if not axes and settings.get("noop_with_empty_axes"):
-        return None
-    keeps = bool(settings.get("keepdims", 1))
-    return numpy.isnan(computed.x).any(axis=axes or None, keepdims=keeps)
+    axes, keeps = integers.reduced_axes(computed.read, computed.settings)
+    return None if axes is None else numpy.isnan(computed.x).any(axis=axes, keepdims=keeps)
 
 
 def _of_resizing(computed):
@@ -323,6 +321,7 @@ RULES = {
     "DynamicQuantizeLinear": Rule("of NaN or of a range that overflows", _of_floats(_of_range)),
     "Div": _OF_DIVISION,
     "Mod": _OF_DIVISION,
+    "BitShift": Rule("by the width of its integers", _of_shift, _computes_integers),
     "Dropout": Rule("in its mask", _of_dropout, _has_undefined_mask),
     "Resize": _OF_RESIZING,
     "Upsample": _OF_RESIZING,
@@ -330,7 +329,8 @@ RULES = {
 }
 RULES.update(
     dict.fromkeys(
-        ARITHMETIC, Rule("of integers beyond their range", _of_arithmetic, _computes_integers)
+        integers.ARITHMETIC,
+        Rule("of integers beyond their range", _of_arithmetic, _computes_integers),
     )
 )
 
@@ -350,4 +350,4 @@ def _range(dtype):
 def _outside(x, least, most):
     """Return where values are no integers within a range."""
     whole = numpy.trunc(x.astype("float64"))
-    return ~(numpy.isfinite(whole) & (whole >= least) & (whole <= most))
+    return ~((whole >= least) & (whole < float(most) + 1))  # the largest of 64 bits is no float
