@@ -47,8 +47,7 @@ class StartupData(Reported):
     """Seconds of each part of the start, in order; the last two only in a job that trains.
 
     *answered_at*: when a consumer finished its first inference, seconds since 1970. *cold*: the
-    imported files were not in the system's page cache. *read_bytes*: what the import read from
-    disks.
+    imported files were not in the page cache. *read_bytes*: what the import read from disks.
     """
 
     interpreter_s: Seconds | None = None
@@ -103,8 +102,7 @@ class ScenarioData(Reported):
 class RepeatData(Reported):
     """The number of *answers* to the same inputs, and how many are *different* from the first.
 
-    *largest*: by output, the largest difference over the first answer's largest value.
-    *threads_apart*: the same from the first answer with the cell's own number of threads.
+    *largest*: how far, by output, over its scale. *threads_apart*: from another number of threads.
     """
 
     answers: int = Field(ge=1, le=1_000_000)
