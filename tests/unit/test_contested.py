@@ -64,6 +64,25 @@ def test_a_wrong_evaluation_is_contested(
     assert list(wrong["evaluation"]) == ["y0"]
 
 
+def test_an_evaluation_that_is_wrong_by_little_more_than_rounding_is_contested(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    falsify(monkeypatch, "Softmax", lambda y: y * y.dtype.type(1 + 5e-6))
+    found = inspected(tmp_path, Case("Softmax", [np.float32([[1, 2, 3]])]))
+    assert found["described"]["judged_by"] == {"y0": CONTESTED}
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_an_evaluation_that_is_finite_where_the_model_overflows_is_contested(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = Case("Mul", [np.float32([1e38, 1]), np.float32([10, 10])], version=13)
+    assert inspected(tmp_path, case)["described"]["judged_by"] == {"y0": FLOAT64}
+    wrong = np.float64(1 + 1e-7)  # so that ONNX Runtime in float64 does not confirm it
+    falsify(monkeypatch, "Mul", lambda y: np.nan_to_num(y * y.dtype.type(wrong), posinf=3e38))
+    assert inspected(tmp_path, case)["described"]["judged_by"] == {"y0": CONTESTED}
+
+
 def test_rounding_beside_values_that_cancel_contests_no_evaluation(tmp_path: Path) -> None:
     """The logarithm of a sum of probabilities is 0: 2e-16 in float64, 1e-7 in float32."""
     x = np.random.default_rng(0).normal(size=(8, 5)).astype(np.float32)
@@ -101,6 +120,31 @@ def test_the_error_of_one_runtimes_kernel_is_not_the_rounding_error_of_the_model
     assert 1e-4 < described["baseline_errors"]["y0"] < 1e-2
     assert gold.error_of(found["outputs"]["y0"], found["gold"]["y0"]) < 1e-6
     assert any("ONNX Runtime's own error" in remark for remark in described["remarks"])
+
+
+def test_a_definition_that_differs_in_float64_is_not_confirmed_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ONNX Runtime's Sigmoid is inexact in float32 alone; the Mul is wrong by 1e-7."""
+    x = np.random.default_rng(0).normal(size=(5, 7)).astype(np.float32)
+    case = Case("Sigmoid", [x, scalar(-12), scalar(1e5)], version=13)
+    nodes = [
+        helper.make_node("Add", ["x0", "x1"], ["h"]),
+        helper.make_node("Sigmoid", ["h"], ["s"]),
+        helper.make_node("Mul", ["s", "x2"], ["y0"]),
+    ]
+    falsify(monkeypatch, "Mul", lambda y: y * y.dtype.type(1 + 1e-7))
+    found = inspected(tmp_path, case, case.model_of(nodes, {"": 13}))
+    assert found["described"]["judged_by"] == {"y0": CONTESTED}
+
+
+@pytest.mark.parametrize(("terms", "inexact"), [(10, ["y"]), (100, [])])
+def test_an_error_beyond_what_any_order_of_a_sum_costs_is_onnx_runtimes_own(
+    terms: int, inexact: list[str]
+) -> None:
+    """A sum of 10 terms errs by 10 times 1.2e-7 at most."""
+    precise, second = np.ones(3), np.full(3, 1 + 5e-6, np.float32)
+    assert gold._inexact(["y"], {"y": precise}, {"y": second}, {"y": terms}) == inexact
 
 
 def test_masked_logits_do_not_cost_the_evaluation(tmp_path: Path) -> None:

@@ -516,3 +516,12 @@ def test_a_failure_of_the_arithmetic_is_the_cells_own_verdict(
     assert agreement.note == (
         "its outputs cannot be compared with gold: OverflowError: beyond floats"
     )
+
+
+def test_an_answer_that_overflows_agrees_with_one_in_more_than_the_models_precision() -> None:
+    gold = np.array([1e5, 2.0])
+    mask = np.array([OVERFLOW, 0], np.uint8)
+    truth = Truth(gold={"y": gold}, produced={"y": gold}, masks={"y": mask})
+    for first in (np.inf, np.nan, 1e5):
+        judged = judged_values(np.array([first, 2.0]), truth, "y")
+        assert judged.tolist() == [1e5, 2.0]

@@ -305,6 +305,47 @@ def test_an_error_of_the_baseline_is_allowed_where_it_alone_answers(tmp_path: Pa
     assert verdicts(run)["onnxruntime"] == "match"
 
 
+def test_a_cell_of_onnx_runtime_that_is_right_narrows_no_tolerance_of_the_others(
+    tmp_path: Path,
+) -> None:
+    values = {"onnxruntime": RIGHT, "onnxruntime-cpp": OWN, "onnx": RIGHT}
+    run = answered(tmp_path, RIGHT, values)
+    described(run, baseline_errors={"y": 1e-3})
+    measure(run)
+    silence(run, "opencv-python-headless", "openvino")
+    settle(run)
+    assert verdicts(run)["onnxruntime-cpp"] == "match"
+
+
+def test_libraries_agree_within_the_tolerance_of_a_long_sum(tmp_path: Path) -> None:
+    turn = RIGHT + np.float32([[0, 5e-6]])
+    run = answered(tmp_path, WRONG, {"onnxruntime": RIGHT, "openvino": turn, "onnx": WRONG})
+    described(run, growth={"y": 15.0})
+    measure(run)
+    settle(run)
+    words = verdicts(run)
+    assert words.pop("onnx") == "drift"
+    assert set(words.values()) == {"match"}
+
+
+@pytest.mark.parametrize(
+    "changes", [{"random": ["y"]}, {"reshaped": {"y": "rounding decides its shape"}}]
+)
+def test_draws_and_shapes_that_are_open_overrule_no_evaluation(
+    tmp_path: Path, changes: dict[str, object]
+) -> None:
+    """Libraries may share a generator or a way to round: that says nothing of the evaluator."""
+    gold, other = np.ones((1, 99), np.float32), np.full(99, 5, np.float32)
+    answer = other[None] if "random" in changes else other
+    run = answered(tmp_path, gold, {"onnxruntime": answer, "onnx": gold})
+    described(run, **changes)
+    measure(run)
+    settle(run)
+    truth = truths.read(run.artifact_path(ARTIFACT))
+    np.testing.assert_array_equal(truth.gold["y"], gold)
+    assert truth.remarks == ()
+
+
 def contested(run: Run, evaluation: np.ndarray, source: str = BASELINE) -> Run:
     """Let a baseline judge a run that an evaluation contradicts."""
     folder = run.artifact_path(ARTIFACT)

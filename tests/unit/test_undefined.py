@@ -249,6 +249,41 @@ def test_a_step_that_rounding_may_take_otherwise_is_not_compared(
     assert remark == f"{operator} 'y': rounding decides 1 of 2 values, which are not compared"
 
 
+def test_one_rounding_alone_takes_another_step_where_the_evaluator_hardly_rounds(
+    tmp_path: Path,
+) -> None:
+    """The product is 2.5 and an ulp: float32 rounds it by 2e-9 only, another order by an ulp."""
+    x, factor = np.float32([0.5614602565765381]), np.float32([4.4526753425598145])
+    graph = helper.make_graph(
+        [helper.make_node("Mul", ["x", "f"], ["m"]), helper.make_node("Round", ["m"], ["y"])],
+        "once",
+        [helper.make_tensor_value_info("x", 1, (1,))],
+        [helper.make_tensor_value_info("y", 1, (1,))],
+        [onnx.numpy_helper.from_array(factor, "f")],
+    )
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    assert inspect(tmp_path, proto, {"x": x})["undefined"]["y"].tolist() == [ROUNDING]
+
+
+@pytest.mark.parametrize("operator", ["ArgMax", "ArgMin"])
+def test_the_first_of_values_that_are_equal_in_every_precision_is_compared(
+    tmp_path: Path, operator: str
+) -> None:
+    graph = helper.make_graph(
+        [
+            helper.make_node("Mul", ["x", "half"], ["m"]),
+            helper.make_node(operator, ["m"], ["y"], axis=1),
+        ],
+        "equal",
+        [helper.make_tensor_value_info("x", 1, (1, 4))],
+        [helper.make_tensor_value_info("y", 7, (1, 1))],
+        [onnx.numpy_helper.from_array(np.float32(0.5), "half")],
+    )
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    inspected = inspect(tmp_path, proto, {"x": np.float32([[1, 1, 3, 3]])})
+    assert (inspected["undefined"], inspected["described"]["apart"]) == ({}, {})
+
+
 @pytest.mark.parametrize(
     ("operator", "concerned"),
     [("TopK", [0, 0, 1, 1]), ("ArgMax", [0]), ("ArgMin", [1])],
