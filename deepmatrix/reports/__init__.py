@@ -18,6 +18,7 @@ from deepmatrix.reports import html, junit, markdown
 from deepmatrix.reports.annotations import annotation_lines
 from deepmatrix.reports.comment import comment_page, summary_page
 from deepmatrix.reports.comparison import comparison_html, comparison_page, show_comparison
+from deepmatrix.reports.junit import review_document
 from deepmatrix.reports.screens import headlines, show
 from deepmatrix.reports.tables import conformance
 from deepmatrix.reports.tables.study import claims
@@ -35,6 +36,7 @@ __all__ = [
     "conformance_html",
     "conformance_page",
     "headlines",
+    "review_document",
     "show",
     "show_claims",
     "show_comparison",

@@ -6,14 +6,35 @@ import xml.etree.ElementTree as ET
 
 from deepmatrix.drawing import numbers
 from deepmatrix.drawing.escaping import xml
+from deepmatrix.reports.review import Review
+from deepmatrix.results import remarks
 from deepmatrix.results.rows import PortabilityRow, Results, TrainingRow
 
-EXPECTED = "expected failure"
+EXPECTED, ACCEPTED = "expected failure", "accepted"
 
 
 def document(results: Results) -> str:
     """Return suites `cells`, `training` and `portability`, a test case a row, and `run`."""
-    root = ET.Element("testsuites", name=xml(f"deepmatrix {results.run}"))
+    return _page(f"deepmatrix {results.run}", Review(runs=(results,)))
+
+
+def review_document(review: Review) -> str:
+    """Return the suites of all runs of a review: a failure that its comparison accepts is none."""
+    return _page("deepmatrix review", review)
+
+
+def _page(title: str, review: Review) -> str:
+    root = ET.Element("testsuites", name=xml(title))
+    for results in review.runs:
+        _add_suites(root, results, review)
+    problems = "; ".join(review.failures)
+    verdict = ("all as expected", "run", "failed" if problems else "ok", problems, "")
+    _suite(root, "run", [verdict])  # what the exit code says
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _add_suites(root: ET.Element, results: Results, review: Review) -> None:
     _suite(
         root,
         "cells",
@@ -23,7 +44,7 @@ def document(results: Results) -> str:
         root,
         "training",
         [
-            (row.workload, row.cell, *_status(row), numbers.interval(row.step_s))
+            (row.workload, row.cell, *_status(row, review), numbers.interval(row.step_s))
             for row in results.training
         ],
     )
@@ -31,37 +52,35 @@ def document(results: Results) -> str:
         root,
         "portability",
         [
-            (row.title, row.consumer, *_status(row), numbers.error(row.error))
+            (row.title, row.consumer, *_status(row, review), numbers.error(row.error))
             for row in results.portability
         ],
     )
-    problems = "; ".join(results.problems)
-    verdict = ("all as expected", "run", "failed" if problems else "ok", problems, "")
-    _suite(root, "run", [verdict])  # what the exit code says
-    ET.indent(root)
-    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def _status(row: TrainingRow | PortabilityRow) -> tuple[str, str]:
-    """Return the status of a row and its reason; an expected failure has its own status."""
-    status = row.status if isinstance(row, TrainingRow) else row.verdict
-    return (
-        (EXPECTED, f"{status}: {row.expected_failure}")
-        if row.expected_failure
-        else (status, row.reason)
-    )
+def _status(row: TrainingRow | PortabilityRow, review: Review) -> tuple[str, str]:
+    """Return the status of a row and its reason; one that may fail has its own status."""
+    if isinstance(row, TrainingRow):
+        status, cell, subject = row.status, row.cell, row.workload
+    else:
+        status, cell, subject = row.verdict, row.consumer, row.title
+    if row.expected_failure:
+        return EXPECTED, f"{status}: {row.expected_failure}"
+    if status not in {*remarks.SUCCESS, "not-run"} and review.accepts(cell, subject):
+        return ACCEPTED, f"{status}: {row.reason}"
+    return status, row.reason
 
 
 def _suite(root: ET.Element, name: str, cases: list[tuple[str, str, str, str, str]]) -> None:
     suite = ET.SubElement(root, "testsuite", name=name)
-    counts = {"failures": 0, "skipped": 0}
+    counts = {"failures": 0, "errors": 0, "skipped": 0}
     for case, group, status, reason, shown in cases:
         element = ET.SubElement(suite, "testcase", name=xml(case), classname=xml(group))
-        if status in {"ok", "match"}:
+        if status in remarks.SUCCESS:
             if shown:
                 ET.SubElement(element, "system-out").text = xml(shown)
             continue
-        skipped = status in {"not-run", EXPECTED}
+        skipped = status in {"not-run", EXPECTED, ACCEPTED}
         counts["skipped" if skipped else "failures"] += 1
         kind = "skipped" if skipped else "failure"
         ET.SubElement(element, kind, message=xml(f"{status}: {reason}"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from deepmatrix.comparison.changes import Comparison
 from deepmatrix.results import remarks
@@ -52,6 +53,16 @@ class Review:
         """The problems that are neither a verdict nor a budget: nothing was served, or built."""
         return tuple(dict.fromkeys(line for results in self.runs for line in _unserved(results)))
 
+    def accepts(self, cell: str, subject: str) -> bool:
+        """Return whether a comparison knows a failure of a cell: it is no worse than before."""
+        return self.comparison is not None and (cell, subject) not in self._worse
+
+    @cached_property
+    def _worse(self) -> frozenset[tuple[str, str]]:
+        compared = self.comparison
+        changes = (*compared.failures, *compared.drifts) if compared else ()
+        return frozenset((change.cell, change.subject) for change in changes)
+
     def models(self) -> list[tuple[ModelRow, list[PortabilityRow]]]:
         """Return each model, once for all runs, with its verdicts in all of them."""
         grouped: dict[tuple[str, str], tuple[ModelRow, list[PortabilityRow]]] = {}
@@ -63,15 +74,11 @@ class Review:
 
     def wrong(self) -> list[Wrong]:
         """Return the verdicts that fail, the worst first; those alike follow the one searched."""
-        worse = None
-        if self.comparison:
-            changes = (*self.comparison.failures, *self.comparison.drifts)
-            worse = {(change.cell, change.subject) for change in changes}
         wrong = [
             entry
             for results in self.runs
             for entry in _wrong(results)
-            if worse is None or (entry.judged.consumer, entry.judged.title) in worse
+            if not self.accepts(entry.judged.consumer, entry.judged.title)
         ]
         return sorted(wrong, key=lambda entry: -_badness(entry.judged))
 

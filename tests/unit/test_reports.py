@@ -176,6 +176,42 @@ def test_junit_counts_failures_and_skips(tmp_path: Path) -> None:
     assert int(suites["portability"].get("tests", 0)) == len(list(suites["portability"]))
 
 
+#: Written from https://github.com/jenkinsci/xunit-plugin, its schema junit-10.xsd: by element, the
+#: attributes that it must and may have, and its children.
+JUNIT: dict[str, tuple[set[str], set[str], set[str]]] = {
+    "testsuites": (set(), {"name", "time", "tests", "failures", "errors"}, {"testsuite"}),
+    "testsuite": (
+        {"name", "tests", "failures", "errors"},
+        {"skipped", "time", "timestamp", "hostname", "id", "package", "file", "log", "url"},
+        {"testsuite", "properties", "testcase", "system-out", "system-err"},
+    ),
+    "testcase": (
+        {"name"},
+        {"time", "classname", "group"},
+        {"skipped", "error", "failure", "system-out", "system-err"},
+    ),
+    "skipped": (set(), {"type", "message"}, set()),
+    "failure": (set(), {"type", "message"}, set()),
+    "system-out": (set(), set(), set()),
+}
+
+
+def follows_junit(document: str) -> ET.Element:
+    """Return the root of a document. Raises AssertionError where the schema does not allow it."""
+    root = ET.fromstring(document)
+    assert root.tag == "testsuites"
+    for element in root.iter():
+        required, allowed, children = JUNIT[element.tag]
+        assert required <= set(element.keys()) <= required | allowed, element.tag
+        assert {child.tag for child in element} <= children, element.tag
+    return root
+
+
+def test_junit_is_as_jenkins_defines_it(tmp_path: Path) -> None:
+    for results in (verifications.results(), merging.merge([whole(tmp_path)])):
+        assert len(follows_junit(junit.document(results)))
+
+
 def test_junit_skips_an_expected_failure_and_says_why() -> None:
     results = verifications.results("openvino_default-debian13-arm64-cpu")
     (row,) = results.portability

@@ -20,6 +20,7 @@ from deepmatrix.reports.review import Review
 from deepmatrix.results import remarks
 from deepmatrix.results.rows import Results
 from tests.unit import verifications
+from tests.unit.test_reports import follows_junit
 
 DRIFTED = "openvino_default-debian13-arm64-cpu"
 WEB = "onnxruntime-web-debian13-amd64-cpu"
@@ -108,6 +109,34 @@ def test_with_a_comparison_only_what_is_worse_is_wrong() -> None:
     assert "### deepmatrix: ✓ as expected" in page
     assert "**Against base:** ✓ nothing changed" in page
     assert "**Wrong**" not in page
+
+
+def test_a_drift_that_a_comparison_accepts_is_no_red_test(tmp_path: Path) -> None:
+    head = run_of(DRIFTED, WEB)
+    same = compare_results(head, head, ("base", "head"))
+    worse = VerdictChange(kind="serving", cell=WEB, subject="resnet50", base="match", head="drift")
+    paths = {name: tmp_path / f"{name}.json" for name in ("head", "same", "worse")}
+    paths["head"].write_text(head.model_dump_json())
+    paths["same"].write_text(same.model_dump_json())
+    broken = {"failures": (worse,), "broken": ("new failure: it",)}
+    paths["worse"].write_text(same.model_copy(update=broken).model_dump_json())
+    file = tmp_path / "junit.xml"
+    for words, code, red in (
+        ([], 1, {DRIFTED, WEB, "run"}),
+        (["--comparison", str(paths["same"])], 0, set()),
+        (["--comparison", str(paths["worse"])], 1, {WEB, "run"}),
+    ):
+        assert main.main(["review", str(paths["head"]), *words, "--junit", str(file)]) == code
+        root = follows_junit(file.read_text("utf-8"))
+        cases = [case for case in root.iter("testcase") if case.find("failure") is not None]
+        assert {case.get("classname") for case in cases} == red
+        accepted = {
+            case.get("classname")
+            for case in root.iter("testcase")
+            if (skipped := case.find("skipped")) is not None
+            and (skipped.get("message") or "").startswith("accepted: ")
+        }
+        assert accepted == ({DRIFTED, WEB} - red if words else set())
 
 
 def test_a_broken_limit_and_a_broken_budget_fail_beside_each_other() -> None:

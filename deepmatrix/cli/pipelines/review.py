@@ -53,6 +53,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="write the comment and all reports, as long as a job summary may be",
     )
     parser.add_argument(
+        "--junit",
+        type=Path,
+        metavar="FILE",
+        help="write the verdicts as tests in JUnit XML; what the comparison accepts is skipped",
+    )
+    parser.add_argument(
         "--annotations",
         action="store_true",
         help="print the worst as annotations of GitHub Actions",
@@ -76,6 +82,8 @@ def run(options: argparse.Namespace) -> None:
         write_named(options.comment, reports.comment_page(review, options.link or ""))
     if options.summary:
         write_named(options.summary, reports.summary_page(review, options.link or ""))
+    if options.junit:
+        write_named(options.junit, reports.review_document(review))
     if options.annotations:
         for line in reports.annotation_lines(review):
             print(line)
