@@ -23,7 +23,7 @@ from deepmatrix.planning.model_plan import plan_models
 from deepmatrix.planning.selection import Selection
 from deepmatrix.reports.comment import MARKER
 from tests import planted
-from tests.workflows import Runner, load, plain_environment
+from tests.workflows import Runner, load, plain_environment, plant
 
 VERIFY = load(ROOT / ".github/workflows/verify.yml")
 ACTION = load(ROOT / "action.yml")
@@ -36,13 +36,9 @@ needs_evaluator = pytest.mark.skipif(
 )
 
 
-def own_steps(workflow: Any, job: str) -> list[Any]:
-    """Return the steps of a job, without the one that installs what is there."""
-    return [step for step in workflow["jobs"][job]["steps"] if "working-directory" not in step]
-
-
 def new_runner(folder: Path, temporary: Path, **inputs: str) -> Runner:
     runner = Runner(folder=folder, temporary=temporary, environment=plain_environment())
+    runner.store = folder.parent / "store"
     if not (folder / ".deepmatrix").exists():
         (folder / ".deepmatrix").symlink_to(ROOT)
     declared = VERIFY["on"]["workflow_call"]["inputs"]
@@ -57,6 +53,7 @@ def new_runner(folder: Path, temporary: Path, **inputs: str) -> Runner:
 def models(tmp_path: Path) -> Path:
     folder = tmp_path / "models"
     folder.mkdir()
+    plant(folder)
     onnx.save(planted.model(), folder / "net.onnx")
     shutil.copy(ROOT / "tests" / "models" / "softmax11.onnx", folder)
     (folder / "deepmatrix.yaml").write_text(
@@ -88,8 +85,9 @@ def planned_pairs(only: dict[str, tuple[str, ...]]) -> set[tuple[str, str]]:
 def test_the_jobs_of_the_workflow_verify_what_the_plan_has_each_once(
     models: Path, tmp_path: Path
 ) -> None:
-    runner = new_runner(models, tmp_path / "temp", config="deepmatrix.yaml", macos="true")
-    assert runner.run(own_steps(VERIFY, "plan")) == 0, runner.log
+    systems = {"windows": "true", "macos": "true"}
+    runner = new_runner(models, tmp_path / "temp", config="deepmatrix.yaml", **systems)
+    assert runner.job(VERIFY, "plan") == 0, runner.log
     jobs = json.loads(runner.context["steps.plan.outputs.jobs"])["include"]
     native = [job for job in jobs if job["engine"] == "docker"]
     pairs = [
@@ -102,15 +100,33 @@ def test_the_jobs_of_the_workflow_verify_what_the_plan_has_each_once(
     assert sorted(pairs) == sorted(wanted)
     assert {job["runner"] for job in native} == {"ubuntu-24.04", "ubuntu-24.04-arm"}
     assert {cell.split("-")[-2] for _, cell in pairs} == set(ARCHITECTURES)
-    (macos,) = [job for job in jobs if job["engine"] == "venv"]
-    assert macos == {
-        "name": "macos",
-        "runner": "macos-15",
-        "engine": "venv",
-        "models": "",
-        "cells": "",
-    }
+    in_venv = [job for job in jobs if job["engine"] == "venv"]
+    assert [(job["name"], job["runner"]) for job in in_venv] == [
+        ("windows", "windows-2025"),
+        ("macos", "macos-15"),
+    ]
+    assert {(job["models"], job["cells"]) for job in in_venv} == {("", "")}
     assert len({job["name"] for job in jobs}) == len(jobs) <= 256
+
+
+@pytest.mark.parametrize(
+    ("inputs", "secret", "index"),
+    [
+        ({}, "", ""),
+        ({"extra_index_url": "https://a.example"}, "", "https://a.example"),
+        ({"extra_index_url": "https://a.example"}, "https://b.example", "https://b.example"),
+    ],
+)
+def test_the_jobs_have_the_further_index_that_the_caller_gives(
+    tmp_path: Path, inputs: dict[str, str], secret: str, index: str
+) -> None:
+    """The variables of a caller do not reach a workflow that it calls."""
+    runner = new_runner(tmp_path, tmp_path / "temp", **inputs)
+    runner.context["secrets.extra-index-url"] = secret
+    (tmp_path / "runs" / "one").mkdir(parents=True)
+    (tmp_path / "runs" / "one" / "results.json").touch()
+    leave(runner, tmp_path / "runs", "amd64-1")
+    assert runner.environment["PIP_EXTRA_INDEX_URL"] == index
 
 
 def test_the_jobs_are_json_by_their_schema(
@@ -174,7 +190,7 @@ def test_models_of_one_file_name_have_the_same_names_in_every_job(
     inputs = {"models": "a/net.onnx\nb/net.onnx\n", "cells": CELL}
     temporary = tmp_path / "temp"
     runner = new_runner(models, temporary, **inputs)
-    assert runner.run(own_steps(VERIFY, "plan")) == 0, runner.log
+    assert runner.job(VERIFY, "plan") == 0, runner.log
     jobs = json.loads(runner.context["steps.plan.outputs.jobs"])["include"]
     assert [job["models"] for job in jobs] == ["a/net.onnx", "b/net.onnx"]
     results = [run_job(models, temporary, job, **inputs) for job in jobs]
@@ -189,22 +205,31 @@ def test_models_of_one_file_name_have_the_same_names_in_every_job(
 
 
 def run_job(folder: Path, temporary: Path, job: dict[str, str], **inputs: str) -> Path:
-    """Run the action's verification as a job of the workflow does; return its results."""
+    """Run a job of the workflow, of its action the verification; return its results."""
     runner = new_runner(folder, temporary / job["name"], **inputs)
     runner.context.update({f"matrix.{key}": value for key, value in job.items()})
     (used,) = (step for step in VERIFY["jobs"]["verify"]["steps"] if step.get("id") == "deepmatrix")
     given = {key: runner.value(text) for key, text in used["with"].items()}
     runner.context.update({f"inputs.{key}": value for key, value in given.items()})
     runner.context["inputs.engine"] = "here"
-    runs = temporary / "results" / f"deepmatrix-models-results-{job['name']}"
+    runs = runner.temporary / "runs"
     program = runner.temporary / "deepmatrix"
-    program.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m deepmatrix "$@"\n')
+    program.write_text(
+        f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -P -m deepmatrix "$@"\n'
+    )
     program.chmod(0o755)
     runner.context["steps.install.outputs.program"] = str(program)
     runner.context["steps.install.outputs.runs"] = str(runs)
     (step,) = (step for step in ACTION["runs"]["steps"] if step.get("id") == "verify")
     assert runner.run([step]) == 0, runner.log
-    (path,) = runs.glob("*/results.json")
+    return leave(runner, runs, job["name"])
+
+
+def leave(runner: Runner, runs: Path, job: str) -> Path:
+    """Leave runs as a job of the workflow does; return the results of the only one."""
+    runner.context.update({"steps.deepmatrix.outputs.runs": str(runs), "matrix.name": job})
+    assert runner.job(VERIFY, "verify", after="deepmatrix") == 0, runner.log
+    (path,) = runner.store.glob(f"deepmatrix-models-results-{job}/{job}/*/results.json")
     return path
 
 
@@ -221,6 +246,14 @@ def test_a_job_that_left_no_results_is_named_with_its_cells(
     assert f"**Lost**\n\n- {lost}" in page.replace("\\", "")
     assert "net.onnx: 1 of 1 consumer matches" in page
     assert f"::error title=lost::{lost}" in runner.log
+
+
+def test_a_plan_larger_than_a_variable_may_be_is_reviewed(models: Path, tmp_path: Path) -> None:
+    names = [f"models/{number:05}/net.onnx" for number in range(6000)]
+    code, page, runner = review(models, tmp_path / "temp", ["amd64-1"], share="\n".join(names))
+    assert code == 1, runner.log
+    named = f"{', '.join(names[:8])}, 5992 more on {CELL}, another"
+    assert f"the job amd64-1 left no results: {named}" in page.replace("\\", "")
 
 
 @needs_evaluator
@@ -248,12 +281,13 @@ def test_a_plan_that_failed_leaves_a_comment_too(
 
 
 def verify(models: Path, temporary: Path, job: str, max_error: str = "1") -> Path:
-    """Do what a job of the workflow does; return its results, where they are downloaded to."""
-    runs = temporary / "results" / f"deepmatrix-models-results-{job}"
+    """Verify, and leave the run as a job of the workflow does; return its results."""
+    runner = new_runner(models, temporary / job)
+    runs = runner.temporary / "runs"
     words = ["verify", str(models / "net.onnx"), "--engine", "here", "--only", CELL]
     words += ["--explain", "none", "--max-error", max_error]
     main.main([*words, "--runs", str(runs), "--name", job])
-    return runs / job / "results.json"
+    return leave(runner, runs, job)
 
 
 def review(
@@ -263,17 +297,21 @@ def review(
     *,
     plan: str = "success",
     verify: str = "success",
+    share: str = "net.onnx\nother.onnx\n",
     **inputs: str,
 ) -> tuple[int, str, Runner]:
     """Run the job that reviews what the jobs left; return its exit code and its comment."""
-    share = {"models": "net.onnx\nother.onnx\n", "cells": f"{CELL}\nanother"}
-    planned = {"include": [{"name": name, **share} for name in jobs]}
-    runner = new_runner(models, temporary, **inputs)
-    runner.context["needs.plan.outputs.jobs"] = json.dumps(planned) if jobs else ""
+    cells = f"{CELL}\nanother"
+    planned = {"include": [{"name": name, "models": share, "cells": cells} for name in jobs]}
+    runner = new_runner(models, temporary / "review", **inputs)
+    if plan == "success":
+        left = runner.store / "deepmatrix-models-plan" / "plan.json"
+        left.parent.mkdir(parents=True, exist_ok=True)
+        left.write_text(json.dumps(planned))
     runner.context["needs.plan.result"] = plan
     runner.context["needs.verify.result"] = verify
-    code = runner.run(own_steps(VERIFY, "review"))
-    return code, (temporary / "comment.md").read_text(), runner
+    code = runner.job(VERIFY, "review")
+    return code, (runner.temporary / "comment.md").read_text(), runner
 
 
 GH = """#!/usr/bin/env python3
@@ -296,7 +334,7 @@ def test_the_comment_is_posted_once_and_then_replaced(tmp_path: Path, is_first: 
     own = {"id": 9, "user": {"login": "github-actions[bot]"}, "body": f"{MARKER}\nold"}
     forged = {"id": 8, "user": {"login": "somebody"}, "body": f"{MARKER}\nforged"}
     (tmp_path / "comments.json").write_text(json.dumps([forged, *([] if is_first else [own])]))
-    leave_comments(tmp_path / "temp", models="new `text`")
+    leave_comments(tmp_path / "store", models="new `text`")
     event = {"head_repository.owner.login": "fork", "head_branch": "b", "head_sha": "abc"}
     _, calls = post(tmp_path, **event)
     assert "head=fork:b" in calls[0][0]
@@ -309,27 +347,57 @@ def test_the_comment_is_posted_once_and_then_replaced(tmp_path: Path, is_first: 
 
 def test_uses_of_the_workflow_share_one_comment(tmp_path: Path) -> None:
     (tmp_path / "pulls.json").write_text('[{"number": 4, "head": {"sha": "abc"}}]')
-    leave_comments(tmp_path / "temp", vision="of vision", audio="of audio")
+    leave_comments(tmp_path / "store", vision="of vision", audio="of audio")
     runner, calls = post(tmp_path, head_sha="abc")
     assert json.loads(calls[-1][1]) == {"body": f"{MARKER}\nof audio\nof vision\n"}, runner.log
 
 
 def test_a_commit_that_no_open_pull_request_has_gets_no_comment(tmp_path: Path) -> None:
-    leave_comments(tmp_path / "temp", models="text")
+    leave_comments(tmp_path / "store", models="text")
     _, calls = post(tmp_path)
     assert len(calls) == 1
 
 
-def test_a_verification_that_left_no_comment_asks_for_nothing(tmp_path: Path) -> None:
-    runner, calls = post(tmp_path)
-    assert "the verification left no comment" in runner.log
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_verification_that_left_no_comment_replaces_an_old_one_only(
+    tmp_path: Path, is_known: bool
+) -> None:
+    (tmp_path / "pulls.json").write_text('[{"number": 4, "head": {"sha": "abc"}}]')
+    old = {"id": 9, "user": {"login": "github-actions[bot]"}, "body": f"{MARKER}\n✓ as expected"}
+    (tmp_path / "comments.json").write_text(json.dumps([old] if is_known else []))
+    link = "https://github.example/runs/8"
+    runner, calls = post(tmp_path, head_sha="abc", html_url=link)
+    assert len(calls) == (3 if is_known else 2), runner.log
+    if is_known:
+        said = f"### deepmatrix: no results\n\nThe [verification]({link}) of abc left none.\n"
+        assert json.loads(calls[-1][1]) == {"body": f"{MARKER}\n{said}"}
+
+
+def test_a_comment_is_as_long_as_one_may_be(tmp_path: Path) -> None:
+    (tmp_path / "pulls.json").write_text('[{"number": 4, "head": {"sha": "abc"}}]')
+    leave_comments(tmp_path / "store", models="≠" * 70_000)
+    _, calls = post(tmp_path, head_sha="abc")
+    assert 50_000 < len(json.loads(calls[-1][1])["body"]) < 65_536
+
+
+def test_what_no_pull_request_started_gets_no_comment(tmp_path: Path) -> None:
+    (tmp_path / "pulls.json").write_text('[{"number": 4, "head": {"sha": "abc"}}]')
+    leave_comments(tmp_path / "store", models="text")
+    _, calls = post(tmp_path, head_sha="abc", event="push")
     assert calls == []
 
 
-def leave_comments(temporary: Path, **texts: str) -> None:
+def test_comments_on_one_branch_wait_for_one_another() -> None:
+    group = COMMENT["jobs"]["comment"]["concurrency"]
+    for part in ("head_repository.owner.login", "head_branch"):
+        assert f"github.event.workflow_run.{part}" in group["group"]
+    assert group["cancel-in-progress"] is False
+
+
+def leave_comments(store: Path, **texts: str) -> None:
     """Write comments as the uses of the workflow, by their names, leave them."""
     for name, text in texts.items():
-        folder = temporary / "comment" / f"deepmatrix-{name}-comment"
+        folder = store / f"deepmatrix-{name}-comment"
         folder.mkdir(parents=True)
         (folder / "comment.md").write_text(f"{MARKER}\n{text}\n")
 
@@ -343,9 +411,10 @@ def post(folder: Path, **event: str) -> tuple[Runner, list[Any]]:
     (folder / "gh").chmod(0o755)
     runner = Runner(folder=folder, temporary=folder / "temp", environment=plain_environment())
     runner.environment["PATH"] = f"{folder}:{runner.environment['PATH']}"
-    for key, value in event.items():
+    runner.store = folder / "store"
+    for key, value in {"event": "pull_request", **event}.items():
         runner.context[f"github.event.workflow_run.{key}"] = value
-    assert runner.run(own_steps(COMMENT, "comment")) == 0, runner.log
+    assert runner.job(COMMENT, "comment") == 0, runner.log
     calls = folder / "calls"
     lines = calls.read_text().splitlines() if calls.exists() else []
     return runner, [json.loads(line) for line in lines]
