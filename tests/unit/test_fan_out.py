@@ -82,12 +82,14 @@ def planned_pairs(only: dict[str, tuple[str, ...]]) -> set[tuple[str, str]]:
     }
 
 
+@pytest.mark.parametrize("config", ["", "deepmatrix.yaml"])
 def test_the_jobs_of_the_workflow_verify_what_the_plan_has_each_once(
-    models: Path, tmp_path: Path
+    models: Path, tmp_path: Path, config: str
 ) -> None:
     systems = {"windows": "true", "macos": "true"}
-    runner = new_runner(models, tmp_path / "temp", config="deepmatrix.yaml", **systems)
+    runner = new_runner(models, tmp_path / "temp", config=config, **systems)
     assert runner.job(VERIFY, "plan") == 0, runner.log
+    assert given(runner)["config"] == "deepmatrix.yaml"
     jobs = json.loads(runner.context["steps.plan.outputs.jobs"])["include"]
     native = [job for job in jobs if job["engine"] == "docker"]
     pairs = [
@@ -158,6 +160,21 @@ def test_models_with_too_many_sets_of_cells_are_refused() -> None:
         fan_out(readers, 8)
 
 
+def test_the_jobs_are_of_the_file_that_is_here_when_no_model_is_named(
+    models: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(models)
+    assert main.main(["jobs", "--native", "amd64"]) == 0
+    shares = json.loads(capsys.readouterr().out)
+    assert {model for share in shares for model in share["models"]} == {
+        "net.onnx",
+        "softmax11.onnx",
+    }
+    (models / "deepmatrix.yaml").unlink()
+    assert main.main(["jobs", "--native", "amd64"]) == 2
+    assert "hint: name models, or list them in deepmatrix.yaml" in capsys.readouterr().err
+
+
 def test_a_model_that_no_architecture_serves_is_refused(
     models: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -208,9 +225,7 @@ def run_job(folder: Path, temporary: Path, job: dict[str, str], **inputs: str) -
     """Run a job of the workflow, of its action the verification; return its results."""
     runner = new_runner(folder, temporary / job["name"], **inputs)
     runner.context.update({f"matrix.{key}": value for key, value in job.items()})
-    (used,) = (step for step in VERIFY["jobs"]["verify"]["steps"] if step.get("id") == "deepmatrix")
-    given = {key: runner.value(text) for key, text in used["with"].items()}
-    runner.context.update({f"inputs.{key}": value for key, value in given.items()})
+    runner.context.update({f"inputs.{key}": value for key, value in given(runner).items()})
     runner.context["inputs.engine"] = "here"
     runs = runner.temporary / "runs"
     program = runner.temporary / "deepmatrix"
@@ -223,6 +238,14 @@ def run_job(folder: Path, temporary: Path, job: dict[str, str], **inputs: str) -
     (step,) = (step for step in ACTION["runs"]["steps"] if step.get("id") == "verify")
     assert runner.run([step]) == 0, runner.log
     return leave(runner, runs, job["name"])
+
+
+def given(runner: Runner) -> dict[str, str]:
+    """Return what the jobs of the workflow give the action, after a plan by this runner."""
+    for key, text in VERIFY["jobs"]["plan"]["outputs"].items():
+        runner.context[f"needs.plan.outputs.{key}"] = runner.value(text)
+    (used,) = (step for step in VERIFY["jobs"]["verify"]["steps"] if step.get("id") == "deepmatrix")
+    return {key: runner.value(text) for key, text in used["with"].items()}
 
 
 def leave(runner: Runner, runs: Path, job: str) -> Path:
