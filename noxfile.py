@@ -252,7 +252,7 @@ def reference(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none", default=False)
 def lock(session: nox.Session) -> None:
-    """Lock with hashes what CI installs for nox, and what the sessions install."""
+    """Lock with hashes what CI installs for nox and to build, and what the sessions install."""
     options = ("--universal", "--python-version=3.11", "--generate-hashes", "--quiet")
     options += ("--no-annotate", "--no-header", *session.posargs, "pyproject.toml")
     compile_lock = (sys.executable, "-m", "uv", "pip", "compile", *options)

@@ -13,18 +13,30 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from tests import artifacts
+
 EXPRESSION = re.compile(r"\$\{\{\s*(.+?)\s*\}\}")
 
 #: What a composite action has of the context `github`.
 GITHUB = {"server_url": "https://github.example", "repository": "team/models", "run_id": "7"}
 
-#: What steps that use another action give: a checkout is there, and files stay where they are.
-USED = {
-    "actions/checkout": {},
-    "actions/download-artifact": {},
-    "actions/setup-python": {"python-path": sys.executable},
-    "actions/upload-artifact": {},
+#: What steps that use another action give: a checkout is there.
+USED = {"actions/checkout": {}, "actions/setup-python": {"python-path": sys.executable}}
+
+#: What they do with the files that jobs leave for later ones.
+EXCHANGED = {
+    "actions/download-artifact": artifacts.download,
+    "actions/upload-artifact": artifacts.upload,
 }
+
+#: How GitHub starts bash for a step that names no shell, and for one that does.
+SHELLS = {
+    "": ("bash", "-e"),
+    "bash": ("bash", "--noprofile", "--norc", "-eo", "pipefail"),
+}
+
+#: What a checkout may hold under the names of modules that the program imports.
+HOSTILE = ("rich.py", "pip.py", "venv.py", "docker/__init__.py", "deepmatrix/__init__.py")
 
 
 def load(path: Path) -> Any:
@@ -38,10 +50,13 @@ class Runner:
 
     *context*: values by their path in expressions, such as ``inputs.models``.
     *environment*: beside what the step itself has.
+    *store*: where jobs leave files for later ones.
     """
 
     folder: Path
     temporary: Path
+    store: Path = Path("store")
+    shell: str = ""
     context: dict[str, str] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
     summary: str = ""
@@ -51,6 +66,21 @@ class Runner:
         self.temporary.mkdir(parents=True, exist_ok=True)
         self.context.update({f"github.{key}": value for key, value in GITHUB.items()})
         self.context["runner.temp"] = str(self.temporary)
+
+    def job(self, workflow: Any, name: str, after: str = "") -> int:
+        """Run a job if its condition holds; return its exit code.
+
+        The step that installs what is there is left out, and with *after* all up to one step.
+        """
+        job = workflow["jobs"][name]
+        if not self._holds(job.get("if", "always()")):
+            return 0
+        self.shell = workflow.get("defaults", {}).get("run", {}).get("shell", "")
+        variables = {**workflow.get("env", {}), **job.get("env", {})}
+        self.environment.update({key: self.value(text) for key, text in variables.items()})
+        steps = [step for step in job["steps"] if "pip install" not in step.get("run", "")]
+        ids = [step.get("id") for step in steps]
+        return self.run(steps[ids.index(after) + 1 :] if after else steps)
 
     def run(self, steps: list[Mapping[str, Any]]) -> int:
         """Run steps up to the first that fails; return its exit code, else 0."""
@@ -63,25 +93,28 @@ class Runner:
 
     def value(self, text: str) -> str:
         """Return a text with its expressions replaced; what is not there is empty, as on GitHub."""
-        return EXPRESSION.sub(lambda match: self.context.get(match[1], ""), str(text))
+        return EXPRESSION.sub(lambda match: self._first(match[1].split(" || ")), str(text))
+
+    def _first(self, names: list[str]) -> str:
+        return next((text for name in names if (text := self.context.get(name, ""))), "")
 
     def _holds(self, condition: str) -> bool:
+        if condition == "always()":
+            return True
         name, operator, literal = condition.split()
         value = self.context.get(name, "")
         return {"!=": value != literal.strip("'"), "==": value == literal.strip("'")}[operator]
 
     def _step(self, step: Mapping[str, Any]) -> int:
         if "uses" in step:
-            outputs = USED[step["uses"].split("@")[0]]
-            self._keep(step, outputs)
-            return 0
+            return self._use(step)
         files = {name: self.temporary / name for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")}
         for path in files.values():
             path.write_text("")
         own = {key: self.value(text) for key, text in step.get("env", {}).items()}
         assert "${{" not in step["run"], "an expression in a script is an injection"
         ended = subprocess.run(
-            ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
+            [*SHELLS[step.get("shell", self.shell)], "-c", step["run"]],
             cwd=self.folder,
             env={
                 **self.environment,
@@ -100,6 +133,14 @@ class Runner:
         self._keep(step, dict(line.split("=", 1) for line in lines))
         return ended.returncode
 
+    def _use(self, step: Mapping[str, Any]) -> int:
+        name = step["uses"].split("@")[0]
+        if name in USED:
+            self._keep(step, USED[name])
+            return 0
+        given = {key: self.value(text) for key, text in step["with"].items()}
+        return EXCHANGED[name](self.store, self.folder, given)
+
     def _keep(self, step: Mapping[str, Any], outputs: Mapping[str, str]) -> None:
         for key, value in outputs.items():
             self.context[f"steps.{step.get('id', '')}.outputs.{key}"] = value
@@ -112,3 +153,11 @@ def plain_environment() -> dict[str, str]:
     """
     kept = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     return {**kept, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+
+
+def plant(folder: Path) -> None:
+    """Write modules into a checkout that end whatever program imports them."""
+    for name in HOSTILE:
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text('raise SystemExit("ran what the checkout holds")\n')

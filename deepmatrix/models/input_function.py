@@ -20,7 +20,9 @@ import numpy as np
 
 def main(module: str, function: str, target: str) -> None:
     """Call the function and write what it returns. Raises whatever it raises, and TypeError."""
-    sys.path[0] = str(Path.cwd())
+    if not sys.flags.safe_path:
+        del sys.path[0]  # this program's folder
+    sys.path.insert(0, str(Path.cwd()))
     returned = getattr(importlib.import_module(module), function)()
     if not isinstance(returned, dict):
         kind = type(returned).__name__

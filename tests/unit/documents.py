@@ -49,6 +49,7 @@ OTHER_LINES = {
     "python3 -m pip install nox uv",
     "sudo apt-get install --yes qemu-user-static",
     "uv build",
+    "uv build --no-build-isolation --python $(command -v python)",
     "uv publish --trusted-publishing always",
 }
 

@@ -19,7 +19,7 @@ from deepmatrix.errors import ArgumentError
 from deepmatrix.paths import ROOT
 from deepmatrix.reports.comment import MARKER
 from tests import planted
-from tests.workflows import Runner, load, plain_environment
+from tests.workflows import Runner, load, plain_environment, plant
 
 ACTION = load(ROOT / "action.yml")
 GITLAB = load(ROOT / "gitlab.yml")["deepmatrix"]
@@ -42,7 +42,10 @@ def install(temporary: Path) -> dict[str, str]:
 
     What they install is lent the packages of this Python.
     """
-    runner = Runner(folder=temporary, temporary=temporary, environment=plain_environment())
+    checkout = temporary / "checkout"
+    checkout.mkdir(exist_ok=True)
+    plant(checkout)
+    runner = Runner(folder=checkout, temporary=temporary, environment=plain_environment())
     runner.context["github.action_path"] = str(ROOT)
     assert runner.run(STEPS[:2]) == 0, runner.log
     outputs = {key: runner.context[path] for key, path in INSTALLED.items()}
@@ -61,6 +64,7 @@ def repository(tmp_path: Path) -> Path:
     """A repository of one model with its project's file."""
     folder = tmp_path / "models"
     folder.mkdir()
+    plant(folder)
     entry = "{model: net.onnx, inputs: [x.npz], reference: y.npz}"
     (folder / "deepmatrix.yaml").write_text(f"version: 1\nmodels: [{entry}]\n")
     save(folder, planted.model())

@@ -23,7 +23,7 @@ from deepmatrix.planning.model_plan import plan_models
 from deepmatrix.planning.selection import Selection
 from deepmatrix.reports.comment import MARKER
 from tests import planted
-from tests.workflows import Runner, load, plain_environment
+from tests.workflows import Runner, load, plain_environment, plant
 
 VERIFY = load(ROOT / ".github/workflows/verify.yml")
 ACTION = load(ROOT / "action.yml")
@@ -36,13 +36,9 @@ needs_evaluator = pytest.mark.skipif(
 )
 
 
-def own_steps(workflow: Any, job: str) -> list[Any]:
-    """Return the steps of a job, without the one that installs what is there."""
-    return [step for step in workflow["jobs"][job]["steps"] if "working-directory" not in step]
-
-
 def new_runner(folder: Path, temporary: Path, **inputs: str) -> Runner:
     runner = Runner(folder=folder, temporary=temporary, environment=plain_environment())
+    runner.store = folder.parent / "store"
     if not (folder / ".deepmatrix").exists():
         (folder / ".deepmatrix").symlink_to(ROOT)
     declared = VERIFY["on"]["workflow_call"]["inputs"]
@@ -57,6 +53,7 @@ def new_runner(folder: Path, temporary: Path, **inputs: str) -> Runner:
 def models(tmp_path: Path) -> Path:
     folder = tmp_path / "models"
     folder.mkdir()
+    plant(folder)
     onnx.save(planted.model(), folder / "net.onnx")
     shutil.copy(ROOT / "tests" / "models" / "softmax11.onnx", folder)
     (folder / "deepmatrix.yaml").write_text(
@@ -85,11 +82,14 @@ def planned_pairs(only: dict[str, tuple[str, ...]]) -> set[tuple[str, str]]:
     }
 
 
+@pytest.mark.parametrize("config", ["", "deepmatrix.yaml"])
 def test_the_jobs_of_the_workflow_verify_what_the_plan_has_each_once(
-    models: Path, tmp_path: Path
+    models: Path, tmp_path: Path, config: str
 ) -> None:
-    runner = new_runner(models, tmp_path / "temp", config="deepmatrix.yaml", macos="true")
-    assert runner.run(own_steps(VERIFY, "plan")) == 0, runner.log
+    systems = {"windows": "true", "macos": "true"}
+    runner = new_runner(models, tmp_path / "temp", config=config, **systems)
+    assert runner.job(VERIFY, "plan") == 0, runner.log
+    assert given(runner)["config"] == "deepmatrix.yaml"
     jobs = json.loads(runner.context["steps.plan.outputs.jobs"])["include"]
     native = [job for job in jobs if job["engine"] == "docker"]
     pairs = [
@@ -102,15 +102,33 @@ def test_the_jobs_of_the_workflow_verify_what_the_plan_has_each_once(
     assert sorted(pairs) == sorted(wanted)
     assert {job["runner"] for job in native} == {"ubuntu-24.04", "ubuntu-24.04-arm"}
     assert {cell.split("-")[-2] for _, cell in pairs} == set(ARCHITECTURES)
-    (macos,) = [job for job in jobs if job["engine"] == "venv"]
-    assert macos == {
-        "name": "macos",
-        "runner": "macos-15",
-        "engine": "venv",
-        "models": "",
-        "cells": "",
-    }
+    in_venv = [job for job in jobs if job["engine"] == "venv"]
+    assert [(job["name"], job["runner"]) for job in in_venv] == [
+        ("windows", "windows-2025"),
+        ("macos", "macos-15"),
+    ]
+    assert {(job["models"], job["cells"]) for job in in_venv} == {("", "")}
     assert len({job["name"] for job in jobs}) == len(jobs) <= 256
+
+
+@pytest.mark.parametrize(
+    ("inputs", "secret", "index"),
+    [
+        ({}, "", ""),
+        ({"extra_index_url": "https://a.example"}, "", "https://a.example"),
+        ({"extra_index_url": "https://a.example"}, "https://b.example", "https://b.example"),
+    ],
+)
+def test_the_jobs_have_the_further_index_that_the_caller_gives(
+    tmp_path: Path, inputs: dict[str, str], secret: str, index: str
+) -> None:
+    """The variables of a caller do not reach a workflow that it calls."""
+    runner = new_runner(tmp_path, tmp_path / "temp", **inputs)
+    runner.context["secrets.extra-index-url"] = secret
+    (tmp_path / "runs" / "one").mkdir(parents=True)
+    (tmp_path / "runs" / "one" / "results.json").touch()
+    leave(runner, tmp_path / "runs", "amd64-1")
+    assert runner.environment["PIP_EXTRA_INDEX_URL"] == index
 
 
 def test_the_jobs_are_json_by_their_schema(
@@ -153,6 +171,21 @@ def test_models_with_too_many_sets_of_cells_are_refused() -> None:
     readers = {(f"m{number}", "amd64"): (f"cell{number}",) for number in range(9)}
     with pytest.raises(ArgumentError, match="the models need 9 jobs, and there may be 8"):
         fan_out(readers, 8)
+
+
+def test_the_jobs_are_of_the_file_that_is_here_when_no_model_is_named(
+    models: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(models)
+    assert main.main(["jobs", "--native", "amd64"]) == 0
+    shares = json.loads(capsys.readouterr().out)
+    assert {model for share in shares for model in share["models"]} == {
+        "net.onnx",
+        "softmax11.onnx",
+    }
+    (models / "deepmatrix.yaml").unlink()
+    assert main.main(["jobs", "--native", "amd64"]) == 2
+    assert "hint: name models, or list them in deepmatrix.yaml" in capsys.readouterr().err
 
 
 def test_a_model_that_no_architecture_serves_is_refused(
@@ -201,7 +234,7 @@ def test_models_of_one_file_name_have_the_same_names_in_every_job(
     inputs = {"models": "a/net.onnx\nb/net.onnx\n", "cells": CELL}
     temporary = tmp_path / "temp"
     runner = new_runner(models, temporary, **inputs)
-    assert runner.run(own_steps(VERIFY, "plan")) == 0, runner.log
+    assert runner.job(VERIFY, "plan") == 0, runner.log
     jobs = json.loads(runner.context["steps.plan.outputs.jobs"])["include"]
     (job,) = jobs
     assert job["models"] == "a/net.onnx\nb/net.onnx"
@@ -211,29 +244,43 @@ def test_models_of_one_file_name_have_the_same_names_in_every_job(
     assert names == ["a-net", "b-net"]
     words = ["compare", "--baseline", str(models / "verdicts.yaml"), "--update-baseline"]
     assert main.main([*words, *map(str, results)]) == 0
-    named = [job["name"] for job in jobs]
-    code, page, runner = review(models, temporary, named, baseline="verdicts.yaml")
+    code, page, runner = review(models, temporary, None, baseline="verdicts.yaml")
     assert code == 0, runner.log
     assert "**Against verdicts.yaml:** ✓ nothing changed" in page
 
 
 def run_job(folder: Path, temporary: Path, job: dict[str, str], **inputs: str) -> Path:
-    """Run the action's verification as a job of the workflow does; return its results."""
+    """Run a job of the workflow, of its action the verification; return its results."""
     runner = new_runner(folder, temporary / job["name"], **inputs)
     runner.context.update({f"matrix.{key}": value for key, value in job.items()})
-    (used,) = (step for step in VERIFY["jobs"]["verify"]["steps"] if step.get("id") == "deepmatrix")
-    given = {key: runner.value(text) for key, text in used["with"].items()}
-    runner.context.update({f"inputs.{key}": value for key, value in given.items()})
+    runner.context.update({f"inputs.{key}": value for key, value in given(runner).items()})
     runner.context["inputs.engine"] = "here"
-    runs = temporary / "results" / f"deepmatrix-models-results-{job['name']}"
+    runs = runner.temporary / "runs"
     program = runner.temporary / "deepmatrix"
-    program.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m deepmatrix "$@"\n')
+    program.write_text(
+        f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -P -m deepmatrix "$@"\n'
+    )
     program.chmod(0o755)
     runner.context["steps.install.outputs.program"] = str(program)
     runner.context["steps.install.outputs.runs"] = str(runs)
     (step,) = (step for step in ACTION["runs"]["steps"] if step.get("id") == "verify")
     assert runner.run([step]) == 0, runner.log
-    (path,) = runs.glob("*/results.json")
+    return leave(runner, runs, job["name"])
+
+
+def given(runner: Runner) -> dict[str, str]:
+    """Return what the jobs of the workflow give the action, after a plan by this runner."""
+    for key, text in VERIFY["jobs"]["plan"]["outputs"].items():
+        runner.context[f"needs.plan.outputs.{key}"] = runner.value(text)
+    (used,) = (step for step in VERIFY["jobs"]["verify"]["steps"] if step.get("id") == "deepmatrix")
+    return {key: runner.value(text) for key, text in used["with"].items()}
+
+
+def leave(runner: Runner, runs: Path, job: str) -> Path:
+    """Leave runs as a job of the workflow does; return the results of the only one."""
+    runner.context.update({"steps.deepmatrix.outputs.runs": str(runs), "matrix.name": job})
+    assert runner.job(VERIFY, "verify", after="deepmatrix") == 0, runner.log
+    (path,) = runner.store.glob(f"deepmatrix-models-results-{job}/{job}/*/results.json")
     return path
 
 
@@ -250,6 +297,14 @@ def test_a_job_that_left_no_results_is_named_with_its_cells(
     assert f"**Lost**\n\n- {lost}" in page.replace("\\", "")
     assert "net.onnx: 1 of 1 consumer matches" in page
     assert f"::error title=lost::{lost}" in runner.log
+
+
+def test_a_plan_larger_than_a_variable_may_be_is_reviewed(models: Path, tmp_path: Path) -> None:
+    names = [f"models/{number:05}/net.onnx" for number in range(6000)]
+    code, page, runner = review(models, tmp_path / "temp", ["amd64-1"], share="\n".join(names))
+    assert code == 1, runner.log
+    named = f"{', '.join(names[:8])}, 5992 more on {CELL}, another"
+    assert f"the job amd64-1 left no results: {named}" in page.replace("\\", "")
 
 
 @needs_evaluator
@@ -269,7 +324,7 @@ def test_a_plan_that_failed_leaves_a_comment_too(
     models: Path, tmp_path: Path, baseline: str
 ) -> None:
     code, page, _ = review(
-        models, tmp_path / "temp", [], plan="failure", verify="skipped", baseline=baseline
+        models, tmp_path / "temp", None, plan="failure", verify="skipped", baseline=baseline
     )
     assert code == 1
     assert "✗ 1 problem" in page
@@ -277,32 +332,40 @@ def test_a_plan_that_failed_leaves_a_comment_too(
 
 
 def verify(models: Path, temporary: Path, job: str, max_error: str = "1") -> Path:
-    """Do what a job of the workflow does; return its results, where they are downloaded to."""
-    runs = temporary / "results" / f"deepmatrix-models-results-{job}"
+    """Verify, and leave the run as a job of the workflow does; return its results."""
+    runner = new_runner(models, temporary / job)
+    runs = runner.temporary / "runs"
     words = ["verify", str(models / "net.onnx"), "--engine", "here", "--only", CELL]
     words += ["--explain", "none", "--max-error", max_error]
     main.main([*words, "--runs", str(runs), "--name", job])
-    return runs / job / "results.json"
+    return leave(runner, runs, job)
 
 
 def review(
     models: Path,
     temporary: Path,
-    jobs: list[str],
+    jobs: list[str] | None,
     *,
     plan: str = "success",
     verify: str = "success",
+    share: str = "net.onnx\nother.onnx\n",
     **inputs: str,
 ) -> tuple[int, str, Runner]:
-    """Run the job that reviews what the jobs left; return its exit code and its comment."""
-    share = {"models": "net.onnx\nother.onnx\n", "cells": f"{CELL}\nanother"}
-    planned = {"include": [{"name": name, **share} for name in jobs]}
-    runner = new_runner(models, temporary, **inputs)
-    runner.context["needs.plan.outputs.jobs"] = json.dumps(planned) if jobs else ""
+    """Run the job that reviews what the jobs left; return its exit code and its comment.
+
+    *jobs*: those of a plan; without it, the plan that the workflow left is reviewed.
+    """
+    runner = new_runner(models, temporary / "review", **inputs)
+    if jobs:
+        cells = f"{CELL}\nanother"
+        planned = {"include": [{"name": name, "models": share, "cells": cells} for name in jobs]}
+        left = runner.store / "deepmatrix-models-plan" / "plan.json"
+        left.parent.mkdir(parents=True, exist_ok=True)
+        left.write_text(json.dumps(planned))
     runner.context["needs.plan.result"] = plan
     runner.context["needs.verify.result"] = verify
-    code = runner.run(own_steps(VERIFY, "review"))
-    return code, (temporary / "comment.md").read_text(), runner
+    code = runner.job(VERIFY, "review")
+    return code, (runner.temporary / "comment.md").read_text(), runner
 
 
 GH = """#!/usr/bin/env python3
@@ -325,7 +388,7 @@ def test_the_comment_is_posted_once_and_then_replaced(tmp_path: Path, is_first: 
     own = {"id": 9, "user": {"login": "github-actions[bot]"}, "body": f"{MARKER}\nold"}
     forged = {"id": 8, "user": {"login": "somebody"}, "body": f"{MARKER}\nforged"}
     (tmp_path / "comments.json").write_text(json.dumps([forged, *([] if is_first else [own])]))
-    leave_comments(tmp_path / "temp", models="new `text`")
+    leave_comments(tmp_path / "store", models="new `text`")
     event = {"head_repository.owner.login": "fork", "head_branch": "b", "head_sha": "abc"}
     _, calls = post(tmp_path, **event)
     assert "head=fork:b" in calls[0][0]
@@ -338,27 +401,57 @@ def test_the_comment_is_posted_once_and_then_replaced(tmp_path: Path, is_first: 
 
 def test_uses_of_the_workflow_share_one_comment(tmp_path: Path) -> None:
     (tmp_path / "pulls.json").write_text('[{"number": 4, "head": {"sha": "abc"}}]')
-    leave_comments(tmp_path / "temp", vision="of vision", audio="of audio")
+    leave_comments(tmp_path / "store", vision="of vision", audio="of audio")
     runner, calls = post(tmp_path, head_sha="abc")
     assert json.loads(calls[-1][1]) == {"body": f"{MARKER}\nof audio\nof vision\n"}, runner.log
 
 
 def test_a_commit_that_no_open_pull_request_has_gets_no_comment(tmp_path: Path) -> None:
-    leave_comments(tmp_path / "temp", models="text")
+    leave_comments(tmp_path / "store", models="text")
     _, calls = post(tmp_path)
     assert len(calls) == 1
 
 
-def test_a_verification_that_left_no_comment_asks_for_nothing(tmp_path: Path) -> None:
-    runner, calls = post(tmp_path)
-    assert "the verification left no comment" in runner.log
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_verification_that_left_no_comment_replaces_an_old_one_only(
+    tmp_path: Path, is_known: bool
+) -> None:
+    (tmp_path / "pulls.json").write_text('[{"number": 4, "head": {"sha": "abc"}}]')
+    old = {"id": 9, "user": {"login": "github-actions[bot]"}, "body": f"{MARKER}\n✓ as expected"}
+    (tmp_path / "comments.json").write_text(json.dumps([old] if is_known else []))
+    link = "https://github.example/runs/8"
+    runner, calls = post(tmp_path, head_sha="abc", html_url=link)
+    assert len(calls) == (3 if is_known else 2), runner.log
+    if is_known:
+        said = f"### deepmatrix: no results\n\nThe [verification]({link}) of abc left none.\n"
+        assert json.loads(calls[-1][1]) == {"body": f"{MARKER}\n{said}"}
+
+
+def test_a_comment_is_as_long_as_one_may_be(tmp_path: Path) -> None:
+    (tmp_path / "pulls.json").write_text('[{"number": 4, "head": {"sha": "abc"}}]')
+    leave_comments(tmp_path / "store", models="≠" * 70_000)
+    _, calls = post(tmp_path, head_sha="abc")
+    assert 50_000 < len(json.loads(calls[-1][1])["body"]) < 65_536
+
+
+def test_what_no_pull_request_started_gets_no_comment(tmp_path: Path) -> None:
+    (tmp_path / "pulls.json").write_text('[{"number": 4, "head": {"sha": "abc"}}]')
+    leave_comments(tmp_path / "store", models="text")
+    _, calls = post(tmp_path, head_sha="abc", event="push")
     assert calls == []
 
 
-def leave_comments(temporary: Path, **texts: str) -> None:
+def test_comments_on_one_branch_wait_for_one_another() -> None:
+    group = COMMENT["jobs"]["comment"]["concurrency"]
+    for part in ("head_repository.owner.login", "head_branch"):
+        assert f"github.event.workflow_run.{part}" in group["group"]
+    assert group["cancel-in-progress"] is False
+
+
+def leave_comments(store: Path, **texts: str) -> None:
     """Write comments as the uses of the workflow, by their names, leave them."""
     for name, text in texts.items():
-        folder = temporary / "comment" / f"deepmatrix-{name}-comment"
+        folder = store / f"deepmatrix-{name}-comment"
         folder.mkdir(parents=True)
         (folder / "comment.md").write_text(f"{MARKER}\n{text}\n")
 
@@ -372,9 +465,10 @@ def post(folder: Path, **event: str) -> tuple[Runner, list[Any]]:
     (folder / "gh").chmod(0o755)
     runner = Runner(folder=folder, temporary=folder / "temp", environment=plain_environment())
     runner.environment["PATH"] = f"{folder}:{runner.environment['PATH']}"
-    for key, value in event.items():
+    runner.store = folder / "store"
+    for key, value in {"event": "pull_request", **event}.items():
         runner.context[f"github.event.workflow_run.{key}"] = value
-    assert runner.run(own_steps(COMMENT, "comment")) == 0, runner.log
+    assert runner.job(COMMENT, "comment") == 0, runner.log
     calls = folder / "calls"
     lines = calls.read_text().splitlines() if calls.exists() else []
     return runner, [json.loads(line) for line in lines]

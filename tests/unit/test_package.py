@@ -36,15 +36,21 @@ def test_the_locks_have_a_hash_for_everything_that_sessions_install() -> None:
 
 
 def test_ci_installs_only_by_hashes() -> None:
-    files = [ROOT / ".ci/run", *(ROOT / ".github/workflows").glob("*.yml")]
-    installs = [
-        line
-        for path in files
-        for line in path.read_text("utf-8").splitlines()
-        if "pip inst" in line
-    ]
-    assert installs
-    assert all("--require-hashes --requirement .ci/nox.txt" in line for line in installs)
+    """A build without isolation fetches nothing: its backend is among what is locked."""
+    files = [ROOT / ".ci/run", ROOT / "action.yml", *(ROOT / ".github/workflows").glob("*.yml")]
+    lines = [line.strip() for path in files for line in path.read_text("utf-8").splitlines()]
+    builds = [line for line in lines if "uv build" in line or "--no-deps" in line]
+    assert len(builds) == 2
+    assert all("--no-build-isolation" in line for line in builds)
+    called = ("pip inst", '"${install[@]}"')
+    installs = [line for line in lines if any(word in line for word in called)]
+    fetching = [line for line in installs if line not in builds and "install=(" not in line]
+    assert len(fetching) > 10
+    locked = re.compile(r'--require-hashes --requirement ("\$ACTION/)?\.ci/nox\.txt')
+    assert all(locked.search(line) for line in fetching)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    nox = (ROOT / ".ci/nox.in").read_text("utf-8").split()
+    assert set(project["build-system"]["requires"]) <= set(nox)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -119,6 +120,20 @@ def test_wrong_options_of_inputs_are_exit_code_2(
     np.save(folder / "x.npy", np.ones(2))
     assert main.main(["verify", "m.onnx", *options, "--runs", str(folder / "runs")]) == 2
     assert capsys.readouterr().err.startswith(f"error: {message}")
+
+
+@pytest.mark.parametrize("is_safe", ["", "1"])
+def test_a_function_is_found_in_the_current_folder_and_finds_what_python_does(
+    tmp_path: Path, is_safe: str
+) -> None:
+    (tmp_path / "library").mkdir()
+    (tmp_path / "library" / "helper.py").write_text("VALUE = 7.0\n")
+    (tmp_path / "makers.py").write_text("import helper\ndef make(): return {'x': helper.VALUE}\n")
+    command = [sys.executable, str(inputs.PROGRAM), "makers", "make", "x.npz"]
+    path = {"PYTHONPATH": str(tmp_path / "library"), "PYTHONSAFEPATH": is_safe}
+    subprocess.run(command, check=True, cwd=tmp_path, env={**os.environ, **path})
+    with np.load(tmp_path / "x.npz") as file:
+        assert file["x"] == 7
 
 
 def test_a_function_may_return_sequences_maps_and_nothing(tmp_path: Path) -> None:

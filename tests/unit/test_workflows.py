@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -41,6 +42,38 @@ def test_a_job_may_write_only_what_it_has_to(name: str) -> None:
         if access != "read"
     }
     assert written == WRITES.get(name, set())
+
+
+def test_what_signs_a_release_runs_nothing_that_is_installed_or_built() -> None:
+    release = WORKFLOWS["release.yml"]
+    signing = [job for job in release["jobs"].values() if "attestations" in job["permissions"]]
+    (steps,) = (job["steps"] for job in signing)
+    assert [step["uses"].split("@")[0] for step in steps] == [
+        "actions/download-artifact",
+        "actions/attest-build-provenance",
+    ]
+    assert release["jobs"]["build"]["permissions"] == {"contents": "read"}
+
+
+@pytest.mark.parametrize(("tag", "is_released"), [("v1.2.3", True), ("v1", False), ("v1.2", False)])
+def test_a_tag_that_moves_releases_nothing(tag: str, is_released: bool) -> None:
+    (pattern,) = WORKFLOWS["release.yml"]["on"]["push"]["tags"]
+    assert fnmatch.fnmatch(tag, pattern) == is_released
+
+
+def test_the_action_leaves_the_python_of_later_steps_alone() -> None:
+    (setup,) = (
+        step for step in load(ROOT / "action.yml")["runs"]["steps"] if step.get("id") == "python"
+    )
+    assert setup["with"]["update-environment"] is False
+
+
+def test_a_pipe_fails_where_one_of_its_programs_does() -> None:
+    """GitHub starts a shell that it is told with `pipefail`, and its default without."""
+    for workflow in WORKFLOWS.values():
+        runs = [step["run"] for step in steps_of(workflow) if "run" in step]
+        if any(" | " in run for run in runs):
+            assert workflow["defaults"]["run"]["shell"] == "bash"
 
 
 def test_nothing_of_a_fork_runs_with_rights() -> None:

@@ -11,7 +11,6 @@ from rich.console import Console
 
 from deepmatrix import __version__
 from deepmatrix.boundary import removing
-from deepmatrix.boundary.opening import is_there
 from deepmatrix.cli import options as shared
 from deepmatrix.cli import resuming, running, starting
 from deepmatrix.cli.own_models import projects, refusing
@@ -94,13 +93,7 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
         metavar="MODEL",
         help="a file of a model, or a SavedModel's folder",
     )
-    parser.add_argument(
-        "--config",
-        type=Path,
-        metavar="FILE",
-        help=f"the project's file, {project.FILE} here when no model is named; models that are "
-        "named choose among those of the file",
-    )
+    projects.add_config(parser)
     shared.add_repeated(
         parser,
         "--beside",
@@ -159,10 +152,10 @@ def _add_budgets(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Serve models of your own on every cell that reads them, and judge the answers."""
     console = make_console()
-    is_named = options.models or options.resume is not None
-    if options.config or (not is_named and is_there(project.FILE)):
-        _verify_project(options, console)
-    elif is_named:
+    is_resumed = options.resume is not None
+    if config := options.config if is_resumed else projects.chosen(options):
+        _verify_project(options, config, console)
+    elif options.models or is_resumed:
         if options.models and project.FILE.is_file():
             line = f"{project.FILE} is not used for models that are named; --config takes it"
             print_line(console, f"{line}: --config {project.FILE}", "yellow", wrap=False)
@@ -175,16 +168,15 @@ def run(options: argparse.Namespace) -> None:
         )
 
 
-def _verify_project(options: argparse.Namespace, console: Console) -> None:
-    """Verify each model of the project's file, also after one that fails.
+def _verify_project(options: argparse.Namespace, path: Path, console: Console) -> None:
+    """Verify each model of the project's file *path*, also after one that fails.
 
     Raises:
         CellFailed: a model is not as expected, or is not served.
         ArgumentError: no model could be served.
         DeepmatrixError: an engine fails, or the user interrupts; the hint names what is left.
     """
-    _refuse_models_options(options)
-    path = options.config or project.FILE
+    _refuse_models_options(options, path)
     matrix = starting.load_matrix(options)
     document = projects.load(path, matrix)
     entries = list(projects.options_by_entry(options, document, path.parent))
@@ -221,8 +213,8 @@ def _verify_project(options: argparse.Namespace, console: Console) -> None:
     raise CellFailed(message)
 
 
-def _refuse_models_options(options: argparse.Namespace) -> None:
-    """Raise ArgumentError for options that the file has for each model, and --resume."""
+def _refuse_models_options(options: argparse.Namespace, path: Path) -> None:
+    """Raise ArgumentError for options that the file *path* has for each model, and --resume."""
     if options.resume is not None:
         raise ArgumentError(
             "--config and --resume cannot be combined: each model of the file has its own run",
@@ -231,8 +223,7 @@ def _refuse_models_options(options: argparse.Namespace) -> None:
     for name in ("inputs", "shape", "range", "reference", "original", "same", "name", "reuse"):
         if getattr(options, name):
             raise ArgumentError(
-                f"--{name} is for models that are named, and not for those of "
-                f"{options.config or project.FILE}",
+                f"--{name} is for models that are named, and not for those of {path}",
                 hint="name the models without --config, or write it into the file",
             )
 

@@ -6,8 +6,9 @@ import argparse
 import fnmatch
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from deepmatrix.boundary.opening import is_there
 from deepmatrix.cli import options as shared
 from deepmatrix.config.cell_globs import unmatched
 from deepmatrix.config.documents import Problem, did_you_mean
@@ -33,6 +34,24 @@ READERS: dict[str, Callable[[str], Any]] = {
 
 #: Keys whose values are paths, from the folder of the file.
 PATHS = ("model", "reference", "original")
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """Declare the option that names the project's file; *models* is declared beside it."""
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help=f"the project's file, {project.FILE} here when no model is named; models that are "
+        "named choose among those of the file",
+    )
+
+
+def chosen(options: argparse.Namespace) -> Path | None:
+    """Return the project's file: the named one, or when no model is named the one here."""
+    if options.config or options.models:
+        return cast(Path | None, options.config)
+    return project.FILE if is_there(project.FILE) else None
 
 
 def load(path: Path, matrix: Matrix) -> Project:

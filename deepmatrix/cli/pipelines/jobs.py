@@ -14,7 +14,7 @@ from deepmatrix.cli.commands import verify
 from deepmatrix.cli.own_models import projects, refusing
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.errors import ArgumentError
-from deepmatrix.models import files
+from deepmatrix.models import files, project
 from deepmatrix.planning.cells import Capabilities
 from deepmatrix.planning.fan_out import fan_out
 from deepmatrix.planning.model_plan import plan_models
@@ -29,7 +29,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "models", nargs="*", type=Path, metavar="MODEL", help="as those of `verify`"
     )
-    parser.add_argument("--config", type=Path, metavar="FILE", help="the project's file")
+    projects.add_config(parser)
     shared.add_repeated(parser, "--only", metavar="GLOB", help="only these cells")
     shared.add_exclude(parser)
     parser.add_argument(
@@ -73,20 +73,20 @@ def run(options: argparse.Namespace) -> None:
 def _selections(options: argparse.Namespace, matrix: Matrix) -> Iterator[tuple[Path, Selection]]:
     """Yield each model that is named or listed, and the cells that may serve it."""
     named = [options]
-    if options.config:
+    if config := projects.chosen(options):
         given = argparse.Namespace(
             **vars(options), max_p99=None, max_error=None, max_image=None, repeats=None
         )
-        document = projects.load(options.config, matrix)
-        named = [
-            own for _, own in projects.options_by_entry(given, document, options.config.parent)
-        ]
+        document = projects.load(config, matrix)
+        named = [own for _, own in projects.options_by_entry(given, document, config.parent)]
     for own in named:
         for path in own.models:
             include, exclude = tuple(own.only), tuple(own.exclude)
             yield path, Selection(include=include, exclude=exclude, native=True)
-    if not options.config and not options.models:
-        raise ArgumentError("no model is named", hint="name models, or --config FILE")
+    if not config and not options.models:
+        raise ArgumentError(
+            "no model is named", hint=f"name models, or list them in {project.FILE}"
+        )
 
 
 def _readers(
