@@ -11,6 +11,7 @@ from rich.console import Console
 
 from deepmatrix import __version__
 from deepmatrix.boundary import removing
+from deepmatrix.boundary.opening import is_there
 from deepmatrix.cli import options as shared
 from deepmatrix.cli import resuming, running, starting
 from deepmatrix.cli.own_models import projects, refusing
