@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +38,10 @@ OPERATORS.append(Relu)
 pytestmark = pytest.mark.usefixtures("docker_engine")
 
 
-def verify(model: Path, runs: Path, *options: str) -> tuple[int, dict[str, Any]]:
-    """Verify a model on the evaluator and two libraries; return the exit code and the results."""
+def verify(models: Sequence[Path], runs: Path, *options: str) -> tuple[int, dict[str, Any]]:
+    """Verify models on the evaluator and two libraries; return the exit code and the results."""
     only = [word for cell in CELLS for word in ("--only", cell)]
-    code = main.main(["verify", str(model), *only, "--runs", str(runs), *options])
+    code = main.main(["verify", *map(str, models), *only, "--runs", str(runs), *options])
     (run,) = (path.parent for path in runs.glob("*/plan.json"))
     document: dict[str, Any] = json.loads((run / "results.json").read_text())
     return code, document
@@ -91,7 +92,7 @@ def test_a_wrong_judge_accuses_no_runtime_and_its_node_is_named(
     source.write_text(source.read_text() + WRONG_RELU)
     prove(harness, module)
     monkeypatch.setitem(DockerEngine.__init__.__kwdefaults__, "harness", harness)
-    code, results = verify(small_model(tmp_path / "m.onnx"), tmp_path / "runs")
+    code, results = verify([small_model(tmp_path / "m.onnx")], tmp_path / "runs")
     rows = {row["consumer"]: row for row in results["portability"]}
     assert code == 0
     assert {rows[cell]["verdict"] for cell in CELLS if cell != EVALUATOR} == {"match"}
@@ -115,7 +116,7 @@ def test_a_wrong_runtime_is_accused_beside_large_values_that_are_undefined(tmp_p
     x = np.random.default_rng(0).normal(size=(2, 3, 4)).astype(np.float32)
     np.savez(tmp_path / "in.npz", x=x, large=np.full((2, 3, 1), 1e12, np.float32))
     _, results = verify(
-        tmp_path / "m.onnx", tmp_path / "runs", "--inputs", str(tmp_path / "in.npz")
+        [tmp_path / "m.onnx"], tmp_path / "runs", "--inputs", str(tmp_path / "in.npz")
     )
     rows = {row["consumer"]: row for row in results["portability"]}
     assert rows["onnxruntime-debian12-amd64-cpu"]["verdict"] == "match"
@@ -149,3 +150,43 @@ def test_a_wrong_runtime_is_accused_and_its_node_is_named(
     again = shlex.split(cause["reproduce"])
     assert again[:4] == ["nox", "-s", "verify", "--"]
     assert main.main(["verify", *again[4:], "--runs", str(tmp_path / "again")]) == 1
+
+
+#: What is right of the models after public bug reports, on ONNX Runtime and on OpenVINO.
+RIGHT = {
+    "batch_reshape": ("match", "match"),
+    "cast_saturate": ("match", "match"),
+    "contrib_optimised": ("match", "match"),
+    "fp16_overflow": ("match", "match"),
+    "gridsample16": ("match", "match"),
+    "int8_qdq": ("match", "match"),
+    "ir_new": ("match", "match"),
+    "lstm_seqlens": ("match", "match"),
+    "random_vae": ("match", "match"),
+    "skl_zipmap": ("match", "unsupported"),
+    "skl_zipmap_int": ("match", "unsupported"),
+    "softmax11": ("match", "drift"),
+}
+
+
+def test_models_after_bug_reports_have_their_right_verdicts(tmp_path: Path) -> None:
+    """A file that is a Git LFS pointer is among them; the others are served."""
+    paths = [MODELS / f"{name}.onnx" for name in (*RIGHT, "lfs_pointer")]
+    code, results = verify(paths, tmp_path / "runs", "--explain", "none")
+    assert code == 1
+    verdicts = {(row["model"], row["consumer"]): row["verdict"] for row in results["portability"]}
+    _, onnxruntime, openvino = CELLS
+    judged = {
+        name: (verdicts.get((name, onnxruntime)), verdicts.get((name, openvino))) for name in RIGHT
+    }
+    assert judged == RIGHT
+    assert any("lfs_pointer.onnx is a Git LFS pointer" in line for line in results["problems"])
+
+
+def test_a_runtime_that_drops_nan_is_accused_and_one_that_keeps_it_is_not(tmp_path: Path) -> None:
+    given = str(MODELS / "nan_clip_in.npz")
+    _, results = verify(
+        [MODELS / "nan_clip.onnx"], tmp_path / "runs", "--inputs", given, "--explain", "none"
+    )
+    rows = {row["consumer"]: row["verdict"] for row in results["portability"]}
+    assert [rows[cell] for cell in CELLS[1:]] == ["match", "error"]
