@@ -127,7 +127,8 @@ def case_of(folder: Path, moved: dict[str, float]) -> Case:
     run = SimpleNamespace(
         path=folder, artifact_path=lambda _: folder / "stored", manifest=SimpleNamespace(plan=plan)
     )
-    tracer = HereTracer(opened=SimpleNamespace(run=run))  # type: ignore[arg-type]
+    opened = SimpleNamespace(run=run, attempts=SimpleNamespace(waits=[]))
+    tracer = HereTracer(opened=opened)  # type: ignore[arg-type]
     tracer.moved = moved
     case = object.__new__(Case)
     steps = Steps(count=1, size=0.01, error=1e-3)
