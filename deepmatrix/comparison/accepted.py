@@ -208,10 +208,10 @@ def _update_subject(
 ) -> None:
     """Replace the entries of a subject that changed; the cells stay sorted."""
     present = {entry["cell"]: entry for entry in part.get(subject, ())}
-    found = {key[2]: outcome for key, outcome in outcomes.items() if key[:2] == (kind, subject)}
+    current = {key[2]: outcome for key, outcome in outcomes.items() if key[:2] == (kind, subject)}
     entries = []
-    for cell in sorted({*present, *found}):
-        before, after = known.get((kind, subject, cell)), found.get(cell)
+    for cell in sorted({*present, *current}):
+        before, after = known.get((kind, subject, cell)), current.get(cell)
         is_same = after is None or (before is not None and verdicts.agree(before, after))
         entries.append(_entry(cell, after) if after and not is_same else present[cell])
     if entries != list(part.get(subject, ())):

@@ -172,8 +172,8 @@ def with_operators(
     for change in changes:
         key = (change.cell, change.subject, change.batch)
         if change.quantity == "inference" and change.cell in slower and change.ratio > 1:
-            found = slower_operators(before.get(key, {}), after.get(key, {}))
-            yield change.model_copy(update={"operators": tuple(found)})
+            slowed = slower_operators(before.get(key, {}), after.get(key, {}))
+            yield change.model_copy(update={"operators": tuple(slowed)})
         else:
             yield change
 

@@ -81,8 +81,8 @@ def run(options: argparse.Namespace) -> None:
         )
     console = make_console()
     named = [path for path in options.models if format_of(path)]
-    found = named or list(_models(Path()))
-    wanted = named or found[:MOST_MODELS]
+    all_models = named or list(_models(Path()))
+    wanted = all_models if named else all_models[:MOST_MODELS]
     models = [path for path in wanted if project.can_name(path)]
     for path in wanted:
         if path not in models:
@@ -100,7 +100,7 @@ def run(options: argparse.Namespace) -> None:
     write_named(project.FILE, document(models))
     for model in models:
         print_line(console, f"• {model}", wrap=False)
-    if len(wanted) < len(found):
+    if len(wanted) < len(all_models):
         line = f"there are more models than these {MOST_MODELS}: add them to {project.FILE}"
         print_line(console, line, "yellow", wrap=False)
     print_line(console, f"written: {project.FILE}; next: {command_line('verify')}", "green")

@@ -136,11 +136,11 @@ def _judged(model, reference, inputs, result, described):
     outputs = evaluated
     graph = unrolled(model, inputs)
     described["quantised"] = in_steps = quantised.outputs_in_steps(graph.model, inputs)
-    found = steps.steps(graph, inputs, in_steps)
-    masks, open_remarks = _left_open(graph, inputs, outputs, found, described)
+    rounding = steps.steps(graph, inputs, in_steps)
+    masks, open_remarks = _left_open(graph, inputs, outputs, rounding, described)
     sets = {name: numpy.ones(outputs[name].shape, "uint8") for name in described["unordered"]}
     ignored = limits.join(masks, sets)
-    judged = gold.judge(model, reference, inputs, outputs, ignored, in_steps, found)
+    judged = gold.judge(model, reference, inputs, outputs, ignored, in_steps, rounding)
     truth, sources = judged.gold, judged.sources
     random = described["random"]  # another draw is no rounding
     outputs = {
@@ -152,7 +152,7 @@ def _judged(model, reference, inputs, result, described):
     described["rounded"] = [name for name in truth if sources[name] not in EVALUATIONS]
     repeated = {name: x for name, x in outputs.items() if name not in random}
     limit_masks, limit_remarks = limits.masks(graph, inputs, repeated, truth)
-    described["apart"] = steps.integers_apart(graph.model, repeated, truth, found, masks)
+    described["apart"] = steps.integers_apart(graph.model, repeated, truth, rounding, masks)
     remarks = judged.remarks + open_remarks + limit_remarks + quantised.remarks(graph.model)
     remarks += filter(None, [thresholds.leaf_remark(model, inputs, evaluated)])
     described["remarks"] += reference.remarks() + remarks
@@ -163,7 +163,7 @@ def _judged(model, reference, inputs, result, described):
         name for name in truth if sources[name] in EVALUATIONS and name not in {*in_steps, *random}
     ]
     outputs, errors = gold.least_exact(reference, inputs, outputs, judged, ignored, rounded)
-    outputs = found.farthest(outputs, truth, ignored, rounded)
+    outputs = rounding.farthest(outputs, truth, ignored, rounded)
     described["baseline_errors"] = errors
     text = "output {}: ONNX Runtime's own error, {:.1e}, is beyond what rounding costs; "
     text += "it widens the tolerance unless another library does better"
@@ -179,21 +179,21 @@ def _judged(model, reference, inputs, result, described):
     }
 
 
-def _left_open(graph, inputs, outputs, found, described):
+def _left_open(graph, inputs, outputs, rounding, described):
     """Return (masks of values that are no runtime's fault, remarks); add what else is open.
 
-    *found*: the model's `steps.Steps`.
+    *rounding*: the model's `steps.Steps`.
     """
     open_values = undefined.masks(graph, inputs, outputs)
     orders = ordering.without_order(graph, inputs)
     why = dict.fromkeys(open_values.reshaped + orders.reshaped, "its shape is undefined")
-    why.update(dict.fromkeys(found.reshaped, "rounding decides its shape"))
+    why.update(dict.fromkeys(rounding.reshaped, "rounding decides its shape"))
     drawn = described["random"]  # their shapes are drawn, too
     described["reshaped"] = {name: x for name, x in why.items() if name not in drawn}
     described.update(unordered=orders.axes, in_order_of=orders.in_order_of)
     described["unjudged"], unsearched_remarks = unsearched.unsearched(graph)
-    masks = limits.join(open_values.masks, orders.masks, found.masks)
-    remarks = [*open_values.remarks, *orders.remarks, *found.remarks, *unsearched_remarks]
+    masks = limits.join(open_values.masks, orders.masks, rounding.masks)
+    remarks = [*open_values.remarks, *orders.remarks, *rounding.remarks, *unsearched_remarks]
     return masks, remarks
 
 

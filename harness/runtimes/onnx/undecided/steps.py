@@ -133,15 +133,15 @@ def steps(graph, inputs, in_steps):
     except NotEvaluated:
         return NOTHING
     near = _near_steps(model, inputs, nodes, values, precise)
-    found = _reached(graph, inputs, values, near, in_steps)
+    wide = _reached(graph, inputs, values, near, in_steps)
     counted = {n: x for n, x in near.masks.items() if not quantising.quantises(nodes[n])}
     if len(counted) == len(near.masks):
-        return found
+        return wide
     narrow = near._replace(masks=counted)
-    return _by_output(found, _reached(graph, inputs, values, narrow, in_steps), in_steps)
+    return _by_output(wide, _reached(graph, inputs, values, narrow, in_steps), in_steps)
 
 
-def _by_output(found, counted, in_steps):
+def _by_output(wide, counted, in_steps):
     """Return what follows from all steps, but for outputs *in_steps* from those that are *counted*.
 
     Those of quantisers take such an output no farther than its own steps allow.
@@ -151,11 +151,11 @@ def _by_output(found, counted, in_steps):
         kept = {name: x for name, x in every.items() if name not in in_steps}
         return {**kept, **{name: x for name, x in narrow.items() if name in in_steps}}
 
-    every, narrow = (dict.fromkeys(steps.reshaped) for steps in (found, counted))
-    masks, moved = chosen(found.masks, counted.masks), chosen(found.moved, counted.moved)
+    every, narrow = (dict.fromkeys(steps.reshaped) for steps in (wide, counted))
+    masks, moved = chosen(wide.masks, counted.masks), chosen(wide.moved, counted.moved)
     reshaped = list(chosen(every, narrow))
-    remarks = found.remarks if masks or moved or reshaped else []
-    return Steps(masks, moved, chosen(found.jumps, counted.jumps), reshaped, remarks)
+    remarks = wide.remarks if masks or moved or reshaped else []
+    return Steps(masks, moved, chosen(wide.jumps, counted.jumps), reshaped, remarks)
 
 
 def _reached(graph, inputs, values, near, in_steps):
