@@ -239,6 +239,9 @@ def test_models_of_one_file_name_have_the_same_names_in_every_job(
     (job,) = jobs
     assert job["models"] == "a/net.onnx\nb/net.onnx"
     jobs = [{**job, "name": name, "models": f"{name}/net.onnx"} for name in ("a", "b")]
+    (runner.store / "deepmatrix-models-plan" / "plan.json").write_text(
+        json.dumps({"include": jobs})  # as of a plan of so many models that each has a job
+    )
     results = [run_job(models, temporary, job, **inputs) for job in jobs]
     names = [json.loads(path.read_text())["models"][0]["name"] for path in results]
     assert names == ["a-net", "b-net"]
