@@ -71,6 +71,10 @@ def recognise_each(
             files = _files(path, entry)
         except ArgumentError as error:
             refused[path] = error
+        except OSError as error:
+            refused[path] = ArgumentError(
+                f"{path} cannot be read: {error.strerror}", hint="name a file that you may read"
+            )
         else:
             name = names[place_of(path)]
             models.append(Model(name=name, format=entry.name, path=path, files=files))

@@ -206,7 +206,7 @@ def identify(
             for content in kind.contents
             if content.is_folder == is_folder and _holds(content, name, head, members)
         ]
-        is_named = isinstance(kind, Unserved) or not kind.contents
+        is_named = isinstance(kind, Unserved) or not (kind.contents or is_folder)
         if is_named and _ends(name, kind.extensions):
             ranks.append((0, 0, 1))
         if ranks and max(ranks) > best[0]:

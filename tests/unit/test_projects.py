@@ -158,6 +158,7 @@ def test_the_file_that_init_writes_is_read_with_every_example_in_force(
 ) -> None:
     (folder / "nested").mkdir()
     (folder / "nested" / "deep.onnx").write_bytes((folder / "net.onnx").read_bytes())
+    (folder / "loop").symlink_to(folder)  # what is behind it is there already
     assert main.main(["init"]) == 0
     assert len(projects.load(project.FILE.absolute(), MATRIX).models) == 2
     for name in ("inputs.npz", "outputs.npz", "float32.onnx", "image-digests.json"):

@@ -179,3 +179,18 @@ def test_every_kind_that_is_not_served_can_be_recognised_and_says_what_to_do() -
         if isinstance(kind, recognition.Unserved):
             assert kind.extensions or kind.contents
             assert kind.advice
+
+
+def test_a_file_that_the_system_refuses_does_not_stop_the_others(tmp_path: Path) -> None:
+    good = tmp_path / "net.onnx"
+    good.write_bytes(b"\x08\x0a\x12\x07pytorch")
+    long = tmp_path / ("y" * 300 + ".onnx")
+    models, refused = files.recognise_each([good, long])
+    assert [model.path for model in models] == [good]
+    assert "cannot be read: File name too long" in refused[long].message
+
+
+def test_a_folder_is_no_model_by_its_name_alone(tmp_path: Path) -> None:
+    (tmp_path / "net.onnx").mkdir()
+    with pytest.raises(ArgumentError):
+        formats.format_of(tmp_path / "net.onnx")

@@ -131,10 +131,11 @@ def _models(folder: Path) -> Iterator[Path]:
 
 
 def _recognised(paths: Iterable[Path]) -> Iterator[Path]:
-    """Yield the models among paths, but not what lies inside one."""
+    """Yield the models among paths, but not what lies inside one, nor behind a linked folder."""
     listed: set[Path] = set()
     for path in paths:
         is_hidden = any(part.startswith(".") or part == RUNS.name for part in path.parts)
+        is_hidden = is_hidden or any(folder.is_symlink() for folder in path.parents)
         if is_hidden or not listed.isdisjoint(path.parents):
             continue
         with contextlib.suppress(ArgumentError, OSError):
