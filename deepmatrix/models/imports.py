@@ -148,7 +148,7 @@ def _judged(run: Run, model: Import, inspection: Path, inspected: InspectData | 
     plan, reference = run.manifest.plan, run.user_arrays_path("reference")
     if plan.follows(model):
         own = _described(inspection, inspected)
-        return follow_first(run, own, list(_arrays(inspection / PRODUCED)))
+        return follow_first(run, own, list(own.produced))
     is_given = model in plan.served and is_there(reference)
     return judge_inspected(inspection, inspected, reference if is_given else None)
 
