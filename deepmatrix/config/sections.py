@@ -171,7 +171,8 @@ class Workload(Section):
 
     *network* is by default the one that is named like the workload.
     The rate grows evenly over the first *warmup* steps (Goyal and others, "Accurate, large
-    minibatch SGD", 2017, section 2.2).
+    minibatch SGD", 2017, section 2.2), and falls evenly over the last *cooldown* steps. Where it
+    does not fall, the accuracy swings from step to step, in each system at another one.
     """
 
     network: Name
@@ -180,6 +181,7 @@ class Workload(Section):
     steps: PositiveInt | None = Field(default=None, le=1_000_000_000)
     rate: PositiveFloat
     warmup: PositiveInt = Field(default=1, le=1_000_000)
+    cooldown: PositiveInt = Field(default=1, le=1_000_000)
     accuracy: float = Field(ge=0, le=1)
 
 

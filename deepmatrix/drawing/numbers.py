@@ -91,6 +91,21 @@ def share(value: float | None) -> str:
     return DASH if value is None else f"{value * 100:.1f} %"
 
 
+def accuracy(
+    value: float | None, *, greedy: float | None = None, guessed: float | None = None
+) -> str:
+    """A share of right answers: ``10.3 % (near chance)``, ``99.1 % forced, 87.0 % greedy``.
+
+    *greedy* is that of a decoder by its own answers, *guessed* what guessing reaches.
+    """
+    if value is None:
+        return DASH
+    text = share(value) if greedy is None else f"{share(value)} forced, {share(greedy)} greedy"
+    lesser = value if greedy is None else min(value, greedy)
+    near_chance = guessed is not None and lesser <= guessed
+    return f"{text} (near chance)" if near_chance else text
+
+
 def count(number: int, noun: str) -> str:
     """A number of things: ``1 verdict``, ``3 verdicts``."""
     return f"{number} {noun}{'s' * (number != 1)}"

@@ -91,11 +91,12 @@ class TrainingRow(Row):
 
     *failed_phase*, *error_type*: what the status comes from. *expected_failure*: why it may fail.
     *unsteady*: rounds without a steady state. *efficiency*: the share of the machine's measured
-    peak, as everywhere here. *loss_growth*: the largest difference of a loss from gold up to a
-    step, by the step's number. *losses*: step, loss and gold's loss, of the first round and of
-    some steps only; a loss, or a difference, is None where it is not finite. *layers*,
-    *gradients*: the errors of the first step, in the network's order; None where a value is not
-    finite.
+    peak, as everywhere here. *guessed_accuracy*: what guessing reaches. A decoder's *accuracy* is
+    with teacher forcing, *greedy_accuracy* by its own answers. *loss_growth*: the largest
+    difference of a loss from gold up to a step, by the step's number. *losses*: step, loss and
+    gold's loss, of the first round and of some steps only; a loss, or a difference, is None where
+    it is not finite. *layers*, *gradients*: the errors of the first step, in the network's order;
+    None where a value is not finite.
     """
 
     cell: str
@@ -111,7 +112,9 @@ class TrainingRow(Row):
     samples_per_s: Amount | None = None
     efficiency: Amount | None = None
     accuracy: Number | None = None
+    greedy_accuracy: Number | None = None
     accuracy_wanted: Number
+    guessed_accuracy: Number | None = None
     output_error: Measure | None = None
     gradient_error: Measure | None = None
     first_wrong: str = ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from deepmatrix.results.timing.timings import floats, steady, warmup_of
 from deepmatrix.store.manifests import Manifest
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.reported.phases import TrainData
+from deepmatrix.workloads.guessing import guessed_accuracy
 from harness.record import PARITY, TRAIN
 
 #: Steps up to which the difference of losses from gold is reported, besides the last.
@@ -57,9 +58,10 @@ class TrainingRows:
         step_s = estimate([steady(data.step_s, data.warmup) for data in timed])
         loss_error, growth = self._loss_errors(first.cell, first.workload, rounds)
         wanted = self._accuracy_wanted(first.cell, first.workload)
-        accuracy = None
+        accuracy = greedy = None
         if rounds and wanted is not None:
-            accuracy = float(np.min([data.accuracy for data in rounds]))
+            accuracy = _worst(data.accuracy for data in rounds)
+            greedy = _worst(data.greedy_accuracy for data in rounds)
         step = next((record.parity for record in group if record.parity), None)
         first_wrong = parity.first_wrong(step, matrix.tolerances.parity) if step else ""
         outcome = self._outcome(group, accuracy, loss_error)
@@ -78,7 +80,9 @@ class TrainingRows:
             unsteady=sum(not warmup_of(data.step_s, data.warmup).steady for data in timed),
             samples_per_s=workload.batch / step_s.median if step_s else None,
             accuracy=accuracy,
+            greedy_accuracy=greedy,
             accuracy_wanted=wanted or 0.0,
+            guessed_accuracy=guessed_accuracy(workload.network),
             output_error=parity.worst_parity_error(step.outputs) if step else None,
             gradient_error=parity.worst_parity_error(step.gradients) if step else None,
             first_wrong=first_wrong,
@@ -165,6 +169,10 @@ class TrainingRows:
         if not loss_error <= matrix.tolerances.loss:
             return _failed(f"loss differs from gold by {loss_error:.1e}")
         return _Outcome()
+
+
+def _worst(of_rounds: Iterable[float | None]) -> float | None:
+    return min((value for value in of_rounds if value is not None), default=None)
 
 
 def _finite(value: float) -> float | None:

@@ -41,6 +41,7 @@ class ProbeCheck(BaseCheck):
 class NetworkCheck(BaseCheck):
     """A system trained all of the workloads *networks*, to the accuracy that each has to reach.
 
+    An accuracy that is not well above chance does not count.
     Of the failures only ``unsupported`` counts as "it cannot".
     """
 

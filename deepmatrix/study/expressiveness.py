@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Iterator, Mapping
 
+from deepmatrix.drawing import numbers
 from deepmatrix.results.rows import ProbeRow, Results, TrainingRow
 from deepmatrix.study.checks import IdiomCheck, NetworkCheck, ProbeCheck
 from deepmatrix.study.evidence import Evidence, cells_of, record_path
@@ -95,9 +96,22 @@ def _judge_training(row: TrainingRow) -> tuple[bool | None, str]:
     if row.status == "ok" and not row.accuracy_wanted:
         return None, f"{subject}: no accuracy is asked of it, so nothing shows that it learned"
     if row.status == "ok":
-        return True, ""
+        return _judge_accuracy(row, subject)
     lacking = row.status == "unsupported" and row.failed_phase in EXPRESSING_PHASES
     return (
         False if lacking else None,
         f"{subject}: {row.status}: {row.expected_failure or row.reason}",
     )
+
+
+def _judge_accuracy(row: TrainingRow, subject: str) -> tuple[bool | None, str]:
+    """Judge the accuracy; of a decoder also the one by its own answers.
+
+    Well above chance is at least halfway from what guessing reaches to one.
+    """
+    halfway = (1 + (row.guessed_accuracy or 0.0)) / 2
+    for accuracy in (row.accuracy, row.greedy_accuracy):
+        if accuracy is not None and accuracy < halfway:
+            share = numbers.share(accuracy)
+            return None, f"{subject}: its accuracy, {share}, is not well above chance"
+    return True, ""

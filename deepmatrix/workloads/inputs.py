@@ -10,6 +10,7 @@ import gzip
 import io
 import itertools
 import json
+import math
 import zipfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
@@ -38,6 +39,7 @@ PROBES = 64
 TRAINED = "idiom/trained"  # the first batch's logits after the steps of an idiom
 GRAIN = 0.1  # of the brightest pixel
 NOISE = 128  # examples: a full batch of the study
+HELD_OUT_NOISE = 8
 
 #: Name in the control directory's ``data`` -> ending in the run's ``inputs``.
 _FILES = {"data.npz": ".npz", "weights.npz": ".weights.npz", "order.npz": ".order.npz"}
@@ -136,10 +138,7 @@ def load_digits(network: Network) -> dict[str, NDArray[Any]]:
     task = network.get("task", "images")
     if task == "random":
         return _noise(network)
-    with gzip.open(DIGITS) as source:
-        table = np.loadtxt(source, delimiter=",", dtype=np.uint8)
-    images = table[:, :-1].astype(np.float32).reshape(-1, SIDE, SIDE) / np.float32(16)
-    y = table[:, -1].astype(np.int64)
+    images, y = _digits()
     test = _held_out(y)
     if task == "reversal":
         x, y = _reversal(network, len(images))
@@ -152,6 +151,22 @@ def load_digits(network: Network) -> dict[str, NDArray[Any]]:
         "test_y": y[test],
         "probe_x": _probe(x[test][:PROBES]),
     }
+
+
+def held_out_answers(network: Network) -> int:
+    """Return how many labels the held-out data of a network have."""
+    *_, (_, _, logits) = networks.shapes(network)
+    random = network.get("task") == "random"
+    examples = HELD_OUT_NOISE if random else int(_held_out(_digits()[1]).sum())
+    return examples * math.prod(logits[:-1])
+
+
+def _digits() -> tuple[Images, NDArray[np.int64]]:
+    """Return the digits as images, (N, SIDE, SIDE) from 0 to 1, and their labels."""
+    with gzip.open(DIGITS) as source:
+        table = np.loadtxt(source, delimiter=",", dtype=np.uint8)
+    images = table[:, :-1].astype(np.float32).reshape(-1, SIDE, SIDE) / np.float32(16)
+    return images, table[:, -1].astype(np.int64)
 
 
 def _images(network: Network, images: Images) -> Images:
@@ -202,7 +217,14 @@ def _noise(network: Network) -> dict[str, NDArray[Any]]:
     random = np.random.default_rng(SPLIT_SEED)
     x = random.random((NOISE, *network["input"]), np.float32)
     y = (random.random(NOISE) * network["classes"]).astype(np.int64)
-    return {"train_x": x, "train_y": y, "test_x": x[:8], "test_y": y[:8], "probe_x": _probe(x[:8])}
+    few_x, few_y = x[:HELD_OUT_NOISE], y[:HELD_OUT_NOISE]
+    return {
+        "train_x": x,
+        "train_y": y,
+        "test_x": few_x,
+        "test_y": few_y,
+        "probe_x": _probe(few_x),
+    }
 
 
 def _probe(x: Images) -> Images:
@@ -240,7 +262,10 @@ def batch_order(count: int, *, batch: int, epochs: int, seed: int) -> NDArray[np
 
 def learning_rates(workload: Workload, steps: int) -> NDArray[np.float64]:
     """Return the rate of each step, (steps,), as `Workload` says."""
-    return workload.rate * np.minimum(np.arange(1, steps + 1) / workload.warmup, 1.0)
+    done = np.arange(1, steps + 1)
+    grown = np.minimum(done / workload.warmup, 1.0)
+    fallen = np.minimum(done[::-1] / workload.cooldown, 1.0)
+    return workload.rate * np.minimum(grown, fallen)
 
 
 def _permutation(count: int, seed: list[int]) -> NDArray[np.int64]:

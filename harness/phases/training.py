@@ -1,10 +1,12 @@
 """Training of a workload: single passes timed, and all steps from the initial weights."""
 
+import functools
 import time
-from typing import Any, Dict
+from typing import Any, Callable, Dict
 
 import numpy
 
+from harness.adapters import Array
 from harness.measuring import timing
 from harness.phases.workload import WorkloadJob
 
@@ -69,16 +71,36 @@ def _take_steps(job: WorkloadJob, model: Any, data: Dict[str, Any]) -> None:
 
 
 def _evaluate(job: WorkloadJob, model: Any, data: Dict[str, Any]) -> None:
-    """Measure accuracy and loss on the held-out data."""
+    """Measure accuracy and loss on the held-out data; a decoder's also by its own answers."""
     held_out = job.workload("data")
     logits = job.adapter.predict(model, held_out["test_x"])
     data["accuracy"] = float((logits.argmax(axis=-1) == held_out["test_y"]).mean())
+    if job.document["workload"]["network"].get("task") == "reversal":
+        predict = functools.partial(job.adapter.predict, model)
+        answers = decode_greedily(predict, held_out["test_x"])
+        data["greedy_accuracy"] = float((answers == held_out["test_y"]).mean())
     loss = _cross_entropy(logits, held_out["test_y"])
     if not numpy.isfinite(loss):
         raise Diverged(
             f"the held-out loss after the last step is {loss}: lower the workload's `rate`"
         )
     data["test_loss"] = loss
+
+
+def decode_greedily(predict: Callable[[Array], Array], x: Array) -> Array:
+    """Return the answers of a decoder that is fed with its own instead of the right ones: (N, T).
+
+    x is (N, 2T, tokens) float32, one-hot: the source, the start token, and the right answers but
+    the last, which are not read. *predict* returns the logits of such inputs, (N, T, classes).
+    """
+    steps = x.shape[1] // 2
+    fed = x.copy()
+    fed[:, steps + 1 :] = 0
+    for step in range(steps):
+        answers: Array = predict(fed).argmax(axis=-1)
+        if step + 1 < steps:
+            fed[numpy.arange(len(fed)), steps + 1 + step, answers[:, step]] = 1
+    return answers
 
 
 def _cross_entropy(logits: "numpy.ndarray", labels: "numpy.ndarray") -> float:

@@ -303,6 +303,16 @@ def test_a_statement_holds_where_its_evidence_says_so(
         ),
         (NETWORK, of_network(training("one", accuracy=None)), "it was not trained to the end"),
         (NETWORK, of_network(training("one", accuracy_wanted=0.0)), "no accuracy is asked of it"),
+        (
+            NETWORK,
+            of_network(training("one", accuracy=0.55, accuracy_wanted=0.2, guessed_accuracy=0.15)),
+            "its accuracy, 55.0 %, is not well above chance",
+        ),
+        (
+            NETWORK,
+            of_network(training("one", greedy_accuracy=0.3)),
+            "its accuracy, 30.0 %, is not well above chance",
+        ),
         (NETWORKS, of_network(training("one")), "digits-lstm not in this run"),
         (
             NETWORKS,

@@ -48,7 +48,7 @@ def test_an_epoch_takes_no_row_twice():
 
 def test_inputs_are_the_same_bytes_each_time(tmp_path):
     workload = SimpleNamespace(
-        network="digits-lstm", batch=64, epochs=1, steps=None, rate=0.5, warmup=1
+        network="digits-lstm", batch=64, epochs=1, steps=None, rate=0.5, warmup=1, cooldown=1
     )
     for folder in ("one", "other"):
         inputs.write_missing(tmp_path / folder, "a-workload", workload, seed=3)
@@ -67,7 +67,7 @@ def test_inputs_are_the_same_bytes_each_time(tmp_path):
 
 def test_finished_inputs_are_not_made_anew(tmp_path):
     workload = SimpleNamespace(
-        network="digits-lstm", batch=64, epochs=1, steps=None, rate=0.5, warmup=1
+        network="digits-lstm", batch=64, epochs=1, steps=None, rate=0.5, warmup=1, cooldown=1
     )
     inputs.write_missing(tmp_path, "w", workload, seed=3)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
@@ -84,12 +84,19 @@ def test_numpy_reads_an_archive(tmp_path):
 
 
 def test_the_learning_rate_warms_up_linearly() -> None:
-    workload = SimpleNamespace(rate=0.4, warmup=4)
+    workload = SimpleNamespace(rate=0.4, warmup=4, cooldown=1)
     assert inputs.learning_rates(workload, 6).tolist() == pytest.approx(
         [0.1, 0.2, 0.3, 0.4, 0.4, 0.4]
     )  # type: ignore[arg-type]
     workload.warmup = 1
     assert inputs.learning_rates(workload, 2).tolist() == [0.4, 0.4]  # type: ignore[arg-type]
+
+
+def test_the_learning_rate_cools_down_linearly() -> None:
+    workload = SimpleNamespace(rate=0.4, warmup=2, cooldown=4)
+    assert inputs.learning_rates(workload, 8).tolist() == pytest.approx(
+        [0.2, 0.4, 0.4, 0.4, 0.4, 0.3, 0.2, 0.1]
+    )  # type: ignore[arg-type]
 
 
 def test_an_archive_keeps_every_shape_and_any_name(tmp_path: Path) -> None:

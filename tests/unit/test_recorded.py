@@ -92,6 +92,8 @@ GAINED: list[tuple[str, str, Any]] = [
     ("cells.*", "not_pulled", ""),
     ("training.*", "failed_phase", ""),
     ("training.*", "error_type", ""),
+    ("training.*", "greedy_accuracy", None),
+    ("training.*", "guessed_accuracy", ANY),  # a test of its own checks it
     ("portability.*", "failed_phase", ""),
     ("portability.*", "error_type", ""),
     ("portability.*", "message", ANY),  # a test of its own checks it

@@ -23,6 +23,7 @@ from deepmatrix.drawing.layout import (
 from deepmatrix.results.rows import Results, TrainingRow
 from deepmatrix.results.timing.rows import BOTH_PASSES, InferenceRow, PassRow
 from deepmatrix.results.timing.statistics import Estimate, compare
+from deepmatrix.workloads.guessing import LEVEL
 
 OF_PEAK = (
     "Of peak: operations of convolutions and matrix products per second, in % of the best NumPy "
@@ -35,6 +36,12 @@ P50 = f"p50: the median latency of one batch. {INTERVAL}"
 PERCENTILE = "{name}: the {rank}th percentile; results.json has its interval."
 P90 = PERCENTILE.format(name="p90", rank=90)
 P99 = PERCENTILE.format(name="p99", rank=99)
+
+ACCURACY = (
+    "Accuracy: on held-out data, in the worst round; `near chance` if guessing reaches as much "
+    f"with a probability above {numbers.share(LEVEL)}. A decoder has two: `forced` (teacher "
+    "forcing: each step is fed with the right answer before it) and `greedy` (with its own)."
+)
 
 SLOWDOWN = (
     "Slowdown: how many times slower than the fastest native cell, as a 95 % interval for all of "
@@ -71,7 +78,7 @@ def training(results: Results) -> Table:
             number("slowdown", optional=5, note=SLOWDOWN),
             number("throughput", optional=4, note="Throughput: samples per second."),
             number("of peak", optional=3, note=OF_PEAK),
-            number("accuracy", note="Accuracy: on held-out data, in the worst round."),
+            number("accuracy", note=ACCURACY),
             number("output error", optional=1, note=OUTPUT_ERROR),
             number("gradient error", optional=6, note=GRADIENT_ERROR),
             number("loss error", optional=2, note=LOSS_ERROR),
@@ -92,7 +99,7 @@ def _training_row(row: TrainingRow, steps: Sequence[Estimate]) -> Row:
         _slowdown(row.step_s, steps, row.emulated),
         numbers.rate(row.samples_per_s),
         numbers.share(row.efficiency),
-        numbers.share(row.accuracy),
+        numbers.accuracy(row.accuracy, greedy=row.greedy_accuracy, guessed=row.guessed_accuracy),
         numbers.error(row.output_error),
         numbers.error(row.gradient_error),
         numbers.error(row.loss_error),

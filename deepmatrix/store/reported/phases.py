@@ -62,12 +62,17 @@ class StartupData(Reported):
 
 
 class TrainData(Reported):
-    """Raw samples in seconds a step, the first *warmup* of them warm-up; one loss a step."""
+    """Raw samples in seconds a step, the first *warmup* of them warm-up; one loss a step.
+
+    A decoder's *accuracy* is with teacher forcing: it is fed with the right answers. At
+    *greedy_accuracy* it was fed with its own.
+    """
 
     step_s: Items[Sample] = Field(min_length=1)
     warmup: Count = 1
     losses: Items[float]  # infinite or NaN where a training went wrong
     accuracy: Share
+    greedy_accuracy: Share | None = None
 
     @model_validator(mode="after")
     def _leaves_samples(self) -> Self:
