@@ -20,7 +20,7 @@ def dense(x, units):
 
 def network():
     n = caffe.NetSpec()
-    n.data = L.Input(shape={"dim": [32, 1, 32, 32]})
+    n.data = L.Input(shape={"dim": [8, 1, 32, 32]})
     x = pool(conv(n.data, 8))
     x = pool(conv(x, 24))
     x = conv(x, 48)

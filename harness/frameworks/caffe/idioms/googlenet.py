@@ -36,7 +36,7 @@ def inception(x, pointwise, three_reduce, three, five_reduce, five, pooled):
 
 def network():
     n = caffe.NetSpec()
-    n.data = L.Input(shape={"dim": [32, 1, 32, 32]})
+    n.data = L.Input(shape={"dim": [8, 1, 32, 32]})
     x = normalize(pool(conv(n.data, 8, 3)))
     x = pool(normalize(conv(conv(x, 8, 1), 24, 3)))
     x = inception(x, 8, 12, 16, 2, 4, 4)

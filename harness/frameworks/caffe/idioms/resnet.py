@@ -25,7 +25,7 @@ def block(x, width, stride):
 
 def network():
     n = caffe.NetSpec()
-    n.data = L.Input(shape={"dim": [32, 1, 32, 32]})
+    n.data = L.Input(shape={"dim": [8, 1, 32, 32]})
     x = L.ReLU(conv(n.data, 16), in_place=True)
     x = block(x, 16, 1)
     x = block(x, 32, 2)

@@ -16,7 +16,7 @@ def dense(x, units):
 
 def network():
     n = caffe.NetSpec()
-    x = n.data = L.Input(shape={"dim": [32, 1, 32, 32]})
+    x = n.data = L.Input(shape={"dim": [8, 1, 32, 32]})
     for widths in ([8], [16], [32, 32], [64, 64], [64, 64]):
         for width in widths:
             x = conv(x, width)
