@@ -112,6 +112,12 @@ SMALL = {
             "both ways, all": ALL | BOTH,
         }.items()
     },
+    "gru from the end of another": network(
+        (4, 3),
+        layer("one", "gru", **ALL),
+        layer("two", "gru", inputs=["input", "one"], **ALL),
+        layer("both", "concat", inputs=["one", "two"], axis=2),
+    ),
     "lstm on lstm": network((4, 3), layer("one", "lstm", **ALL), layer("two", "lstm", **LAST)),
 }
 
@@ -221,6 +227,22 @@ def test_a_bidirectional_layer_joins_both_directions():
     there = gold.activations(unidirectional, {**forth, **output}, x)["l"]
     and_back = gold.activations(unidirectional, {**back, **output}, x[:, ::-1])["l"][:, ::-1]
     np.testing.assert_allclose(joined, np.concatenate([there, and_back], axis=2))
+
+
+def test_a_gru_goes_on_where_another_with_its_weights_ended():
+    described = network(
+        (6, 3),
+        layer("begin", "slice", axis=1, start=0, stop=4),
+        layer("one", "gru", **ALL),
+        layer("end", "slice", inputs=["input"], axis=1, start=4, stop=6),
+        layer("two", "gru", inputs=["end", "one"], **ALL),
+    )
+    weights, x, _ = example(described, 9)
+    weights |= {name.replace("one", "two"): weights[name] for name in weights if "one" in name}
+    whole = network((6, 3), layer("one", "gru", **ALL))
+    parts = gold.activations(described, weights, x)
+    together = np.concatenate([parts["one"], parts["two"]], axis=1)
+    np.testing.assert_allclose(gold.activations(whole, weights, x)["one"], together)
 
 
 def test_an_unread_layer_is_refused():

@@ -146,6 +146,19 @@ def test_a_layer_that_does_not_fit_is_refused(layers, message):
     assert message in refused(*layers)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"kind": "lstm"}, {"units": 4}, {"return_sequences": False}, {"bidirectional": True}],
+)
+def test_only_a_gru_of_the_same_width_starts_from_the_end_of_another(changes):
+    first = {"name": "one", "kind": "gru", "units": 3, "return_sequences": True}
+    second = first | {"name": "two", "inputs": ["input", "one"]}
+    network = {"name": "n", "input": [8, 2], "classes": 3, "layers": [first, second]}
+    assert [shape for *_, shape in networks.shapes(network)] == [(8, 3), (8, 3)]
+    message = refused(first, second | changes, shape=(8, 2), classes=3)
+    assert message == f"layer two ({changes.get('kind', 'gru')}) cannot follow ((8, 2), (8, 3))"
+
+
 def test_initial_weights_are_the_same_bytes_for_a_seed():
     def digest(seed):
         weights = initial_weights(NETWORKS["digits-lstm"], seed)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from deepmatrix.workloads.gold.operation import Array, Parameters, Unary
+from deepmatrix.workloads.gold.operation import Array, Operation, Parameters
 from deepmatrix.workloads.networks import Layer
 
 State = tuple[Array, ...]
@@ -133,22 +133,27 @@ CELLS: dict[str, type[Cell]] = {"rnn": PlainCell, "lstm": LstmCell, "gru": GruCe
 BACKWARD = "backward_"
 
 
-class Recurrent(Unary):
-    """(N, T, D) -> (N, T, H) or, of the last step only, (N, H); 2H where it is bidirectional."""
+class Recurrent(Operation):
+    """(N, T, D) -> (N, T, H) or, of the last step only, (N, H); 2H where it is bidirectional.
 
-    def apply(self, x: Array) -> Array:
+    The last step of a second input, (N, S, H), is the state that it starts from.
+    """
+
+    def forward(self, *inputs: Array) -> Array:
         """Return the output of a batch."""
+        x, *self.before = inputs
         prefixes = ("", BACKWARD) if self.layer.get("bidirectional") else ("",)
         self.directions = {
             prefix: _Direction(self._cell(prefix), self.layer, prefix) for prefix in prefixes
         }
-        outputs = [direction.forward(x) for direction in self.directions.values()]
+        start = self.before[0][:, -1] if self.before else None
+        outputs = [direction.forward(x, start) for direction in self.directions.values()]
         return np.concatenate(outputs, axis=-1)
 
-    def derive(self, upstream: Array) -> Array:
-        """Return the input's gradient."""
+    def backward(self, upstream: Array) -> tuple[Array, ...]:
+        """Return the inputs' gradients."""
         parts = np.split(upstream, len(self.directions), axis=-1)
-        input_gradients = [
+        gradients = [
             direction.backward(part)
             for direction, part in zip(self.directions.values(), parts, strict=True)
         ]
@@ -157,8 +162,12 @@ class Recurrent(Unary):
             for prefix, direction in self.directions.items()
             for name, gradient in direction.cell.gradients.items()
         }
-        forward_gradient, *backward_gradients = input_gradients
-        return sum(backward_gradients, start=forward_gradient)
+        dx: Array = np.sum([gradient for gradient, _ in gradients], axis=0)
+        if not self.before:
+            return (dx,)
+        dbefore = np.zeros_like(self.before[0])
+        dbefore[:, -1] = gradients[0][1]
+        return dx, dbefore
 
     def _cell(self, prefix: str) -> Cell:
         weights = {
@@ -179,9 +188,14 @@ class _Direction:
         self.time_step = -1 if prefix else 1
         self.saved: list[Any] = []
 
-    def forward(self, x: Array) -> Array:
-        """Return the outputs of all steps in order, (N, T, H), or of the last step, (N, H)."""
+    def forward(self, x: Array, start: Array | None) -> Array:
+        """Return the outputs of all steps in order, (N, T, H), or of the last step, (N, H).
+
+        *start* is the state of a cell that has but its output, (N, H); None is zero.
+        """
         state: State = (np.zeros((len(x), self.units)),) * self.cell.parts
+        if start is not None:
+            state = (start,)
         outputs = []
         for step_input in x[:, :: self.time_step].swapaxes(0, 1):
             state, step_saved = self.cell.forward(step_input, state)
@@ -191,8 +205,8 @@ class _Direction:
             return np.stack(outputs, axis=1)[:, :: self.time_step]
         return state[0]
 
-    def backward(self, upstream: Array) -> Array:
-        """Return the input's gradient, (N, T, D)."""
+    def backward(self, upstream: Array) -> tuple[Array, Array]:
+        """Return the gradients of the input, (N, T, D), and of the output before it, (N, H)."""
         dstate: State = (np.zeros((len(upstream), self.units)),) * self.cell.parts
         if not self.return_sequences:
             dstate = (upstream, *dstate[1:])
@@ -202,7 +216,7 @@ class _Direction:
                 dstate = (dstate[0] + upstream[:, :: self.time_step][:, index], *dstate[1:])
             dx, dstate = self.cell.backward(self.saved[index], dstate)
             input_gradients.append(dx)
-        return np.stack(input_gradients[::-1], axis=1)[:, :: self.time_step]
+        return np.stack(input_gradients[::-1], axis=1)[:, :: self.time_step], dstate[0]
 
 
 def _sigmoid(x: Array) -> Array:

@@ -20,7 +20,9 @@ rnn                   units, return_sequences, bidirectional      kernel (H, D),
                                                                   bias (H)
 lstm                  the same; gates i, f, g, o                  the same with 4H rows
 gru                   the same; gates r, z, n; reset after the    the same with 3H rows, and
-                      product: n = tanh(Wx + b + r (Uh + c))      recurrent_bias (3H), c
+                      product: n = tanh(Wx + b + r (Uh + c));     recurrent_bias (3H), c
+                      a second input (N, S, H) gives, in its
+                      last step, the initial state
 concat                axis (the batch is 0)
 add
 attention             inputs query, memory: softmax(q m' / sqrt(D)) m
@@ -34,7 +36,8 @@ mean                  (N, T, D) -> (N, D)
 ====================  ==========================================  ==============================
 
 A bidirectional layer has every parameter a second time with the prefix ``backward_``; its outputs
-are joined on the last axis, forward first. Initial states are zero. ``initial: zero`` lets a
+are joined on the last axis, forward first. Initial states are zero where no second input gives
+them: a GRU's whole state is its output, an LSTM's is not. ``initial: zero`` lets a
 layer's kernel start at zero.
 """
 
@@ -112,6 +115,8 @@ def _output_shape(layer: Layer, before: tuple[Shape, ...]) -> Shape:  # noqa: PL
         case "rnn" | "lstm" | "gru", ((steps, _),):
             units = layer["units"] * (2 if layer.get("bidirectional") else 1)
             return (steps, units) if layer["return_sequences"] else (units,)
+        case "gru", ((steps, _), (_, units)) if _continues(layer, units):
+            return (steps, units)
         case "conv", ((_, *dims),) if len(dims) == len(layer["kernel"]):
             return (layer["filters"], *_dims(layer, layer["kernel"], dims))
         case "max_pool", ((channels, *dims),) if len(dims) == len(layer["size"]):
@@ -135,6 +140,12 @@ def _output_shape(layer: Layer, before: tuple[Shape, ...]) -> Shape:  # noqa: PL
             axis = layer["axis"] - 1
             return (*shape[:axis], layer["stop"] - layer["start"], *shape[axis + 1 :])
     raise ValueError(f"layer {layer['name']} ({layer['kind']}) cannot follow {before}")
+
+
+def _continues(layer: Layer, width: int) -> bool:
+    """Return whether a recurrent layer can start from the outputs of one of this width."""
+    both_ways = layer.get("bidirectional", False)
+    return width == layer["units"] and layer["return_sequences"] and not both_ways
 
 
 def _joinable(shapes: Sequence[Shape], axis: int) -> bool:

@@ -30,16 +30,17 @@ def seq2seq(size: str) -> Network:
     """An encoder and a decoder with global attention, taught to reverse digits.
 
     Luong and others, "Effective approaches to attention-based neural machine translation", 2015,
-    dot score, here scaled; teacher forcing; both start at zero. The one input holds the source
-    and, after it in time, what the decoder is fed: the target, one step late.
+    dot score, here scaled; by the units of Cho and others, 2014. The decoder starts from the
+    encoder's last state. Teacher forcing: the one input holds the source and, after it in time,
+    what the decoder is fed: the target, one step late.
     """
     steps = {"tiny": 4, "small": 6}[size]
     units = {"tiny": 8, "small": 32}[size]
     builder = Builder(f"seq2seq-{size}", [2 * steps, TOKENS], 10, "reversal")
     builder.layer("source", "slice", "input", axis=1, start=0, stop=steps)
-    encoded = builder.layer("encoder", "lstm", units=units, return_sequences=True)
-    builder.layer("fed", "slice", "input", axis=1, start=steps, stop=2 * steps)
-    decoded = builder.layer("decoder", "lstm", units=units, return_sequences=True)
+    encoded = builder.layer("encoder", "gru", units=units, return_sequences=True)
+    fed = builder.layer("fed", "slice", "input", axis=1, start=steps, stop=2 * steps)
+    decoded = builder.layer("decoder", "gru", fed, encoded, units=units, return_sequences=True)
     context = builder.layer("attention", "attention", decoded, encoded)
     builder.layer("joined", "concat", context, decoded, axis=2)
     builder.dense("attended", units)

@@ -4,6 +4,7 @@ A layer function takes (`Text`, the neutral layer, the name of its input blob) a
 that make it. Sequences are (N, T, D), steps (N, D).
 """
 
+import functools
 from typing import Any, List
 
 #: The neutral order of gates by Caffe's, in its LSTM.
@@ -55,16 +56,17 @@ def _rnn_direction(text, layer, steps, prefix):
     return outputs
 
 
-def _gru_direction(text, layer, steps, prefix):
-    """Return the output steps; gates r, z, n; the initial zeros are made from the first step."""
+def _gru_direction(text, layer, steps, prefix, start):
+    """Return the output steps; gates r, z, n; initial zeros are made from the first step."""
     name, units = layer["name"], layer["units"]
-    hidden = None
+    hidden = start
     outputs: List[Any] = []
     for x in steps:
         from_input = text.product(x, 3 * units, name, shared=prefix + "in")
-        if hidden is None:
+        if not outputs:
             text.record_parameter(prefix + "kernel", from_input, 0)
             text.record_parameter(prefix + "bias", from_input, 1)
+        if hidden is None:
             hidden = text.power(text.slices(from_input, 1, [units, 2 * units])[0], name, scale=0.0)
         from_state = text.product(hidden, 3 * units, name, shared=prefix + "state")
         if not outputs:
@@ -147,6 +149,7 @@ def lstm(text, layer, x):
     _directions(text, layer, x, _lstm_direction)
 
 
-def gru(text, layer, x):
-    """Add a GRU."""
-    _directions(text, layer, x, _gru_direction)
+def gru(text, layer, x, before=None):
+    """Add a GRU that starts from the last step of *before*, where that is given."""
+    start = text.steps(before)[-1] if before else None
+    _directions(text, layer, x, functools.partial(_gru_direction, start=start))

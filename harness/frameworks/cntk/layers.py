@@ -182,15 +182,22 @@ _STEPS = {
 }
 
 
-def _direction(layer, x, steps, backwards):
-    """Run over a sequence in one direction; return the output and the weights."""
+def _direction(layer, x, steps, backwards, before=None):
+    """Run over a sequence in one direction; return the output and the weights.
+
+    It starts from the last step of *before*, (S, H), where that is given.
+    """
     units, kind = layer["units"], layer["kind"]
     if kind == "gru":
         step, weights = _gru_step(units, x.shape[-1])
     else:
         make, order = _STEPS[kind]
         step = make(units)
-    out = cntk.layers.Recurrence(step, go_backwards=backwards)(x)
+    if before is None:
+        out = cntk.layers.Recurrence(step, go_backwards=backwards)(x)
+    else:
+        last = cntk.slice(before, 0, before.shape[0] - 1, before.shape[0])
+        out = cntk.layers.RecurrenceFrom(step)(cntk.reshape(last, (units,)), x)
     if kind != "gru":
         by_name = {parameter.name: parameter for parameter in out.parameters}
         names = {"kernel": "W", "recurrent": "H", "bias": "b"}
@@ -201,11 +208,11 @@ def _direction(layer, x, steps, backwards):
     return (cntk.sequence.first if backwards else cntk.sequence.last)(out), weights
 
 
-def _recurrent(layer, x):
+def _recurrent(layer, x, before=None):
     outputs, weights = [], {}
     sequence = cntk.to_sequence(x)
     for prefix in ["", "backward_"] if layer.get("bidirectional") else [""]:
-        out, new_weights = _direction(layer, sequence, x.shape[0], bool(prefix))
+        out, new_weights = _direction(layer, sequence, x.shape[0], bool(prefix), before)
         outputs.append(out)
         weights.update({prefix + name: weight for name, weight in new_weights.items()})
     return outputs[0] if len(outputs) == 1 else cntk.splice(*outputs, axis=-1), weights

@@ -121,14 +121,14 @@ def _gru_step(params, carry, x):
 STEPS = {"rnn": (_rnn_step, 1), "lstm": (_lstm_step, 2), "gru": (_gru_step, 1)}
 
 
-def _recurrent(layer, params, x):
-    ways = [_one_way(layer, params, x, "")]
+def _recurrent(layer, params, x, before=None):
+    ways = [_one_way(layer, params, x, "", before)]
     if layer.get("bidirectional"):
         ways.append(_one_way(layer, params, x, "backward_"))
     return jnp.concatenate(ways, axis=-1)
 
 
-def _one_way(layer, params, x, prefix):
+def _one_way(layer, params, x, prefix, before=None):
     step, parts = STEPS[layer["kind"]]
     mine = {
         name[len(prefix) :]: value
@@ -144,7 +144,8 @@ def _one_way(layer, params, x, prefix):
         return values[::-1] if prefix else values
 
     zero = jnp.zeros((x.shape[0], layer["units"]), x.dtype)
-    last, outputs = lax.scan(advance, (zero,) * parts, in_time(x.swapaxes(0, 1)))
+    start = (zero,) * parts if before is None else (before[:, -1],)
+    last, outputs = lax.scan(advance, start, in_time(x.swapaxes(0, 1)))
     return in_time(outputs).swapaxes(0, 1) if layer["return_sequences"] else last[0]
 
 

@@ -88,10 +88,11 @@ def _dense(ops, layer, params, x):
     return ops.tensor.dot(x, params["kernel"].T) + params["bias"]
 
 
-def _directions(ops, layer, params, x, step, states):
+def _directions(ops, layer, params, x, step, states, before=None):
     """Scan over time, forward, and backward where it is bidirectional.
 
-    *states* is the number of states that a step carries.
+    *states* is the number of states that a step carries. It starts from the last step of *before*,
+    (N, S, H), where that is given.
     """
     outputs = []
     for prefix in ["", "backward_"] if layer.get("bidirectional") else [""]:
@@ -102,10 +103,11 @@ def _directions(ops, layer, params, x, step, states):
         }
         from_input = ops.tensor.dot(x.dimshuffle(1, 0, 2), weights["kernel"].T) + weights["bias"]
         zeros = ops.tensor.zeros((x.shape[0], layer["units"]), x.dtype)
+        start = [zeros] * states if before is None else [before[:, -1]]
         hidden, _ = ops.scan(
             lambda current, *before: step(ops, layer["units"], weights, current, *before),  # noqa: B023
             sequences=from_input[::-1] if prefix else from_input,
-            outputs_info=[zeros] * states,
+            outputs_info=start,
         )
         hidden = hidden[0] if states > 1 else hidden
         if not layer["return_sequences"]:
@@ -193,7 +195,9 @@ KINDS: Dict[str, Callable[..., Any]] = {
     "dense": _dense,
     "rnn": lambda ops, layer, params, x: _directions(ops, layer, params, x, _rnn_step, 1),
     "lstm": lambda ops, layer, params, x: _directions(ops, layer, params, x, _lstm_step, 2),
-    "gru": lambda ops, layer, params, x: _directions(ops, layer, params, x, _gru_step, 1),
+    "gru": lambda ops, layer, params, x, before=None: _directions(
+        ops, layer, params, x, _gru_step, 1, before
+    ),
     "concat": lambda ops, layer, params, *inputs: ops.tensor.concatenate(
         inputs, axis=layer["axis"]
     ),

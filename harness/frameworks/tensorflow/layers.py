@@ -227,13 +227,14 @@ def _dense(layer, x):
     return value, {"kernel": _transposed(keras_layer.kernel), "bias": _plain(keras_layer.bias)}
 
 
-def _recurrent(layer, x):
+def _recurrent(layer, x, before=None):
     kinds = {"rnn": keras.layers.SimpleRNN, "lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
     keras_layer = kinds[layer["kind"]](
         layer["units"], return_sequences=layer["return_sequences"], name=layer["name"]
     )
     if not layer.get("bidirectional"):
-        value = Value(keras_layer(x.moved(False)))
+        start = {"initial_state": before.moved(False)[:, -1]} if before else {}
+        value = Value(keras_layer(x.moved(False), **start))
         return value, _recurrent_weights(layer, keras_layer, "")
     bidirectional = keras.layers.Bidirectional(keras_layer, name=layer["name"])
     value = Value(bidirectional(x.moved(False)))

@@ -267,7 +267,7 @@ class _RnnCell(tf.nn.rnn_cell.BasicRNNCell):
         }
 
 
-def _recurrent(layer, x):
+def _recurrent(layer, x, before=None):
     tensor = x.moved(False)
     width = int(tensor.shape[-1])
     kind = {"rnn": _RnnCell, "lstm": _LstmCell, "gru": _GruCell}[layer["kind"]]
@@ -276,7 +276,8 @@ def _recurrent(layer, x):
         with tf.variable_scope(name):
             cells.append(kind(layer["units"], width))
     if len(cells) == 1:
-        outputs, states = tf.nn.dynamic_rnn(cells[0], tensor, dtype=tf.float32)
+        start = before.moved(False)[:, -1] if before else None
+        outputs, states = tf.nn.dynamic_rnn(cells[0], tensor, initial_state=start, dtype=tf.float32)
         outputs, states = [outputs], [states]
     else:
         outputs, states = tf.nn.bidirectional_dynamic_rnn(*cells, tensor, dtype=tf.float32)

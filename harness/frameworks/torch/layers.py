@@ -145,9 +145,12 @@ class Recurrent(nn.Module):
                 bias.requires_grad_(False)
                 nn.init.zeros_(bias)
 
-    def forward(self, x):
-        """(N, T, D) -> (N, T, H) or the last step of each direction, (N, H)."""
-        y, _ = self.cell(x)
+    def forward(self, x, before=None):
+        """(N, T, D) -> (N, T, H) or the last step of each direction, (N, H).
+
+        It starts from the last step of *before*, (N, S, H), where that is given.
+        """
+        y, _ = self.cell(x, None if before is None else before[:, -1].unsqueeze(0).contiguous())
         if self.whole:
             return y
         if len(self.ways) == 1:

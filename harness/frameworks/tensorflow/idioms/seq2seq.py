@@ -6,8 +6,8 @@ from keras import layers
 
 def network():
     source, fed = keras.Input((6, 11)), keras.Input((6, 11))
-    memory = layers.LSTM(32, return_sequences=True)(source)
-    decoded = layers.LSTM(32, return_sequences=True)(fed)
+    memory, state = layers.GRU(32, return_sequences=True, return_state=True)(source)
+    decoded = layers.GRU(32, return_sequences=True)(fed, initial_state=state)
     scaled = layers.Rescaling(32**-0.5)(decoded)
     context = layers.Attention()([scaled, memory])
     joined = layers.Concatenate()([context, decoded])

@@ -15,19 +15,21 @@ def weights(inputs, outputs):
     return shared(numpy.random.uniform(-bound, bound, (inputs, outputs)))
 
 
-def lstm(params, x):
-    w, u = weights(11, 4 * 32), weights(32, 4 * 32)
-    b = shared(numpy.repeat([0, 1, 0, 0], 32))  # the forget gate starts open
-    params += [w, u, b]
+def gru(params, state, x):
+    w, u = weights(11, 3 * 32), weights(32, 3 * 32)
+    b, c = shared(numpy.zeros(3 * 32)), shared(numpy.zeros(3 * 32))
+    params += [w, u, b, c]
 
-    def step(from_input, hidden, memory):
-        i, f, g, o = tensor.split(from_input + tensor.dot(hidden, u), [32] * 4, 4, axis=1)
-        memory = sigmoid(f) * memory + sigmoid(i) * tensor.tanh(g)
-        return sigmoid(o) * tensor.tanh(memory), memory
+    def step(from_input, hidden):
+        from_input = tensor.split(from_input, [32] * 3, 3, axis=1)
+        from_state = tensor.split(tensor.dot(hidden, u) + c, [32] * 3, 3, axis=1)
+        r, z = sigmoid(from_input[0] + from_state[0]), sigmoid(from_input[1] + from_state[1])
+        n = tensor.tanh(from_input[2] + r * from_state[2])
+        return (1 - z) * n + z * hidden
 
-    from_input, zero = tensor.dot(x.dimshuffle(1, 0, 2), w) + b, tensor.zeros((x.shape[0], 32))
-    (hidden, _), _ = theano.scan(step, from_input, [zero, zero])
-    return hidden.dimshuffle(1, 0, 2)
+    from_input = tensor.dot(x.dimshuffle(1, 0, 2), w) + b
+    hidden, _ = theano.scan(step, from_input, state)
+    return hidden.dimshuffle(1, 0, 2), hidden[-1]
 
 
 def dense(params, x, inputs, outputs):
@@ -38,7 +40,8 @@ def dense(params, x, inputs, outputs):
 
 def network():
     source, fed, params = tensor.tensor3("source"), tensor.tensor3("fed"), []
-    memory, decoded = lstm(params, source), lstm(params, fed)
+    memory, state = gru(params, tensor.zeros((source.shape[0], 32)), source)
+    decoded, _ = gru(params, state, fed)
     scores = tensor.batched_dot(decoded, memory.dimshuffle(0, 2, 1)) / 32**0.5
     shares = softmax(scores.reshape((-1, 6))).reshape(scores.shape)  # softmax is for matrices
     joined = tensor.concatenate([tensor.batched_dot(shares, memory), decoded], axis=2)
