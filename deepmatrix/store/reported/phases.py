@@ -32,7 +32,6 @@ from deepmatrix.store.parts import Failure, Part, Quantised, Reported
 PhaseStatus = Literal["ok", "failed", "unsupported"]
 
 Timed = TypeVar("Timed", bound=Reported)
-
 NotNegative = Annotated[Number, Field(ge=0)]
 Throughput = Annotated[Number, Field(ge=0, le=1e24)]
 
@@ -62,17 +61,13 @@ class StartupData(Reported):
 
 
 class TrainData(Reported):
-    """Raw samples in seconds a step, the first *warmup* of them warm-up; one loss a step.
-
-    A decoder's *accuracy* is with teacher forcing: it is fed with the right answers. At
-    *greedy_accuracy* it was fed with its own.
-    """
+    """Raw samples in seconds a step, the first *warmup* of them warm-up; one loss a step."""
 
     step_s: Items[Sample] = Field(min_length=1)
     warmup: Count = 1
     losses: Items[float]  # infinite or NaN where a training went wrong
     accuracy: Share
-    greedy_accuracy: Share | None = None
+    greedy_accuracy: Share | None = None  # of a decoder; the other is with teacher forcing
 
     @model_validator(mode="after")
     def _leaves_samples(self) -> Self:
