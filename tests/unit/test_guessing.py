@@ -5,10 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from deepmatrix.config import matrix_file
 from deepmatrix.drawing import numbers
+from deepmatrix.paths import MATRIX_FILE
 from deepmatrix.workloads import inputs
 from deepmatrix.workloads.guessing import LEVEL, binomial_bound, guessed_accuracy
 from deepmatrix.workloads.networks import NETWORKS
+
+WORKLOADS = matrix_file.load(MATRIX_FILE).workloads
 
 
 @pytest.mark.parametrize(("trials", "classes"), [(8, 1000), (359, 10), (2154, 10)])
@@ -39,6 +43,13 @@ def test_one_answer_for_all_images_is_near_chance() -> None:
 def test_a_decoder_that_only_follows_right_answers_is_near_chance() -> None:
     shown = numbers.accuracy(0.99, greedy=0.1, guessed=guessed_accuracy("seq2seq-small"))
     assert shown == "99.0 % forced, 10.0 % greedy (near chance)"
+
+
+@pytest.mark.parametrize("name", [name for name in WORKLOADS if name.endswith("-small")])
+def test_every_network_of_small_is_asked_for_an_accuracy_well_above_chance(name: str) -> None:
+    guessed = guessed_accuracy(WORKLOADS[name].network)
+    assert guessed is not None
+    assert WORKLOADS[name].accuracy >= (1 + guessed) / 2
 
 
 def test_a_network_of_an_older_run_has_no_bound() -> None:
