@@ -142,6 +142,57 @@ def test_a_file_that_is_no_model_is_named_beside_the_verdicts_of_the_others(
     (repository / "net.onnx").write_text(pointer)
     code, runner = run_action(repository, installed, **inputs[given])
     assert code == ArgumentError.exit_code, "nothing was served"
+    page = comment(runner)
+    assert page.startswith(f"{MARKER}\n### deepmatrix: ✗ 2 problems"), page
+    for name in ("far.onnx", "net.onnx"):
+        assert f"- {name}: the model is not served: {name} is a Git LFS pointer" in page
+    assert page in runner.summary
+
+
+@pytest.mark.parametrize("decide", ["true", "false"])
+def test_a_model_that_only_its_inspector_finds_damaged_is_named_on_the_comment(
+    repository: Path, installed: dict[str, str], decide: str
+) -> None:
+    damage(repository / "net.onnx")
+    code, runner = run_action(repository, installed, models="net.onnx", decide=decide)
+    assert code == ArgumentError.exit_code, runner.log
+    page = comment(runner)
+    assert page.startswith(f"{MARKER}\n### deepmatrix: ✗ 1 problem"), page
+    assert "**Not served**\n\n- net: the model is not served: " in page
+    assert page in runner.summary
+    assert runner.value(ACTION["outputs"]["code"]["value"]) == "2"
+
+
+def test_what_is_not_served_fails_whatever_a_baseline_accepts(
+    repository: Path, installed: dict[str, str]
+) -> None:
+    (repository / "verdicts.yaml").write_text("version: 1\n")
+    damage(repository / "net.onnx")
+    baseline = {"models": "net.onnx", "baseline": "verdicts.yaml"}
+    code, runner = run_action(repository, installed, **baseline)
+    assert code == ArgumentError.exit_code, runner.log
+    assert "net: the model is not served: " in comment(runner)
+    (repository / "net.onnx").write_text("version https://git-lfs.github.com/spec/v1\n")
+    code, runner = run_action(repository, installed, **baseline)
+    assert code == ArgumentError.exit_code, runner.log
+    assert "net.onnx: the model is not served: " in comment(runner)
+    assert "✗ " in comment(runner)
+
+
+def test_a_model_that_no_selected_cell_reads_is_named_beside_the_others(
+    repository: Path, installed: dict[str, str]
+) -> None:
+    (repository / "lite.tflite").write_bytes(b"\0\0\0\0TFL3")
+    code, runner = run_action(repository, installed, models="net.onnx\nlite.tflite")
+    assert code == 1, runner.log
+    page = comment(runner)
+    assert "lite.tflite: the model is not served: lite: no selected cell that can run here" in page
+    assert "net.onnx: 1 of 1 consumer matches" in page
+
+
+def damage(model: Path) -> None:
+    """Cut a model so that only its inspector finds it damaged."""
+    model.write_bytes(model.read_bytes()[:200])
 
 
 def test_with_a_baseline_only_what_is_worse_fails(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -15,8 +15,8 @@ from deepmatrix.cli.own_models import projects, refusing
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.errors import ArgumentError
 from deepmatrix.models import files, project
-from deepmatrix.planning.cells import Capabilities
-from deepmatrix.planning.fan_out import fan_out
+from deepmatrix.planning.cells import Capabilities, Cell
+from deepmatrix.planning.fan_out import Share, fan_out
 from deepmatrix.planning.model_plan import plan_models
 from deepmatrix.planning.selection import Selection
 
@@ -46,6 +46,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="the most jobs there may be",
     )
+    shared.add_runs(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -54,20 +55,35 @@ def run(options: argparse.Namespace) -> None:
     starting.check_architectures(options.native, matrix)
     chosen = list(_selections(options, matrix))
     _, refused = files.recognise_each([path for path, _ in chosen])
-    if len(refused) == len({path for path, _ in chosen}):
-        raise refusing.refuse_all(refused)
-    readers = {}
+    readers, unserved = {}, {}
     for path, selection in chosen:
         if path in refused:
             continue
+        try:
+            cells = _serving(matrix, path, selection, options.native)
+        except ArgumentError as error:
+            unserved[path] = error
+            continue
         for architecture in options.native:
-            readers[str(path), architecture] = _readers(matrix, path, selection, architecture)
-        if not any(readers[str(path), architecture] for architecture in options.native):
-            _serving(matrix, path, selection, options.native)  # says why
-    shares = fan_out(readers, options.most)
+            own = tuple(cell.id for cell in cells if cell.architecture == architecture)
+            readers[str(path), architecture] = own
+    if not readers:
+        raise _nothing_served({**refused, **unserved}, options.runs, matrix)
+    shares = fan_out(readers, options.most - bool(unserved))
     if refused:  # the first job, which verifies others, says why these are not served
         shares[0] = replace(shares[0], models=(*shares[0].models, *map(str, refused)))
+    if unserved:  # cells of other jobs may read them, and are not selected for them
+        alone, only = tuple(map(str, unserved)), tuple(options.only)
+        shares.append(Share(architecture=options.native[0], models=alone, cells=only))
     print(json.dumps([asdict(share) for share in shares], indent=1))
+
+
+def _nothing_served(
+    errors: Mapping[Path, ArgumentError], runs: Path, matrix: Matrix
+) -> ArgumentError:
+    """Return the error of models of which none is served; a run in *runs* has them, too."""
+    refusing.leave_report(runs, errors, matrix, verify.OWN_MODEL, seed=0)
+    return refusing.NothingServed(errors)
 
 
 def _selections(options: argparse.Namespace, matrix: Matrix) -> Iterator[tuple[Path, Selection]]:
@@ -89,19 +105,9 @@ def _selections(options: argparse.Namespace, matrix: Matrix) -> Iterator[tuple[P
         )
 
 
-def _readers(
-    matrix: Matrix, path: Path, selection: Selection, architecture: str
-) -> tuple[str, ...]:
-    """Return the cells of an architecture that serve a model, none where nothing can."""
-    try:
-        return _serving(matrix, path, selection, [architecture])
-    except ArgumentError:
-        return ()
-
-
 def _serving(
     matrix: Matrix, path: Path, selection: Selection, architectures: Sequence[str]
-) -> tuple[str, ...]:
+) -> list[Cell]:
     """Return the cells that serve a model natively. Raises ArgumentError where none does."""
     (model,) = files.recognise([path])
     planned = plan_models(
@@ -112,4 +118,4 @@ def _serving(
         seed=0,
         infer=verify.OWN_MODEL,
     )
-    return tuple(cell.id for cell in planned.cells if cell.serves)
+    return [cell for cell in planned.cells if cell.serves]
