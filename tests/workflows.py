@@ -95,6 +95,8 @@ class Runner:
             if self._holds(step.get("if", "success()")):
                 code = self._step(step)
                 self.failed = self.failed or code
+                outcome = "failure" if code else "success"
+                self.context[f"steps.{step.get('id', '')}.outcome"] = outcome
         return self.failed
 
     def value(self, text: str) -> str:
@@ -127,20 +129,26 @@ class Runner:
             path.write_text("")
         own = {key: self.value(text) for key, text in step.get("env", {}).items()}
         assert "${{" not in step["run"], "an expression in a script is an injection"
-        ended = subprocess.run(
-            [*SHELLS[step.get("shell", self.shell)], "-c", step["run"]],
-            cwd=self.folder,
-            env={
-                **self.environment,
-                "RUNNER_TEMP": str(self.temporary),
-                **own,
-                **{name: str(path) for name, path in files.items()},
-            },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
+        script = self.temporary / "step.sh"
+        script.write_text(step["run"])
+        try:
+            ended = subprocess.run(
+                [*SHELLS[step.get("shell", self.shell)], str(script)],
+                cwd=self.folder,
+                env={
+                    **self.environment,
+                    "RUNNER_TEMP": str(self.temporary),
+                    **own,
+                    **{name: str(path) for name, path in files.items()},
+                },
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=False,
+            )
+        except OSError as error:  # such as a variable that is too long
+            self.log += f"{error}\n"
+            return 1
         self.log += ended.stdout
         self.summary += files["GITHUB_STEP_SUMMARY"].read_text()
         lines = files["GITHUB_OUTPUT"].read_text().splitlines()

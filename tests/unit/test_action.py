@@ -227,6 +227,17 @@ def test_inputs_are_never_run(repository: Path, installed: dict[str, str]) -> No
     assert not (repository / "ran").exists()
 
 
+def test_a_list_that_no_variable_can_hold_is_said_with_its_bound(
+    repository: Path, installed: dict[str, str]
+) -> None:
+    code, runner = run_action(repository, installed, models="net.onnx\n" * 20_000)
+    assert code == 1
+    (line,) = [line for line in runner.log.splitlines() if line.startswith("::error ")]
+    assert "each may have 128 KiB; list the models in a project's file" in line
+    code, runner = run_action(repository, installed, models="missing.onnx")
+    assert "128 KiB" not in runner.log
+
+
 def test_two_uses_in_one_job_see_their_own_runs(
     repository: Path, installed: dict[str, str]
 ) -> None:

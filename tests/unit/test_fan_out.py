@@ -247,6 +247,18 @@ def test_where_no_file_is_a_model_the_comment_says_so_file_by_file(
         assert f"- {name}: the model is not served: {name} is a Git LFS pointer" in page
 
 
+def test_a_list_that_no_variable_can_hold_is_said_with_its_bound(
+    models: Path, tmp_path: Path
+) -> None:
+    runner = new_runner(models, tmp_path / "temp", models="net.onnx\n" * 20_000)
+    assert runner.job(VERIFY, "plan") == 1
+    (line,) = [line for line in runner.log.splitlines() if line.startswith("::error ")]
+    assert "each may have 128 KiB; list the models in a project's file" in line
+    runner = new_runner(models, tmp_path / "temp", models="missing.onnx")
+    assert runner.job(VERIFY, "plan") == ArgumentError.exit_code
+    assert "128 KiB" not in runner.log
+
+
 @needs_evaluator
 def test_a_job_whose_models_are_all_damaged_is_reviewed_and_named(
     models: Path, tmp_path: Path
