@@ -302,10 +302,37 @@ def test_gitlabs_template_is_green_red_and_then_green_with_a_baseline(
     assert not (repository / "ran").exists()
 
 
+def test_gitlabs_template_installs_nothing_that_has_another_hash(
+    repository: Path, tmp_path: Path
+) -> None:
+    venv.create(tmp_path / "program", with_pip=True)
+    locked = (ROOT / ".ci" / "nox.txt").read_text("utf-8")
+    name = next(line for line in locked.splitlines() if "==" in line).split()[0]
+    (tmp_path / "other.txt").write_text(f"{name} --hash=sha256:{'0' * 64}\n")
+    code, log = run_gitlab(repository, tmp_path / "program", LOCK=str(tmp_path / "other.txt"))
+    assert code == 1, log
+    assert "DO NOT MATCH THE HASHES" in log
+    assert not (tmp_path / "program" / "bin" / "deepmatrix").exists()
+
+
+def test_gitlabs_template_reviews_what_is_damaged_and_then_fails(
+    repository: Path, tmp_path: Path
+) -> None:
+    venv.create(tmp_path / "program", with_pip=True)
+    lend(tmp_path / "program")
+    damage(repository / "net.onnx")
+    code, log = run_gitlab(repository, tmp_path / "program", CONFIG="", MODELS="net.onnx")
+    assert code == ArgumentError.exit_code, log
+    page = (repository / ".deepmatrix" / "comment.md").read_text()
+    assert "net: the model is not served: " in page
+    assert (repository / ".deepmatrix" / "junit.xml").is_file()
+
+
 def run_gitlab(repository: Path, program: Path, **variables: str) -> tuple[int, str]:
     """Run the lines of the template in one shell, as GitLab does; return its code and its log."""
     shutil.rmtree(repository / ".deepmatrix", ignore_errors=True)
-    given = {"PACKAGE": str(ROOT), "ENGINE": "here", "CELLS": CELL, **variables}
+    lock = str(ROOT / ".ci" / "nox.txt")
+    given = {"PACKAGE": str(ROOT), "LOCK": lock, "ENGINE": "here", "CELLS": CELL, **variables}
     environment = plain_environment()
     ended = subprocess.run(
         ["bash", "-eo", "pipefail", "-c", "\n".join(GITLAB["script"])],
