@@ -27,6 +27,7 @@ USED = {"actions/checkout": {}, "actions/setup-python": {"python-path": sys.exec
 EXCHANGED = {
     "actions/download-artifact": artifacts.download,
     "actions/upload-artifact": artifacts.upload,
+    "actions/upload-pages-artifact": artifacts.upload_pages,
 }
 
 #: How GitHub starts bash for a step that names no shell, and for one that does.
