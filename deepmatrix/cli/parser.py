@@ -33,7 +33,8 @@ COMMANDS = {
     "history": "deepmatrix.cli.looking.history",
     "engine": "deepmatrix.cli.commands.engine",
     "completion": "deepmatrix.cli.commands.completion",
-    "claims": "deepmatrix.cli.maintenance.claims",
+    "claims": "deepmatrix.cli.looking.claims",
+    "evaluation": "deepmatrix.cli.looking.evaluation",
 }
 
 #: Those that change files of the repository: an installed package has none.

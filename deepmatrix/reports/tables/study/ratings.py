@@ -1,0 +1,90 @@
+"""Ratings of the study's systems, then and now, and all inputs that they rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from deepmatrix.drawing.layout import Row, Table, key, number, row, text
+from deepmatrix.drawing.numbers import DASH
+from deepmatrix.study.ratings import Rating, Stars
+from deepmatrix.study.statements import AREAS
+from deepmatrix.study.systems import PERIODS, Period, rated
+
+RULE = (
+    "Then: by the last versions of the study's systems. Now: by their successors. "
+    "One to five stars. A share of nothing is one star, of all five. A ratio to the best of the "
+    "same period is five stars less one each time that it doubles, and at least one. An area is "
+    "the mean of its inputs; in brackets the 95 % interval, where times are among them. Times "
+    "need three undisturbed rounds and are compared within one run. Nothing is added up over "
+    "areas, as in the study. A dash: no run measured it."
+)
+
+
+def tables(ratings: Sequence[Rating]) -> list[Table]:
+    """Return a table of stars for each period, then a table of the inputs of each area."""
+    stars = [_stars(period, ratings) for period in PERIODS]
+    inputs = [_inputs(area, ratings) for area in AREAS]
+    return [*stars, *(table for table in inputs if table.rows)]
+
+
+def _stars(period: Period, ratings: Sequence[Rating]) -> Table:
+    systems = rated(period)
+    cells = {
+        (rating.area, rating.system): stars_text(rating.stars)
+        for rating in ratings
+        if rating.period == period
+    }
+    return Table(
+        title=f"Ratings {period}",
+        columns=(key("area"), *map(number, systems)),
+        rows=(
+            row("measured by", *systems.values(), mood="muted"),
+            *(row(area, *(cells[area, system] for system in systems)) for area in AREAS),
+        ),
+        note=RULE if period == PERIODS[-1] else "",
+    )
+
+
+def stars_text(stars: Stars | None) -> str:
+    """Return the number of stars with one decimal, and its interval where it has any width."""
+    if stars is None:
+        return DASH
+    low, high = f"{stars.low:.1f}", f"{stars.high:.1f}"
+    return f"{stars.value:.1f}" + (f" [{low}, {high}]" if low != high else "")
+
+
+def _inputs(area: str, ratings: Sequence[Rating]) -> Table:
+    return Table(
+        title=f"Inputs: {area}",
+        columns=(
+            key("input"),
+            text("system"),
+            text("period", optional=2),
+            text("measured"),
+            number("stars"),
+            text("record", optional=1),
+        ),
+        rows=tuple(_input_rows(area, ratings)),
+    )
+
+
+def _input_rows(area: str, ratings: Sequence[Rating]) -> list[Row]:
+    entries = [
+        (entry.measured.what, rating, entry)
+        for rating in ratings
+        for entry in rating.inputs
+        if rating.area == area
+    ]
+    order = list(dict.fromkeys(what for what, _, _ in entries))
+    entries.sort(key=lambda item: (order.index(item[0]), PERIODS.index(item[1].period)))
+    return [
+        row(
+            what,
+            f"{rating.system} ({rating.framework})",
+            rating.period,
+            entry.measured.text,
+            stars_text(entry.stars),
+            entry.measured.record,
+        )
+        for what, rating, entry in entries
+    ]
