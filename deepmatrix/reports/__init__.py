@@ -19,6 +19,8 @@ from deepmatrix.reports import html, junit, markdown
 from deepmatrix.reports.annotations import annotation_lines
 from deepmatrix.reports.comment import comment_page, summary_page
 from deepmatrix.reports.comparison import comparison_html, comparison_page, show_comparison
+from deepmatrix.reports.exports import model_explorer
+from deepmatrix.reports.exports.model_explorer import explorer_file
 from deepmatrix.reports.junit import review_document
 from deepmatrix.reports.screens import headlines, show
 from deepmatrix.reports.tables import conformance
@@ -96,5 +98,7 @@ def write(run: Run, results: Results) -> None:
     """Write results and reports into a run directory."""
     write_text(run.path / "results.json", results.model_dump_json(indent=1) + "\n")
     write_text(run.path / "report.md", markdown.document(results))
+    for path, measured in run.node_errors():
+        write_text(run.path / explorer_file(path.name), model_explorer.document(measured))
     write_text(run.path / "report.html", html.run_page(results, html.Evidence(folder=run.path)))
     write_text(run.path / "junit.xml", junit.document(results))
