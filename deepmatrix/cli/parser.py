@@ -41,6 +41,7 @@ COMMANDS = {
 MAINTENANCE = {
     "readme": "deepmatrix.cli.maintenance.readme",
     "pins": "deepmatrix.cli.maintenance.pins",
+    "packages": "deepmatrix.cli.maintenance.packages",
     "schema": "deepmatrix.cli.maintenance.schema",
     "reference": "deepmatrix.cli.maintenance.reference",
 }

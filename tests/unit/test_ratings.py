@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepmatrix.config import matrix_file
+from deepmatrix.machine.packages.listings import ListedFile
 from deepmatrix.reports.tables.study import ratings as rating_tables
 from deepmatrix.results.rows import CellRow, PortabilityRow, ProbeRow, Results, TrainingRow
 from deepmatrix.results.timing.statistics import Estimate
-from deepmatrix.study.ratings import LEAST, MOST, Rating, rate
+from deepmatrix.study.rating import packages as package_rule
+from deepmatrix.study.rating.packages import Packages
+from deepmatrix.study.rating.ratings import LEAST, MOST, Rating, rate
 from deepmatrix.study.statements import AREAS
 from deepmatrix.workloads import networks
 
 ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = Packages(asked=date(2026, 11, 28), releases={})
 MATRIX = matrix_file.load(ROOT / "matrix.yaml", networks=networks.NETWORKS)
 CAFFE, TENSORFLOW1 = "caffe-debian11-amd64-cpu", "tensorflow1-python37-amd64-cpu"
 OPENCV, ARM = "opencv4-debian12-amd64-cpu", "onnxruntime-cpp-debian13-arm64-cpu"
@@ -127,7 +132,7 @@ def test_ratings_of_two_systems_are_those_that_one_works_out_by_hand() -> None:
             served(TENSORFLOW1, OPENCV, "error"),
         ),
     )
-    rated = rate([run], MATRIX)
+    rated = rate([run], MATRIX, PACKAGES)
     # Networks: 1 of 2, three stars. Probes in the graph: 1 of 4, two stars.
     assert value(rated, "Caffe", "modeling capability") == pytest.approx(2.5)
     assert value(rated, "TensorFlow", "modeling capability") == pytest.approx(5.0)
@@ -149,7 +154,7 @@ def test_ratings_of_two_systems_are_those_that_one_works_out_by_hand() -> None:
 
 
 def test_what_no_run_measured_has_no_stars() -> None:
-    rated = rate([], MATRIX)
+    rated = rate([], MATRIX, PACKAGES)
     assert {rating.area for rating in rated} == set(AREAS)
     assert not any(rating.stars for rating in rated)
 
@@ -159,13 +164,13 @@ def test_a_single_round_or_a_disturbed_one_is_no_input() -> None:
         trained(CAFFE, "alexnet-small", step_s=seconds(1.0)),
         trained(TENSORFLOW1, "alexnet-small", step_s=seconds(4.0)),
     )
-    assert value(rate([results(training=rows)], MATRIX), "Caffe", "performance") is None
+    assert value(rate([results(training=rows)], MATRIX, PACKAGES), "Caffe", "performance") is None
     steps = (
         trained(CAFFE, "alexnet-small", step_s=seconds(1.0, 1.0, 1.0)),
         trained(TENSORFLOW1, "alexnet-small", step_s=seconds(4.0, 4.0, 4.0)),
     )
     noisy = results(training=steps, noisy=(f"{CAFFE}--alexnet-small--r0",))
-    assert value(rate([noisy], MATRIX), "TensorFlow", "performance") is None
+    assert value(rate([noisy], MATRIX, PACKAGES), "TensorFlow", "performance") is None
 
 
 def test_times_of_two_runs_are_not_compared() -> None:
@@ -173,12 +178,12 @@ def test_times_of_two_runs_are_not_compared() -> None:
         results("a", training=(trained(CAFFE, "x", step_s=seconds(1.0, 1.0, 1.0)),)),
         results("b", training=(trained(TENSORFLOW1, "x", step_s=seconds(4.0, 4.0, 4.0)),)),
     ]
-    assert value(rate(runs, MATRIX), "Caffe", "performance") is None
+    assert value(rate(runs, MATRIX, PACKAGES), "Caffe", "performance") is None
 
 
 def test_a_network_without_a_wanted_accuracy_is_no_input() -> None:
     run = results(training=(trained(CAFFE, "googlenet-tiny", accuracy_wanted=0.0),))
-    assert value(rate([run], MATRIX), "Caffe", "modeling capability") is None
+    assert value(rate([run], MATRIX, PACKAGES), "Caffe", "modeling capability") is None
 
 
 def test_the_last_run_that_tried_something_counts() -> None:
@@ -187,7 +192,7 @@ def test_the_last_run_that_tried_something_counts() -> None:
         results("b", training=(trained(CAFFE, "lstm-small"),)),
         results("c"),
     ]
-    rating = find(rate(runs, MATRIX), "Caffe", "modeling capability")
+    rating = find(rate(runs, MATRIX, PACKAGES), "Caffe", "modeling capability")
     assert rating.stars
     assert rating.stars.value == MOST
     assert rating.inputs[0].measured.record == f"b/records/{CAFFE}/lstm-small/r0.json"
@@ -198,7 +203,9 @@ def test_rounds_that_differ_give_an_interval() -> None:
         trained(CAFFE, "x", step_s=seconds(1.0, 1.1, 1.2)),
         trained(TENSORFLOW1, "x", step_s=seconds(3.6, 4.0, 4.4)),
     )
-    stars = find(rate([results(training=rows)], MATRIX), "TensorFlow", "performance").stars
+    stars = find(
+        rate([results(training=rows)], MATRIX, PACKAGES), "TensorFlow", "performance"
+    ).stars
     assert stars
     assert stars.low < stars.value < stars.high
 
@@ -215,14 +222,48 @@ def test_stars_are_from_one_to_five(medians: list[float], learned: int, failed: 
     ]
     rows += [trained(CAFFE, f"good{number}") for number in range(learned)]
     rows += [trained(CAFFE, f"bad{number}", "error") for number in range(failed)]
-    for rating in rate([results(training=tuple(rows))], MATRIX):
+    for rating in rate([results(training=tuple(rows))], MATRIX, PACKAGES):
         if rating.stars:
             assert LEAST <= rating.stars.low <= rating.stars.value <= rating.stars.high <= MOST
 
 
+def uploaded(name: str, day: str) -> ListedFile:
+    return ListedFile(name=name, uploaded=date.fromisoformat(day))
+
+
+def test_ecosystems_are_rated_by_what_the_index_listed_on_the_day() -> None:
+    files = [
+        uploaded("tensorflow-0.12.0-cp35-cp35m-manylinux1_x86_64.whl", "2016-12-01"),
+        uploaded("tensorflow-0.12.0-cp35-cp35m-win_amd64.whl", "2016-12-02"),
+        uploaded("tensorflow-0.11.0-cp35-cp35m-manylinux1_x86_64.whl", "2016-06-20"),
+        uploaded("tensorflow-2.22.0rc1-cp313-cp313-win_amd64.whl", "2026-11-01"),
+        uploaded("tensorflow-2.21.0-cp313-cp313-manylinux_2_27_aarch64.whl", "2026-10-01"),
+    ]
+    packages = Packages(
+        asked=date(2026, 11, 28), releases={"tensorflow": package_rule.releases(files)}
+    )
+    rated = rate([], MATRIX, packages)
+    # Then two of four platforms and two of four quarters; now one of each.
+    assert value(rated, "TensorFlow", "ecosystem") == pytest.approx(3.0)
+    now = find(rated, "TensorFlow", "ecosystem", "now").stars
+    assert now
+    assert now.value == pytest.approx(2.0)
+
+
+def test_a_wheel_for_any_platform_is_for_all_and_an_archive_for_none() -> None:
+    whole, archive = package_rule.releases(
+        [
+            uploaded("jax-0.1-py3-none-any.whl", "2020-01-01"),
+            uploaded("jax-0.2.tar.gz", "2020-02-01"),
+        ]
+    )
+    assert whole.platforms == tuple(package_rule.PLATFORMS)
+    assert archive.platforms == ()
+
+
 def test_the_tables_show_stars_and_every_input() -> None:
     run = results(training=(trained(CAFFE, "lstm-small"), trained(CAFFE, "rnn-small", "crashed")))
-    tables = {table.title: table for table in rating_tables.tables(rate([run], MATRIX))}
+    tables = {table.title: table for table in rating_tables.tables(rate([run], MATRIX, PACKAGES))}
     then = tables["Ratings then"]
     assert then.titles[:2] == ("area", "Caffe")
     assert [line.texts[1] for line in then.rows[:3]] == ["caffe", "3.0", "–"]

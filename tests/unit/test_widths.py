@@ -41,7 +41,8 @@ from deepmatrix.results.timing.statistics import Bounded, Estimate
 from deepmatrix.sizes import binary_size
 from deepmatrix.study import statements
 from deepmatrix.study.decisions import decide
-from deepmatrix.study.ratings import rate
+from deepmatrix.study.rating import packages
+from deepmatrix.study.rating.ratings import rate
 from tests.unit import verifications
 from tests.unit.examples import MATRIX, planned
 
@@ -407,7 +408,7 @@ def all_tables() -> list[Table]:
         overview.verdicts(verifications.two_models(), narrow=True),
         quantisation.costs(verifications.quantised()),
         *claims.tables(decide(statements.load(), [whole_results()], MATRIX)),
-        *ratings.tables(rate([whole_results()], MATRIX)),
+        *ratings.tables(rate([whole_results()], MATRIX, packages.load())),
         *conformance_tables(),
         plan_table.table(planned(), "docker"),
         *comparison.tables(compared()),

@@ -7,7 +7,8 @@ import argparse
 from deepmatrix.cli import starting
 from deepmatrix.cli.looking import claims
 from deepmatrix.reports.tables.study import evaluation
-from deepmatrix.study import decisions, ratings, statements
+from deepmatrix.study import decisions, statements
+from deepmatrix.study.rating import packages, ratings
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +22,6 @@ def run(options: argparse.Namespace) -> None:
     runs = claims.merged(options)
     matrix = starting.load_matrix(options)
     tables = evaluation.tables(
-        ratings.rate(runs, matrix), decisions.decide(document, runs, matrix), runs
+        ratings.rate(runs, matrix, packages.load()), decisions.decide(document, runs, matrix), runs
     )
     claims.write(options, "Evaluation of deep learning toolkits", tables)

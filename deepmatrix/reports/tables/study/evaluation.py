@@ -9,7 +9,7 @@ from deepmatrix.reports.tables.study import claims, ratings
 from deepmatrix.reports.tables.study.latencies import latencies
 from deepmatrix.results.rows import Results
 from deepmatrix.study.decisions import DecidedStatement
-from deepmatrix.study.ratings import Rating
+from deepmatrix.study.rating.ratings import Rating
 
 
 def tables(

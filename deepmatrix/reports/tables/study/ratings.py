@@ -6,16 +6,17 @@ from collections.abc import Sequence
 
 from deepmatrix.drawing.layout import Row, Table, key, number, row, text
 from deepmatrix.drawing.numbers import DASH
-from deepmatrix.study.ratings import Rating, Stars
+from deepmatrix.study.rating.ratings import Rating, Stars
+from deepmatrix.study.rating.systems import PERIODS, Period, rated
 from deepmatrix.study.statements import AREAS
-from deepmatrix.study.systems import PERIODS, Period, rated
 
 RULE = (
     "Then: by the last versions of the study's systems. Now: by their successors. "
     "One to five stars. A share of nothing is one star, of all five. A ratio to the best of the "
     "same period is five stars less one each time that it doubles, and at least one. An area is "
     "the mean of its inputs; in brackets the 95 % interval, where times are among them. Times "
-    "need three undisturbed rounds and are compared within one run. Nothing is added up over "
+    "need three undisturbed rounds and are compared within one run. What the package index lists "
+    "is of the day that is given. Nothing is added up over "
     "areas, as in the study. A dash: no run measured it."
 )
 
@@ -30,16 +31,16 @@ def tables(ratings: Sequence[Rating]) -> list[Table]:
 def _stars(period: Period, ratings: Sequence[Rating]) -> Table:
     systems = rated(period)
     cells = {
-        (rating.area, rating.system): stars_text(rating.stars)
+        (rating.area, rating.framework): stars_text(rating.stars)
         for rating in ratings
         if rating.period == period
     }
     return Table(
         title=f"Ratings {period}",
-        columns=(key("area"), *map(number, systems)),
+        columns=(key("area"), *(number(system.name) for system in systems.values())),
         rows=(
-            row("measured by", *systems.values(), mood="muted"),
-            *(row(area, *(cells[area, system] for system in systems)) for area in AREAS),
+            row("measured by", *systems, mood="muted"),
+            *(row(area, *(cells[area, framework] for framework in systems)) for area in AREAS),
         ),
         note=RULE if period == PERIODS[-1] else "",
     )
@@ -84,7 +85,7 @@ def _input_rows(area: str, ratings: Sequence[Rating]) -> list[Row]:
             rating.period,
             entry.measured.text,
             stars_text(entry.stars),
-            entry.measured.record,
+            entry.measured.record or DASH,
         )
         for what, rating, entry in entries
     ]

@@ -14,10 +14,12 @@ from statistics import fmean
 
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.results.rows import Results
-from deepmatrix.study import measures
-from deepmatrix.study.measures import Measured, Ratio
+from deepmatrix.study.rating import measures
+from deepmatrix.study.rating.measures import Measured, Ratio
+from deepmatrix.study.rating.packages import Packages
+from deepmatrix.study.rating.packages import measure as measure_packages
+from deepmatrix.study.rating.systems import PERIODS, Period, rated
 from deepmatrix.study.statements import AREAS
-from deepmatrix.study.systems import PERIODS, Period, rated
 
 LEAST, MOST = 1.0, 5.0
 
@@ -65,26 +67,36 @@ class Rating:
         )
 
 
-def rate(runs: Sequence[Results], matrix: Matrix) -> list[Rating]:
+def rate(runs: Sequence[Results], matrix: Matrix, packages: Packages) -> list[Rating]:
     """Rate every system in every area, then and now; of what several runs measured, the last."""
-    return [rating for period in PERIODS for rating in _rate_period(period, runs, matrix)]
+    return [
+        rating
+        for period in PERIODS
+        for rating in _rate_period(period, list(_measured(period, runs, matrix, packages)))
+    ]
 
 
-def _rate_period(period: Period, runs: Sequence[Results], matrix: Matrix) -> Iterator[Rating]:
-    systems = rated(period)
-    measured = list(measures.measure(tuple(systems.values()), runs, matrix))
+def _measured(
+    period: Period, runs: Sequence[Results], matrix: Matrix, packages: Packages
+) -> Iterator[Measured]:
+    yield from measures.measure(tuple(rated(period)), runs, matrix)
+    yield from measure_packages(period, packages)
+
+
+def _rate_period(period: Period, measured: Sequence[Measured]) -> Iterator[Rating]:
     for area in AREAS:
-        for system, framework in systems.items():
+        for framework, system in rated(period).items():
+            inputs = (
+                Input(measured=entry, stars=stars(entry))
+                for entry in measured
+                if (entry.area, entry.framework) == (area, framework)
+            )
             yield Rating(
                 area=area,
                 period=period,
-                system=system,
+                system=system.name,
                 framework=framework,
-                inputs=tuple(
-                    Input(measured=entry, stars=stars(entry))
-                    for entry in measured
-                    if entry.area == area and entry.framework == framework
-                ),
+                inputs=tuple(inputs),
             )
 
 
