@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from deepmatrix.drawing.layout import Row, Table, key, number, row, text
+from deepmatrix.drawing.layout import Mood, Row, Table, key, number, row, text
 from deepmatrix.drawing.numbers import DASH
 from deepmatrix.study.rating.ratings import Rating, Stars
 from deepmatrix.study.rating.systems import PERIODS, Period, rated
@@ -31,7 +31,7 @@ def tables(ratings: Sequence[Rating]) -> list[Table]:
 def _stars(period: Period, ratings: Sequence[Rating]) -> Table:
     systems = rated(period)
     cells = {
-        (rating.area, rating.framework): stars_text(rating.stars)
+        (rating.area, rating.framework): rating.stars
         for rating in ratings
         if rating.period == period
     }
@@ -40,10 +40,21 @@ def _stars(period: Period, ratings: Sequence[Rating]) -> Table:
         columns=(key("area"), *(number(system.name) for system in systems.values())),
         rows=(
             row("measured by", *systems, mood="muted"),
-            *(row(area, *(cells[area, framework] for framework in systems)) for area in AREAS),
+            *(_area_row(area, [cells[area, framework] for framework in systems]) for area in AREAS),
         ),
         note=RULE if period == PERIODS[-1] else "",
     )
+
+
+def _area_row(area: str, stars: Sequence[Stars | None]) -> Row:
+    return Row(texts=(area, *map(stars_text, stars)), moods=("plain", *map(_mood, stars)))
+
+
+def _mood(stars: Stars | None) -> Mood:
+    """Return how a rating looks: good from four stars on, bad below two."""
+    if stars is None:
+        return "muted"
+    return "good" if stars.value >= 4 else "bad" if stars.value < 2 else "plain"
 
 
 def stars_text(stars: Stars | None) -> str:
