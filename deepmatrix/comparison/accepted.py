@@ -15,9 +15,9 @@ from ruamel.yaml.comments import CommentedMap
 from deepmatrix.boundary.opening import is_there
 from deepmatrix.boundary.writing import write_named
 from deepmatrix.comparison import verdicts
-from deepmatrix.comparison.changes import Comparison, Kind, Side
+from deepmatrix.comparison.changes import Comparison, Key, Kind, Side
 from deepmatrix.comparison.comparing import side
-from deepmatrix.comparison.verdicts import Key, Outcome
+from deepmatrix.comparison.verdicts import Outcome
 from deepmatrix.config import documents
 from deepmatrix.config.bounds import Bounds
 from deepmatrix.config.documents import Problem, Section, Text, did_you_mean
