@@ -204,7 +204,7 @@ def unreadable(inspections: Iterable[JobRecord]) -> Iterator[str]:
 def refused(files: Iterable[Refused]) -> Iterator[str]:
     """Yield the files that a user named and that are no model, as those of `unreadable`."""
     for file in files:
-        yield f"{file.source}: the model is not served: {file.reason}"
+        yield f"the model is not served: {file.reason}"
 
 
 def not_pulled(cells: Iterable[CellRow]) -> Iterator[str]:
