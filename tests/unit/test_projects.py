@@ -322,6 +322,18 @@ def test_a_file_that_is_no_model_leaves_a_report_and_the_others_are_verified(
 @pytest.mark.skipif(
     sys.version_info[:2] != (3, 11), reason="no cell of the evaluator has this Python"
 )
+def test_a_file_that_is_no_model_may_have_any_name(folder: Path) -> None:
+    (folder / "a\udcff.onnx").write_text("version https://git-lfs.github.com/spec/v1\n")
+    options = ["--engine", "here", "--only", CELL, "--runs", str(folder / "runs"), "--name", "r"]
+    assert main.main(["verify", "a\udcff.onnx", "net.onnx", *options]) == 1
+    report = json.loads((folder / "runs" / "r" / "results.json").read_text())
+    (line,) = [line for line in report["problems"] if "Git LFS" in line]
+    assert line.startswith("the model is not served: a\\udcff.onnx is a Git LFS pointer")
+
+
+@pytest.mark.skipif(
+    sys.version_info[:2] != (3, 11), reason="no cell of the evaluator has this Python"
+)
 def test_the_folder_of_the_file_names_no_model(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
