@@ -218,11 +218,14 @@ ROWS = st.dictionaries(
         }
     ),
 )
-OWN = st.lists(
-    st.tuples(st.sampled_from(CELLS), st.sampled_from(["ok", "error", "crashed"]), st.booleans()),
-    max_size=2,
-    unique_by=lambda entry: entry[0],
-)
+OWN = {
+    kind: st.lists(
+        st.tuples(st.sampled_from(CELLS), st.sampled_from(WORDS[kind]), st.booleans()),
+        max_size=2,
+        unique_by=lambda entry: entry[0],
+    )
+    for kind in ("training", "idiom")
+}
 CELL_FIELDS = st.dictionaries(
     st.sampled_from(CELLS),
     st.sampled_from(
@@ -244,9 +247,9 @@ def runs(draw: st.DrawFn) -> Results:
     own = [
         [
             {"cell": cell, "status": status, "expected_failure": "known" * known, **common}
-            for cell, status, known in draw(OWN)
+            for cell, status, known in draw(OWN[kind])
         ]
-        for _ in range(2)
+        for kind in OWN
     ]
     results = run_of(
         draw(ROWS),
