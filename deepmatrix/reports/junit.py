@@ -71,8 +71,8 @@ def _cell_ending(
         return "failure", problem
     if row.status in remarks.SUCCESS:
         return "passed", ""
-    told = f"{row.status}: {row.reason}"
-    return ("failure", told) if fails else ("skipped", _excuse(row.status, told, review))
+    outcome = f"{row.status}: {row.reason}"
+    return ("failure", outcome) if fails else ("skipped", _excuse(row.status, outcome, review))
 
 
 def _ending(
@@ -89,16 +89,16 @@ def _ending(
         return "passed", measured
     if row.expected_failure:
         return "skipped", f"expected failure: {status}: {row.expected_failure}"
-    told = f"{status}: {row.reason}"
+    outcome = f"{status}: {row.reason}"
     if judges:
-        return "skipped", f"it judges the model, and is no consumer: {told}"
-    return "skipped", _excuse(status, told, review)
+        return "skipped", f"it judges the model, and is no consumer: {outcome}"
+    return "skipped", _excuse(status, outcome, review)
 
 
-def _excuse(status: str, told: str, review: Review) -> str:
+def _excuse(status: str, outcome: str, review: Review) -> str:
     """Return why what did not succeed fails nothing: it has not run, or a comparison accepts it."""
     is_accepted = review.comparison is not None and status != "not-run"
-    return f"accepted: {told}" if is_accepted else told
+    return f"accepted: {outcome}" if is_accepted else outcome
 
 
 def _suite(root: ET.Element, name: str, cases: list[Case]) -> None:

@@ -62,11 +62,11 @@ class Review:
         return tuple(dict.fromkeys(lines))
 
     def _unserved(self, results: Results) -> Iterator[str]:
-        told = set(map(remarks.row_problem, results.portability))
+        row_lines = set(map(remarks.row_problem, results.portability))
         if self.comparison:
-            told.update(map(remarks.row_problem, results.training))
-        told.update(results.over_budget)
-        return (line for line in results.problems if line not in told)
+            row_lines.update(map(remarks.row_problem, results.training))
+        row_lines.update(results.over_budget)
+        return (line for line in results.problems if line not in row_lines)
 
     def failure(self, results: Results, row: TrainingRow | PortabilityRow) -> str:
         """Return the line by which a row of some results fails, empty where it does not."""
