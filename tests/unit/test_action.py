@@ -133,7 +133,7 @@ def test_a_file_that_is_no_model_is_named_beside_the_verdicts_of_the_others(
     assert code == 1, runner.log
     page = comment(runner)
     assert page.startswith(f"{MARKER}\n### deepmatrix: ✗ "), page
-    assert "**Not served**\n\n- far.onnx: the model is not served: far.onnx is a Git LFS" in page
+    assert "**Not served**\n\n- the model is not served: far.onnx is a Git LFS" in page
     assert "net.onnx: " in page
     if given == "config":  # only its inputs show the drift
         assert "first wrong node `logarithm`" in page

@@ -253,7 +253,7 @@ def test_a_consumer_is_named_by_its_id_which_has_its_instruction_set() -> None:
     problems = {
         "models": (model.model_copy(update={"sha256": {"model.onnx": "0" * 64}}),),
         "portability": (swept := tuple(rows)),
-        "problems": tuple(map(remarks.verdict_problem, swept)),
+        "problems": tuple(map(remarks.row_problem, swept)),
     }
     results = results.model_copy(update=problems)
     review = Review(runs=(results,))

@@ -211,6 +211,21 @@ def test_a_file_that_is_no_model_is_in_one_job_beside_a_model(
 
 
 @needs_evaluator
+@pytest.mark.parametrize("name", ["a\nb.onnx", "a\u2028b.onnx", "a\udcff.onnx", "a\r.onnx"])
+def test_a_path_that_is_no_line_of_utf8_is_refused_and_named(
+    models: Path, name: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    odd = models / name
+    odd.write_bytes((models / "net.onnx").read_bytes())
+    words = ["jobs", str(models / "net.onnx"), str(odd), "--native", "amd64"]
+    assert main.main(words) == ArgumentError.exit_code
+    shown = capfd.readouterr()
+    assert not shown.out
+    error, hint = shown.err.splitlines()
+    assert f"a job cannot be given {str(odd)!a}: its models are named one a line" in error
+    assert hint.startswith("hint: rename what has a line break")
+
+
 def test_the_results_of_all_jobs_are_reviewed_together(models: Path, tmp_path: Path) -> None:
     verify(models, tmp_path / "temp", "amd64-1")
     bad = verify(models, tmp_path / "temp", "amd64-2", max_error="1e-30")

@@ -306,7 +306,8 @@ def test_a_file_that_is_no_model_leaves_a_report_and_the_others_are_verified(
     reports = [json.loads(path.read_text()) for path in folder.glob("runs/*/results.json")]
     (empty,) = [report for report in reports if not report["models"]]
     (line,) = empty["problems"]
-    assert line.startswith("pointer.onnx: the model is not served: pointer.onnx is a Git LFS")
+    assert line.startswith("the model is not served: pointer.onnx is a Git LFS")
+    assert line.count("pointer.onnx") == 1
     assert len(reports) == 2
     for words in (["merge", empty["run"]], ["review", empty["run"]]):
         assert main.main([*words, "--runs", str(folder / "runs")]) == 1
@@ -316,6 +317,18 @@ def test_a_file_that_is_no_model_leaves_a_report_and_the_others_are_verified(
     write("version: 1\nmodels:\n- model: net.onnx\n")
     assert main.main(["verify", *options]) == ArgumentError.exit_code
     assert len(list(folder.glob("runs/*/plan.json"))) == 2, "nothing is served or left"
+
+
+@pytest.mark.skipif(
+    sys.version_info[:2] != (3, 11), reason="no cell of the evaluator has this Python"
+)
+def test_a_file_that_is_no_model_may_have_any_name(folder: Path) -> None:
+    (folder / "a\udcff.onnx").write_text("version https://git-lfs.github.com/spec/v1\n")
+    options = ["--engine", "here", "--only", CELL, "--runs", str(folder / "runs"), "--name", "r"]
+    assert main.main(["verify", "a\udcff.onnx", "net.onnx", *options]) == 1
+    report = json.loads((folder / "runs" / "r" / "results.json").read_text())
+    (line,) = [line for line in report["problems"] if "Git LFS" in line]
+    assert line.startswith("the model is not served: a\\udcff.onnx is a Git LFS pointer")
 
 
 @pytest.mark.skipif(

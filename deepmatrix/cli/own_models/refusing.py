@@ -28,7 +28,7 @@ def refusals(errors: Mapping[Path, ArgumentError]) -> tuple[Refused, ...]:
     return tuple(
         Refused(
             source=path_text(path),
-            reason=one_line("; ".join(filter(None, [error.message, error.hint]))),
+            reason=one_line(path_text("; ".join(filter(None, [error.message, error.hint])))),
         )
         for path, error in errors.items()
     )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from deepmatrix.boundary.bounds import one_line, path_text
 from deepmatrix.cli import options as shared
 from deepmatrix.cli import starting
 from deepmatrix.cli.commands import verify
@@ -53,6 +54,7 @@ def run(options: argparse.Namespace) -> None:
     matrix = starting.load_matrix(options)
     starting.check_architectures(options.native, matrix)
     chosen = list(_selections(options, matrix))
+    _check_paths(path for path, _ in chosen)
     _, refused = files.recognise_each([path for path, _ in chosen])
     if len(refused) == len({path for path, _ in chosen}):
         raise refusing.refuse_all(refused)
@@ -68,6 +70,18 @@ def run(options: argparse.Namespace) -> None:
     if refused:  # the first job, which verifies others, says why these are not served
         shares[0] = replace(shares[0], models=(*shares[0].models, *map(str, refused)))
     print(json.dumps([asdict(share) for share in shares], indent=1))
+
+
+def _check_paths(paths: Iterable[Path]) -> None:
+    """Raise ArgumentError for paths that a job cannot be given, one a line of UTF-8."""
+    wrong = [path for path in paths if one_line(path_text(path)) != str(path).strip()]
+    if wrong:
+        raise ArgumentError(
+            f"a job cannot be given {', '.join(ascii(str(path)) for path in wrong)}: its models "
+            "are named one a line, in UTF-8",
+            hint="rename what has a line break, another control character, or bytes that are not "
+            "UTF-8, in its path; or verify it without jobs: `verify` takes any name",
+        )
 
 
 def _selections(options: argparse.Namespace, matrix: Matrix) -> Iterator[tuple[Path, Selection]]:
