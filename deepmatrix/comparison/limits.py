@@ -144,7 +144,7 @@ def _breaking(comparison: Comparison, limit: Limit) -> Sequence[Change]:
             return comparison.changes
         case "drift":
             drifts = comparison.drifts
-            return [one for one in drifts if one.growth is None or one.growth >= limit.growth]
+            return [each for each in drifts if each.growth is None or each.growth >= limit.growth]
         case "slower":
             return too_slow(comparison, limit)
     quantities = ("memory",) if limit.name == "hungrier" else ("image", "artifact")

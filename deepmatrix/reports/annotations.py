@@ -37,7 +37,7 @@ def annotation_lines(review: Review) -> list[str]:
 def _lost(comparison: Comparison) -> list[str]:
     """Return the lines of consumers that are gone, where that breaks a limit."""
     changes = comparison.failures
-    return [describe_broken(one) for one in changes if one.breaks and one.head == ABSENT]
+    return [describe_broken(each) for each in changes if each.breaks and each.head == ABSENT]
 
 
 def _wrong(wrong: Wrong) -> str:
