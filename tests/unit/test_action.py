@@ -133,7 +133,7 @@ def test_a_file_that_is_no_model_is_named_beside_the_verdicts_of_the_others(
     assert code == 1, runner.log
     page = comment(runner)
     assert page.startswith(f"{MARKER}\n### deepmatrix: ✗ "), page
-    assert "**Not served**\n\n- far.onnx: the model is not served: far.onnx is a Git LFS" in page
+    assert "**Not served**\n\n- the model is not served: far.onnx is a Git LFS" in page
     assert "net.onnx: " in page
     if given == "config":  # only its inputs show the drift
         assert "first wrong node `logarithm`" in page
@@ -145,7 +145,7 @@ def test_a_file_that_is_no_model_is_named_beside_the_verdicts_of_the_others(
     page = comment(runner)
     assert page.startswith(f"{MARKER}\n### deepmatrix: ✗ 2 problems"), page
     for name in ("far.onnx", "net.onnx"):
-        assert f"- {name}: the model is not served: {name} is a Git LFS pointer" in page
+        assert f"- the model is not served: {name} is a Git LFS pointer" in page
     assert page in runner.summary
 
 
@@ -175,7 +175,7 @@ def test_what_is_not_served_fails_whatever_a_baseline_accepts(
     (repository / "net.onnx").write_text("version https://git-lfs.github.com/spec/v1\n")
     code, runner = run_action(repository, installed, **baseline)
     assert code == ArgumentError.exit_code, runner.log
-    assert "net.onnx: the model is not served: " in comment(runner)
+    assert "the model is not served: net.onnx is a Git LFS" in comment(runner)
     assert "✗ " in comment(runner)
 
 
@@ -186,7 +186,7 @@ def test_a_model_that_no_selected_cell_reads_is_named_beside_the_others(
     code, runner = run_action(repository, installed, models="net.onnx\nlite.tflite")
     assert code == 1, runner.log
     page = comment(runner)
-    assert "lite.tflite: the model is not served: lite: no selected cell that can run here" in page
+    assert "the model is not served: lite.tflite: no selected cell that can run here" in page
     assert "net.onnx: 1 of 1 consumer matches" in page
 
 

@@ -244,7 +244,7 @@ def test_where_no_file_is_a_model_the_comment_says_so_file_by_file(
     assert code == 1
     assert "### deepmatrix: ✗ 3 problems" in page
     for name in names:
-        assert f"- {name}: the model is not served: {name} is a Git LFS pointer" in page
+        assert f"- the model is not served: {name} is a Git LFS pointer" in page
 
 
 def test_a_list_that_no_variable_can_hold_is_said_with_its_bound(
@@ -270,6 +270,21 @@ def test_a_job_whose_models_are_all_damaged_is_reviewed_and_named(
     assert "### deepmatrix: ✗ 2 problems" in page
     assert "the job amd64-1 could not verify all: net.onnx, other.onnx on" in page.replace("\\", "")
     assert "net: the model is not served: " in page
+
+
+@pytest.mark.parametrize("name", ["a\nb.onnx", "a\u2028b.onnx", "a\udcff.onnx", "a\r.onnx"])
+def test_a_path_that_is_no_line_of_utf8_is_refused_and_named(
+    models: Path, name: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    odd = models / name
+    odd.write_bytes((models / "net.onnx").read_bytes())
+    words = ["jobs", str(models / "net.onnx"), str(odd), "--native", "amd64"]
+    assert main.main(words) == ArgumentError.exit_code
+    shown = capfd.readouterr()
+    assert not shown.out
+    error, hint = shown.err.splitlines()
+    assert f"a job cannot be given {str(odd)!a}: its models are named one a line" in error
+    assert hint.startswith("hint: rename what has a line break")
 
 
 @needs_evaluator

@@ -192,7 +192,7 @@ def _verify_project(options: argparse.Namespace, path: Path, console: Console) -
         except (CellFailed, ArgumentError) as error:
             failures.append(error)
             if isinstance(error, ArgumentError) and not (created and is_there(created[0].path)):
-                without_run[path.parent / entry.model] = error
+                without_run |= refusing.by_path(path.parent / entry.model, error)
             name = "" if isinstance(error, ArgumentError) else f"{entry.model}: "
             print_line(console, f"✗ {name}{error.message}", "red", wrap=False)
             if error.hint:

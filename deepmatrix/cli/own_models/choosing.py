@@ -58,11 +58,11 @@ def split_served(
     """
     if first(options) != "served":
         return list(own_models), refused
-    named = [(model.name, model.format, model.main) for model in own_models]
+    named = [(str(model.path), model.format, model.main) for model in own_models]
     able = engine.capabilities()
     unserved = find_unserved(matrix, named, selection(options), able, options.isa)
-    served = [model for model in own_models if model.name not in unserved]
-    reasons = {model.path: unserved[model.name] for model in own_models if model.name in unserved}
+    served = [model for model in own_models if str(model.path) not in unserved]
+    reasons = {Path(path): error for path, error in unserved.items()}
     _check_served(served, refused | reasons, options)
     return served, refused | reasons
 

@@ -32,12 +32,21 @@ class WrongRequest(ArgumentError):
     """What the user gave beside the models is of none of them: nothing is kept of the run."""
 
 
+def by_path(model: Path, error: ArgumentError) -> Mapping[Path, ArgumentError]:
+    """Return why a model of a project is not served, with a message that names the model."""
+    if isinstance(error, NothingServed):
+        return error.errors
+    if isinstance(error, WrongRequest):
+        return {model: error}
+    return {model: ArgumentError(f"{model}: {error.message}", hint=error.hint)}
+
+
 def refusals(errors: Mapping[Path, ArgumentError]) -> tuple[Refused, ...]:
     """Return what a run and its reports say of paths that are not served."""
     return tuple(
         Refused(
             source=path_text(path),
-            reason=one_line("; ".join(filter(None, [error.message, error.hint]))),
+            reason=one_line(path_text("; ".join(filter(None, [error.message, error.hint])))),
         )
         for path, error in errors.items()
     )
@@ -58,7 +67,8 @@ def check_inspected(inspected: Run, options: argparse.Namespace) -> None:
     try:
         projects.check_outputs(inspected, options.overrides)
     except ArgumentError as error:
-        raise WrongRequest(error.message) from None
+        sources = ", ".join(model.source for model in inspected.manifest.plan.imports)
+        raise WrongRequest(f"{sources}: {error.message}", hint=error.hint) from None
 
 
 def _refuse_unreadable(inspected: Run, options: argparse.Namespace) -> None:

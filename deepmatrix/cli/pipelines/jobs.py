@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from deepmatrix.boundary.bounds import one_line, path_text
 from deepmatrix.cli import options as shared
 from deepmatrix.cli import starting
 from deepmatrix.cli.commands import verify
@@ -54,6 +55,7 @@ def run(options: argparse.Namespace) -> None:
     matrix = starting.load_matrix(options)
     starting.check_architectures(options.native, matrix)
     chosen = list(_selections(options, matrix))
+    _check_paths(path for path, _ in chosen)
     _, refused = files.recognise_each([path for path, _ in chosen])
     readers, unserved = {}, {}
     for path, selection in chosen:
@@ -86,6 +88,18 @@ def _nothing_served(
     return refusing.NothingServed(errors)
 
 
+def _check_paths(paths: Iterable[Path]) -> None:
+    """Raise ArgumentError for paths that a job cannot be given, one a line of UTF-8."""
+    wrong = [path for path in paths if one_line(path_text(path)) != str(path).strip()]
+    if wrong:
+        raise ArgumentError(
+            f"a job cannot be given {', '.join(ascii(str(path)) for path in wrong)}: its models "
+            "are named one a line, in UTF-8",
+            hint="rename what has a line break, another control character, or bytes that are not "
+            "UTF-8, in its path; or verify it without jobs: `verify` takes any name",
+        )
+
+
 def _selections(options: argparse.Namespace, matrix: Matrix) -> Iterator[tuple[Path, Selection]]:
     """Yield each model that is named or listed, and the cells that may serve it."""
     named = [options]
@@ -112,7 +126,7 @@ def _serving(
     (model,) = files.recognise([path])
     planned = plan_models(
         matrix,
-        [(model.name, model.format, model.main)],
+        [(str(path), model.format, model.main)],
         selection,
         Capabilities(engine="docker", native=frozenset(architectures)),
         seed=0,
