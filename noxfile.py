@@ -227,6 +227,18 @@ def claims(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none", default=False)
+def evaluation(session: nox.Session) -> None:
+    """Write the study anew, with ratings then and now, by the records of some runs."""
+    _matrix(session, "evaluation", *session.posargs)
+
+
+@nox.session(venv_backend="none", default=False)
+def packages(session: nox.Session) -> None:
+    """Ask the package index for the releases of the study's systems, for the ratings."""
+    _matrix(session, "packages", *session.posargs)
+
+
+@nox.session(venv_backend="none", default=False)
 def engine(session: nox.Session) -> None:
     """Set a Docker engine up on Debian or Ubuntu. `-- --stop` ends what it started."""
     _matrix(session, "engine", *session.posargs)

@@ -16,6 +16,7 @@ code      meaning
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterable
 
 
 class DeepmatrixError(Exception):
@@ -51,6 +52,14 @@ class ArgumentError(DeepmatrixError):
     """The command line is wrong."""
 
     exit_code = 2
+
+
+def joined(errors: Iterable[ArgumentError]) -> ArgumentError:
+    """Return one error with the messages and the hints of several, each once."""
+    every = list(errors)
+    hints = dict.fromkeys(error.hint for error in every if error.hint)
+    messages = dict.fromkeys(error.message for error in every)
+    return ArgumentError("\n".join(messages), hint="\n".join(hints))
 
 
 class RecordError(DeepmatrixError):

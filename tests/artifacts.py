@@ -44,6 +44,11 @@ def download(store: Path, folder: Path, given: Mapping[str, str]) -> int:
     return 0
 
 
+def upload_pages(store: Path, folder: Path, given: Mapping[str, str]) -> int:
+    """Do `actions/upload-pages-artifact` 4, whose artifact is the site; return its exit code."""
+    return upload(store, folder, {"name": "github-pages", "if-no-files-found": "error", **given})
+
+
 def _plain_part(pattern: Path) -> Path:
     """Return the part of a pattern before its first wildcard."""
     while any("*" in part for part in pattern.parts):

@@ -20,6 +20,7 @@ from deepmatrix.comparison.reading import read_results
 from deepmatrix.diagnosis.search.graph import Graph
 from deepmatrix.paths import CLAIMS
 from deepmatrix.reports import history, html, markdown
+from deepmatrix.reports.tables.study import claims
 from deepmatrix.results.rows import Results
 from deepmatrix.store.reported.phases import TraceData
 from deepmatrix.study import decisions, statements
@@ -144,7 +145,7 @@ def _statements(folder: Path, results: Results) -> Reader:
 
     def decide() -> None:
         decided = decisions.decide(statements.load(path), [results], MATRIX)
-        reports.show_claims(_screen(), decided)
+        reports.show_tables(_screen(), claims.tables(decided))
 
     return Reader("the statements", [whole], _schema(Statements), writer(path, decide))
 

@@ -27,6 +27,7 @@ USED = {"actions/checkout": {}, "actions/setup-python": {"python-path": sys.exec
 EXCHANGED = {
     "actions/download-artifact": artifacts.download,
     "actions/upload-artifact": artifacts.upload,
+    "actions/upload-pages-artifact": artifacts.upload_pages,
 }
 
 #: How GitHub starts bash for a step that names no shell, and for one that does.
@@ -61,35 +62,43 @@ class Runner:
     environment: dict[str, str] = field(default_factory=dict)
     summary: str = ""
     log: str = ""
+    failed: int = 0
 
     def __post_init__(self) -> None:
         self.temporary.mkdir(parents=True, exist_ok=True)
         self.context.update({f"github.{key}": value for key, value in GITHUB.items()})
         self.context["runner.temp"] = str(self.temporary)
 
-    def job(self, workflow: Any, name: str, after: str = "") -> int:
+    def job(self, workflow: Any, name: str, after: str = "", failed: int = 0) -> int:
         """Run a job if its condition holds; return its exit code.
 
-        The step that installs what is there is left out, and with *after* all up to one step.
+        The step that installs what is there is left out, and with *after* all up to one step,
+        which has ended with the code *failed*.
         """
         job = workflow["jobs"][name]
-        if not self._holds(job.get("if", "always()")):
+        self.failed = 0
+        if not self._holds(job.get("if", "success()")):
             return 0
         self.shell = workflow.get("defaults", {}).get("run", {}).get("shell", "")
         variables = {**workflow.get("env", {}), **job.get("env", {})}
         self.environment.update({key: self.value(text) for key, text in variables.items()})
         steps = [step for step in job["steps"] if "pip install" not in step.get("run", "")]
         ids = [step.get("id") for step in steps]
-        return self.run(steps[ids.index(after) + 1 :] if after else steps)
+        return self.run(steps[ids.index(after) + 1 :] if after else steps, failed)
 
-    def run(self, steps: list[Mapping[str, Any]]) -> int:
-        """Run steps up to the first that fails; return its exit code, else 0."""
+    def run(self, steps: list[Mapping[str, Any]], failed: int = 0) -> int:
+        """Run the steps whose condition holds; return the first exit code that is not 0, else 0.
+
+        Without a condition that says so a step does not run after one that failed.
+        """
+        self.failed = failed
         for step in steps:
-            if "if" in step and not self._holds(step["if"]):
-                continue
-            if code := self._step(step):
-                return code
-        return 0
+            if self._holds(step.get("if", "success()")):
+                code = self._step(step)
+                self.failed = self.failed or code
+                outcome = "failure" if code else "success"
+                self.context[f"steps.{step.get('id', '')}.outcome"] = outcome
+        return self.failed
 
     def value(self, text: str) -> str:
         """Return a text with its expressions replaced; what is not there is empty, as on GitHub."""
@@ -99,9 +108,17 @@ class Runner:
         return next((text for name in names if (text := self.context.get(name, ""))), "")
 
     def _holds(self, condition: str) -> bool:
-        if condition == "always()":
-            return True
-        name, operator, literal = condition.split()
+        """Return whether a condition holds: a status, comparisons, or both."""
+        status = {"always()": True, "success()": not self.failed, "failure()": bool(self.failed)}
+        if " || " in condition:
+            return any(map(self._holds, condition.split(" || ")))
+        terms = condition.split(" && ")
+        if not status.keys() & set(terms):
+            terms.append("success()")
+        return all(status[term] if term in status else self._compares(term) for term in terms)
+
+    def _compares(self, term: str) -> bool:
+        name, operator, literal = term.split()
         value = self.context.get(name, "")
         return {"!=": value != literal.strip("'"), "==": value == literal.strip("'")}[operator]
 
@@ -113,20 +130,26 @@ class Runner:
             path.write_text("")
         own = {key: self.value(text) for key, text in step.get("env", {}).items()}
         assert "${{" not in step["run"], "an expression in a script is an injection"
-        ended = subprocess.run(
-            [*SHELLS[step.get("shell", self.shell)], "-c", step["run"]],
-            cwd=self.folder,
-            env={
-                **self.environment,
-                "RUNNER_TEMP": str(self.temporary),
-                **own,
-                **{name: str(path) for name, path in files.items()},
-            },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
+        script = self.temporary / "step.sh"
+        script.write_text(step["run"])
+        try:
+            ended = subprocess.run(
+                [*SHELLS[step.get("shell", self.shell)], str(script)],
+                cwd=self.folder,
+                env={
+                    **self.environment,
+                    "RUNNER_TEMP": str(self.temporary),
+                    **own,
+                    **{name: str(path) for name, path in files.items()},
+                },
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=False,
+            )
+        except OSError as error:  # such as a variable that is too long
+            self.log += f"{error}\n"
+            return 1
         self.log += ended.stdout
         self.summary += files["GITHUB_STEP_SUMMARY"].read_text()
         lines = files["GITHUB_OUTPUT"].read_text().splitlines()

@@ -33,13 +33,15 @@ COMMANDS = {
     "history": "deepmatrix.cli.looking.history",
     "engine": "deepmatrix.cli.commands.engine",
     "completion": "deepmatrix.cli.commands.completion",
-    "claims": "deepmatrix.cli.maintenance.claims",
+    "claims": "deepmatrix.cli.looking.claims",
+    "evaluation": "deepmatrix.cli.looking.evaluation",
 }
 
 #: Those that change files of the repository: an installed package has none.
 MAINTENANCE = {
     "readme": "deepmatrix.cli.maintenance.readme",
     "pins": "deepmatrix.cli.maintenance.pins",
+    "packages": "deepmatrix.cli.maintenance.packages",
     "schema": "deepmatrix.cli.maintenance.schema",
     "reference": "deepmatrix.cli.maintenance.reference",
 }

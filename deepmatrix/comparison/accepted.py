@@ -12,12 +12,13 @@ from pydantic import Field
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
+from deepmatrix.boundary.bounds import path_text
 from deepmatrix.boundary.opening import is_there
 from deepmatrix.boundary.writing import write_named
 from deepmatrix.comparison import verdicts
-from deepmatrix.comparison.changes import Comparison, Kind, Side
+from deepmatrix.comparison.changes import Comparison, Key, Kind, Side
 from deepmatrix.comparison.comparing import side
-from deepmatrix.comparison.verdicts import Key, Outcome
+from deepmatrix.comparison.verdicts import Outcome
 from deepmatrix.config import documents
 from deepmatrix.config.bounds import Bounds
 from deepmatrix.config.documents import Problem, Section, Text, did_you_mean
@@ -158,11 +159,17 @@ def update(path: Path, heads: Sequence[Results]) -> bool:
 
     Raises:
         ConfigError: the file is there, and wrong.
-        ArgumentError: two runs are of different models with one name.
+        ArgumentError: two runs are of different models with one name, or nothing ran in any.
     """
+    outcomes = _outcomes(heads)
+    if all(outcome.verdict == verdicts.NOT_RUN for outcome in outcomes.values()):
+        raise ArgumentError(
+            f"{path_text(path)} is not written: no cell served or trained anything in what is "
+            "named, so nothing could be compared with it",
+            hint="name a run that has verdicts; its report says why a cell has none",
+        )
     known = load(path) if is_there(path) else {}
     document = _read(path) if is_there(path) else _new()
-    outcomes = _outcomes(heads)
     for kind in verdicts.KINDS:
         for subject in sorted({key[1] for key in outcomes if key[0] == kind}):
             part = document.setdefault(kind, CommentedMap())

@@ -33,9 +33,20 @@ class Side(Row):
     version: str = ""
 
 
-class VerdictChange(Row):
+#: What a verdict is of: its kind, its subject's id and its cell.
+Key = tuple[Kind, str, str]
+
+
+class Change(Row):
+    """What differs. *breaks*: the name of the limit that it breaks, empty if it breaks none."""
+
+    breaks: str = ""
+
+
+class VerdictChange(Change):
     """A verdict that is another one, or one whose error grew.
 
+    *subject*: what people call it; *artifact*: its id, where it is served.
     *base*, *head*: words of the verdict; `ABSENT` where one side does not have it.
     *growth*: the error over the earlier one, None where either is not finite.
     """
@@ -43,6 +54,7 @@ class VerdictChange(Row):
     kind: Kind
     cell: str
     subject: str
+    artifact: str = ""
     base: str
     head: str
     reason: str = ""
@@ -50,6 +62,11 @@ class VerdictChange(Row):
     head_error: float | None = None
     tolerance: float | None = None
     growth: float | None = None
+
+    @property
+    def key(self) -> Key:
+        """What it is of."""
+        return self.kind, self.artifact or self.subject, self.cell
 
 
 class OperatorChange(Row):
@@ -65,7 +82,7 @@ class OperatorChange(Row):
         return self.head_s - (self.base_s or 0.0)
 
 
-class TimeChange(Row):
+class TimeChange(Change):
     """A time that both sides measured on the same machine.
 
     *ratio*, *low*, *high*: the time of HEAD over that of BASE with its 95 % interval, of this
@@ -95,7 +112,7 @@ class TimeChange(Row):
     operators: tuple[OperatorChange, ...] = ()
 
 
-class SizeChange(Row):
+class SizeChange(Change):
     """A size in bytes that is another one: of an image, an exported model, or memory."""
 
     quantity: Literal["image", "artifact", "memory"]
@@ -128,7 +145,7 @@ class Comparison(Row):
     nothing.
     *other_inputs*: own models that the two sides served with other inputs; *other_files*: those
     whose files differ.
-    *broken*: the lines that break a limit of ``--fail-on``.
+    *broken*: a line for everything that breaks a limit of ``--fail-on``.
     """
 
     schema_version: int = COMPARISON_SCHEMA

@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from deepmatrix.comparison import verdicts
-from deepmatrix.comparison.changes import Comparison, SizeChange, TimeChange, VerdictChange
+from deepmatrix.comparison.changes import (
+    Comparison,
+    SizeChange,
+    TimeChange,
+    VerdictChange,
+)
 from deepmatrix.config.documents import did_you_mean
 from deepmatrix.errors import ArgumentError
 from deepmatrix.sizes import decimal_size
@@ -25,6 +30,9 @@ EXAMPLE = "new-failure,drift,slower:5%,larger:10%"
 
 #: What is said of a comparison without anything to compare.
 VOID = "nothing could be compared: no cell served or trained the same on both sides"
+
+
+Change = VerdictChange | TimeChange | SizeChange
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +105,19 @@ def describe_untimed(comparison: Comparison) -> str:
     return f"no time could be compared: {'; '.join(reasons) or 'no cell was timed on both sides'}"
 
 
+def judge(comparison: Comparison, limits: Sequence[Limit]) -> Comparison:
+    """Return a comparison with what breaks a limit: each change by name, and a line for all."""
+    names = {change: limit.name for limit in limits for change in _breaking(comparison, limit)}
+    marked = {
+        part: tuple(
+            change.model_copy(update={"breaks": names.get(change, "")})
+            for change in getattr(comparison, part)
+        )
+        for part in ("failures", "changes", "drifts", "times", "sizes")
+    }
+    return comparison.model_copy(update={**marked, "broken": broken(comparison, limits)})
+
+
 def broken(comparison: Comparison, limits: Sequence[Limit]) -> tuple[str, ...]:
     """Return a line for everything that breaks a limit, each once.
 
@@ -108,28 +129,46 @@ def broken(comparison: Comparison, limits: Sequence[Limit]) -> tuple[str, ...]:
 
 
 def _lines(comparison: Comparison, limit: Limit) -> Iterator[str]:
-    if limit.name == "new-failure":
-        yield from (f"new failure: {describe_verdict(change)}" for change in comparison.failures)
-    elif limit.name == "changed":
-        yield from (f"changed: {describe_verdict(change)}" for change in comparison.changes)
-    elif limit.name == "drift":
-        for change in comparison.drifts:
-            if change.growth is None or change.growth >= limit.growth:
-                yield f"drift: {describe_verdict(change)}"
-    elif limit.name == "slower":
-        yield from (f"slower: {describe_time(change)}" for change in too_slow(comparison, limit))
-        if not comparison.times and not comparison.is_void:
-            yield f"slower: {describe_untimed(comparison)}"
-    else:
-        quantities = ("memory",) if limit.name == "hungrier" else ("image", "artifact")
-        for size in comparison.sizes:
-            if size.quantity in quantities and size.ratio > 1 + limit.share:
-                yield f"{limit.name}: {describe_size(size)}"
+    for change in _breaking(comparison, limit):
+        yield describe_broken(change.model_copy(update={"breaks": limit.name}))
+    if limit.name == "slower" and not comparison.times and not comparison.is_void:
+        yield f"slower: {describe_untimed(comparison)}"
+
+
+def _breaking(comparison: Comparison, limit: Limit) -> Sequence[Change]:
+    """Return what breaks a limit."""
+    match limit.name:
+        case "new-failure":
+            return comparison.failures
+        case "changed":
+            return comparison.changes
+        case "drift":
+            drifts = comparison.drifts
+            return [each for each in drifts if each.growth is None or each.growth >= limit.growth]
+        case "slower":
+            return too_slow(comparison, limit)
+    quantities = ("memory",) if limit.name == "hungrier" else ("image", "artifact")
+    return [
+        size
+        for size in comparison.sizes
+        if size.quantity in quantities and size.ratio > 1 + limit.share
+    ]
 
 
 def too_slow(comparison: Comparison, limit: Limit) -> list[TimeChange]:
     """Return what is certainly slower, by at least the share of a limit as measured."""
     return [change for change in comparison.slower if change.ratio >= 1 + limit.share]
+
+
+def describe_broken(change: Change) -> str:
+    """Return a change as the line that says which limit it breaks."""
+    if isinstance(change, VerdictChange):
+        text = describe_verdict(change)
+    elif isinstance(change, TimeChange):
+        text = describe_time(change)
+    else:
+        text = describe_size(change)
+    return f"{change.breaks.replace('-', ' ')}: {text}"
 
 
 def describe_verdict(change: VerdictChange) -> str:

@@ -1,4 +1,4 @@
-"""Reading what is compared: runs, by name or folder, and ``results.json`` files."""
+"""Reading what is compared: runs, by name or folder, and ``results.json``; and comparisons."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from pydantic import TypeAdapter
 
 from deepmatrix.boundary.bounds import path_text
 from deepmatrix.boundary.files import Damaged, read_json
+from deepmatrix.comparison.changes import COMPARISON_SCHEMA, Comparison
 from deepmatrix.errors import RecordError
 from deepmatrix.results import merging
 from deepmatrix.results.rows import RESULTS_SCHEMA, Results
 from deepmatrix.store.runs import Run
 
-_RESULTS = TypeAdapter(Results)
+_RESULTS, _COMPARISON = TypeAdapter(Results), TypeAdapter(Comparison)
 
 
 def read_results(path: Path, parent: Path) -> Results:
@@ -30,6 +31,23 @@ def read_results(path: Path, parent: Path) -> Results:
         return _read_file(path)
     run = run_at(path, parent)
     return merging.merge([run]) if run else _read_file(_folder(path, parent) / "results.json")
+
+
+def read_comparison(path: Path) -> Comparison:
+    """Return what ``compare --json`` wrote. Raises RecordError for anything else."""
+    hint = "name the file that `compare --json FILE` wrote"
+    try:
+        comparison = read_json(path, _COMPARISON)
+    except Damaged as error:
+        message = f"{path_text(path)}: no comparison of this version: {error.problem}"
+        raise RecordError(message, hint=hint) from None
+    if comparison.schema_version != COMPARISON_SCHEMA:
+        raise RecordError(
+            f"{path_text(path)}: a comparison of schema {comparison.schema_version}; this version "
+            f"reads schema {COMPARISON_SCHEMA}",
+            hint=hint,
+        )
+    return comparison
 
 
 def run_at(path: Path, parent: Path) -> Run | None:

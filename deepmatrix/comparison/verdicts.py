@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import get_args
 
-from deepmatrix.comparison.changes import ABSENT, Kind, VerdictChange
+from deepmatrix.comparison.changes import ABSENT, Key, Kind, VerdictChange
 from deepmatrix.judging.verdicts import VerdictName
 from deepmatrix.results import remarks
-from deepmatrix.results.rows import ProbeRow, Results
+from deepmatrix.results.rows import PortabilityRow, ProbeRow, Results, TrainingRow
 from deepmatrix.store.records import Status
 from deepmatrix.store.reported.phases import PhaseStatus
 
@@ -43,9 +43,6 @@ WORDS: dict[Kind, tuple[str, ...]] = {
     "idiom": get_args(PhaseStatus),
     "probe": get_args(ProbeRow.model_fields["verdict"].annotation),
 }
-
-#: What a verdict is of: its kind, its subject's id and its cell.
-Key = tuple[Kind, str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,11 +95,18 @@ def worst_outcomes(*runs: Results) -> dict[Key, Outcome]:
     return worst
 
 
+def key_of(row: PortabilityRow | TrainingRow) -> Key:
+    """Return what the verdict of a row is of."""
+    if isinstance(row, TrainingRow):
+        return "training", row.workload, row.cell
+    return "serving", row.artifact, row.consumer
+
+
 def _serving(results: Results) -> Iterator[tuple[Key, Outcome]]:
     for judged in results.portability:
         if not judged.judges:
             yield (
-                ("serving", judged.artifact, judged.consumer),
+                key_of(judged),
                 Outcome(
                     verdict=judged.verdict,
                     subject=judged.title,
@@ -194,6 +198,7 @@ def _change(key: Key, before: Outcome | None, after: Outcome | None) -> VerdictC
         kind=kind,
         cell=cell,
         subject=named.subject if named else subject,
+        artifact=subject if kind == "serving" else "",
         base=before.verdict if before else ABSENT,
         head=after.verdict if after else ABSENT,
         reason=after.reason if after else "the later run does not have it",

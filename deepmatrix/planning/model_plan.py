@@ -8,7 +8,7 @@ from typing import Literal
 
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.config.sections import Infer
-from deepmatrix.errors import ArgumentError
+from deepmatrix.errors import ArgumentError, joined
 from deepmatrix.planning.cells import Capabilities, Cell
 from deepmatrix.planning.plan import Plan, Skipped
 from deepmatrix.planning.readers import find_inspector, find_readers
@@ -40,7 +40,7 @@ def plan_models(
 
     Raises:
         ArgumentError: a preset, glob or tag that matches nothing; no cell can inspect a model, or
-            none serve it.
+            none serve it: see `find_unserved`.
     """
     formats = {format for _, format, _ in models}
     served = models[first == "original" :]
@@ -90,23 +90,49 @@ def plan_refused(preset: str, seed: int, infer: Infer, refused: Sequence[Refused
     )
 
 
+def find_unserved(
+    matrix: Matrix,
+    models: Sequence[tuple[str, str, str]],
+    selection: Selection,
+    capabilities: Capabilities,
+    isas: Sequence[str] = (),
+) -> dict[str, ArgumentError]:
+    """Return why some models cannot be served, by their names; arguments as of `plan_models`.
+
+    Raises:
+        ArgumentError: a preset, glob or tag that matches nothing.
+    """
+    formats = {format for _, format, _ in models}
+    cells, skipped = find_readers(matrix, formats, selection, capabilities, isas)
+    reasons = {}
+    for name, format, _ in models:
+        if error := _unread(name, format, cells, skipped):
+            reasons[name] = error
+            continue
+        try:
+            find_inspector(matrix, format, capabilities)
+        except ArgumentError as error:
+            reasons[name] = error
+    return reasons
+
+
 def _check_served(
     models: Sequence[tuple[str, str, str]], cells: Sequence[Cell], skipped: Sequence[Skipped]
 ) -> None:
     """Raise ArgumentError for the models that none of the chosen cells read."""
-    served = {format for cell in cells for format in cell.reads}
-    unserved = [(name, format) for name, format, _ in models if format not in served]
-    if unserved:
-        formats = {format for _, format in unserved}
-        reasons = [
-            f"{skip.cell.id}: {skip.reason}"
-            for skip in skipped
-            if not formats.isdisjoint(skip.cell.reads)
-        ]
-        raise ArgumentError(
-            "\n".join(
-                f"{name}: no selected cell that can run here reads the format {format}"
-                for name, format in unserved
-            ),
-            hint="\n".join(reasons) or "try a wider --only, or drop an --exclude",
-        )
+    unread = (_unread(name, format, cells, skipped) for name, format, _ in models)
+    if errors := list(filter(None, unread)):
+        raise joined(errors)
+
+
+def _unread(
+    name: str, format: str, cells: Sequence[Cell], skipped: Sequence[Skipped]
+) -> ArgumentError | None:
+    """Return why none of the chosen cells reads a model, None where one does."""
+    if any(format in cell.reads for cell in cells):
+        return None
+    reasons = [f"{skip.cell.id}: {skip.reason}" for skip in skipped if format in skip.cell.reads]
+    return ArgumentError(
+        f"{name}: no selected cell that can run here reads the format {format}",
+        hint="\n".join(reasons) or "try a wider --only, or drop an --exclude",
+    )

@@ -62,7 +62,10 @@ class Import:
 
 @dataclass(frozen=True, kw_only=True)
 class Refused:
-    """A file that a user named beside models, and that is none. *reason*: with what to do."""
+    """A file that a user named beside models, and that is none.
+
+    *reason*: why, with its name and what to do.
+    """
 
     source: str
     reason: str

@@ -1,6 +1,6 @@
 """Reports: results as console tables, HTML, Markdown, JUnit XML and JSON.
 
-In come results, decisions, conformance outcomes and comparisons; out goes what a console
+In come results, tables, conformance outcomes and comparisons; out goes what a console
 prints and the files ``report.html``, ``report.md``, ``results.json`` and ``junit.xml`` of a run.
 """
 
@@ -14,22 +14,21 @@ from deepmatrix.boundary.writing import write_text
 from deepmatrix.conformance.suite import Change, Conformity, baseline, change
 from deepmatrix.drawing import escaping
 from deepmatrix.drawing.console import print_table
+from deepmatrix.drawing.layout import Table
 from deepmatrix.reports import html, junit, markdown
 from deepmatrix.reports.annotations import annotation_lines
 from deepmatrix.reports.comment import comment_page, summary_page
 from deepmatrix.reports.comparison import comparison_html, comparison_page, show_comparison
+from deepmatrix.reports.exports import model_explorer
+from deepmatrix.reports.exports.model_explorer import explorer_file
 from deepmatrix.reports.junit import review_document
 from deepmatrix.reports.screens import headlines, show
 from deepmatrix.reports.tables import conformance
-from deepmatrix.reports.tables.study import claims
 from deepmatrix.results.rows import Results
 from deepmatrix.store.runs import Run
-from deepmatrix.study.decisions import DecidedStatement
 
 __all__ = [
     "annotation_lines",
-    "claims_html",
-    "claims_page",
     "comment_page",
     "comparison_html",
     "comparison_page",
@@ -38,10 +37,11 @@ __all__ = [
     "headlines",
     "review_document",
     "show",
-    "show_claims",
     "show_comparison",
     "show_conformance",
+    "show_tables",
     "summary_page",
+    "tables_page",
     "write",
 ]
 
@@ -49,33 +49,26 @@ __all__ = [
 def show_conformance(console: Console, conformities: Sequence[Conformity]) -> int:
     """Print the outcomes of conformance tests; return how many failures are new."""
     changes = _changes(conformities)
-    for table in conformance.tables(conformities, changes):
-        console.print()
-        print_table(console, table)
+    show_tables(console, list(conformance.tables(conformities, changes)))
     return sum(len(change.worse) for change in changes.values() if change)
 
 
 def conformance_page(run_id: str, conformities: Sequence[Conformity]) -> str:
     """Return the outcomes of conformance tests as Markdown."""
-    tables = conformance.tables(conformities, _changes(conformities))
-    parts = [
-        f"# Conformance {escaping.markdown_code(run_id)}",
-        *map(markdown.markdown_table, tables),
-    ]
-    return "\n\n".join(parts) + "\n"
+    tables = list(conformance.tables(conformities, _changes(conformities)))
+    return tables_page(f"Conformance {escaping.markdown_code(run_id)}", tables)
 
 
-def show_claims(console: Console, decided: Sequence[DecidedStatement]) -> None:
-    """Print the decisions of the study's statements."""
-    for table in claims.tables(decided):
+def show_tables(console: Console, tables: Sequence[Table]) -> None:
+    """Print tables, with an empty line before each."""
+    for table in tables:
         console.print()
         print_table(console, table)
 
 
-def claims_page(decided: Sequence[DecidedStatement]) -> str:
-    """Return the decisions of the study's statements as Markdown."""
-    parts = ["# The study's statements", *map(markdown.markdown_table, claims.tables(decided))]
-    return "\n\n".join(parts) + "\n"
+def tables_page(title: str, tables: Sequence[Table]) -> str:
+    """Return tables as a page of Markdown."""
+    return "\n\n".join([f"# {title}", *map(markdown.markdown_table, tables)]) + "\n"
 
 
 def conformance_html(run_id: str, conformities: Sequence[Conformity]) -> str:
@@ -93,11 +86,6 @@ def conformance_html(run_id: str, conformities: Sequence[Conformity]) -> str:
     )
 
 
-def claims_html(decided: Sequence[DecidedStatement]) -> str:
-    """Return the decisions of the study's statements as HTML."""
-    return html.tables_page("The study's statements", list(claims.tables(decided)))
-
-
 def _changes(conformities: Sequence[Conformity]) -> dict[str, Change | None]:
     changes: dict[str, Change | None] = {}
     for conformity in conformities:
@@ -110,5 +98,7 @@ def write(run: Run, results: Results) -> None:
     """Write results and reports into a run directory."""
     write_text(run.path / "results.json", results.model_dump_json(indent=1) + "\n")
     write_text(run.path / "report.md", markdown.document(results))
+    for path, measured in run.node_errors():
+        write_text(run.path / explorer_file(path.name), model_explorer.document(measured))
     write_text(run.path / "report.html", html.run_page(results, html.Evidence(folder=run.path)))
     write_text(run.path / "junit.xml", junit.document(results))

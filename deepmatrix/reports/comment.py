@@ -39,7 +39,7 @@ def comment_page(review: Review, link: str = "") -> str:
     parts = [
         f"{MARKER}\n### deepmatrix: {verdict}",
         _list("Lost", [_short(line) for line in review.lost], MOST_LINES),
-        _list("", [_model(*entry) for entry in _models(review)], MOST_MODELS),
+        _list("", list(_models(review)), MOST_MODELS),
         _list("Wrong", [_wrong(review, entry) for entry in review.wrong()], MOST_WRONG),
         _list("Broken budgets", [escape(line) for line in review.over_budget], MOST_LINES),
         _list("Not served", [_short(line) for line in review.unserved], MOST_LINES),
@@ -55,13 +55,11 @@ def summary_page(review: Review, link: str = "") -> str:
     return cut("\n".join(pages))
 
 
-def _models(review: Review) -> Iterator[tuple[str, Mood]]:
-    for model, rows in review.models():
-        yield headlines.summarise(model, rows)
-
-
-def _model(text: str, mood: Mood) -> str:
-    return f"{_SYMBOLS.get(mood, '○')} {escape(text)}"
+def _models(review: Review) -> Iterator[str]:
+    for model, rows, fails in review.models():
+        text, mood = headlines.summarise(model, rows)
+        is_accepted = mood == "bad" and not fails
+        yield f"{'○' if is_accepted else _SYMBOLS.get(mood, '○')} {escape(text)}"
 
 
 def _wrong(review: Review, wrong: Wrong) -> str:
@@ -82,7 +80,7 @@ def _wrong(review: Review, wrong: Wrong) -> str:
 
 def _changes(comparison: Comparison) -> str:
     """Return what changed against a baseline: what breaks a limit first."""
-    text, _ = headline(comparison)
+    text, _ = headline(comparison, reviewed=True)
     lines = list(comparison.broken)
     if not lines:
         verdicts = (*comparison.failures, *comparison.drifts, *comparison.changes)

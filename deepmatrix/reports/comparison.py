@@ -69,8 +69,11 @@ def comparison_html(comparison: Comparison) -> str:
     )
 
 
-def headline(comparison: Comparison) -> tuple[str, Mood]:
-    """Return what changed in one line, and how good that is."""
+def headline(comparison: Comparison, *, reviewed: bool = False) -> tuple[str, Mood]:
+    """Return what changed in one line, and how good that is.
+
+    *reviewed*: a new failure that breaks no limit is not bad.
+    """
     counts = [
         (len(comparison.failures), "new failure", "new failures"),
         (len(comparison.changes), "other verdict", "other verdicts"),
@@ -84,9 +87,9 @@ def headline(comparison: Comparison) -> tuple[str, Mood]:
         for count, singular, plural in counts
         if count
     ]
+    is_bad = bool(comparison.broken or (comparison.failures and not reviewed))
     if comparison.is_void:
         told = "; ".join(filter(None, [VOID, ", ".join(phrases)]))
-        is_bad = comparison.broken or comparison.failures
         return (f"✗ {told}", "bad") if is_bad else (f"• {told}", "warned")
     untimed = "; no times compared" if comparison.lacks_times else ""
     changed = ", ".join(phrases) or f"nothing changed{untimed}"
@@ -96,9 +99,7 @@ def headline(comparison: Comparison) -> tuple[str, Mood]:
         return f"✗ {broken}: {changed}", "bad"
     if not phrases:
         return f"✓ {changed}", "good"
-    return f"{'✗' if comparison.failures else '•'} {changed}", (
-        "bad" if comparison.failures else "warned"
-    )
+    return (f"✗ {changed}", "bad") if is_bad else (f"• {changed}", "warned")
 
 
 def sides(comparison: Comparison) -> str:

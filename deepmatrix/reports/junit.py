@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from typing import Literal
 
 from deepmatrix.drawing import numbers
 from deepmatrix.drawing.escaping import xml
 from deepmatrix.reports.review import Review
 from deepmatrix.results import remarks
-from deepmatrix.results.rows import PortabilityRow, Results, TrainingRow
+from deepmatrix.results.rows import CellRow, PortabilityRow, Results, TrainingRow
 
-EXPECTED, ACCEPTED = "expected failure", "accepted"
+Ending = Literal["passed", "failure", "skipped"]
+Case = tuple[str, str, Ending, str]
+"""A test: its name, its class, how it ended, and why; of one that passed, what it measured."""
 
 
 def document(results: Results) -> str:
@@ -19,7 +22,7 @@ def document(results: Results) -> str:
 
 
 def review_document(review: Review) -> str:
-    """Return the suites of all runs of a review: a failure that its comparison accepts is none."""
+    """Return the suites of all runs of a review: what does not fail it is no failed test."""
     return _page("deepmatrix review", review)
 
 
@@ -28,62 +31,85 @@ def _page(title: str, review: Review) -> str:
     for results in review.runs:
         _add_suites(root, results, review)
     problems = "; ".join(review.failures)
-    verdict = ("all as expected", "run", "failed" if problems else "ok", problems, "")
-    _suite(root, "run", [verdict])  # what the exit code says
+    ending: Ending = "failure" if problems else "passed"
+    _suite(root, "run", [("all as expected", "run", ending, problems)])  # what the exit code says
     ET.indent(root)
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
 def _add_suites(root: ET.Element, results: Results, review: Review) -> None:
+    failing = {
+        *(row.cell for row in results.training if review.failure(results, row)),
+        *(row.consumer for row in results.portability if review.failure(results, row)),
+    }
     _suite(
         root,
         "cells",
-        [(row.cell, "cell", row.status, row.reason, "") for row in results.cells],
+        [
+            (row.cell, "cell", *_cell_ending(row, results, review, fails=row.cell in failing))
+            for row in results.cells
+        ],
     )
     _suite(
         root,
         "training",
-        [
-            (row.workload, row.cell, *_status(row, review), numbers.interval(row.step_s))
-            for row in results.training
-        ],
+        [(row.workload, row.cell, *_ending(row, results, review)) for row in results.training],
     )
     _suite(
         root,
         "portability",
-        [
-            (row.title, row.consumer, *_status(row, review), numbers.error(row.error))
-            for row in results.portability
-        ],
+        [(row.title, row.consumer, *_ending(row, results, review)) for row in results.portability],
     )
 
 
-def _status(row: TrainingRow | PortabilityRow, review: Review) -> tuple[str, str]:
-    """Return the status of a row and its reason; one that may fail has its own status."""
+def _cell_ending(
+    row: CellRow, results: Results, review: Review, *, fails: bool
+) -> tuple[Ending, str]:
+    """Return how the test of a cell ended. *fails*: one of its trainings or verdicts does."""
+    problem = remarks.cell_problem(row)
+    if problem and problem in results.problems:
+        return "failure", problem
+    if row.status in remarks.SUCCESS:
+        return "passed", ""
+    outcome = f"{row.status}: {row.reason}"
+    return ("failure", outcome) if fails else ("skipped", _excuse(row.status, outcome, review))
+
+
+def _ending(
+    row: TrainingRow | PortabilityRow, results: Results, review: Review
+) -> tuple[Ending, str]:
+    """Return how the test of a row ended, and why; one that may fail is skipped."""
+    if line := review.failure(results, row):
+        return "failure", line
     if isinstance(row, TrainingRow):
-        status, cell, subject = row.status, row.cell, row.workload
+        status, judges, measured = row.status, False, numbers.interval(row.step_s)
     else:
-        status, cell, subject = row.verdict, row.consumer, row.title
+        status, judges, measured = row.verdict, row.judges, numbers.error(row.error)
+    if status in remarks.SUCCESS:
+        return "passed", measured
     if row.expected_failure:
-        return EXPECTED, f"{status}: {row.expected_failure}"
-    if status not in {*remarks.SUCCESS, "not-run"} and review.accepts(cell, subject):
-        return ACCEPTED, f"{status}: {row.reason}"
-    return status, row.reason
+        return "skipped", f"expected failure: {status}: {row.expected_failure}"
+    outcome = f"{status}: {row.reason}"
+    if judges:
+        return "skipped", f"it judges the model, and is no consumer: {outcome}"
+    return "skipped", _excuse(status, outcome, review)
 
 
-def _suite(root: ET.Element, name: str, cases: list[tuple[str, str, str, str, str]]) -> None:
-    suite = ET.SubElement(root, "testsuite", name=name)
-    counts = {"failures": 0, "errors": 0, "skipped": 0}
-    for case, group, status, reason, shown in cases:
+def _excuse(status: str, outcome: str, review: Review) -> str:
+    """Return why what did not succeed fails nothing: it has not run, or a comparison accepts it."""
+    is_accepted = review.comparison is not None and status != "not-run"
+    return f"accepted: {outcome}" if is_accepted else outcome
+
+
+def _suite(root: ET.Element, name: str, cases: list[Case]) -> None:
+    suite = ET.SubElement(root, "testsuite", name=name, tests=str(len(cases)))
+    endings = [ending for _, _, ending, _ in cases]
+    suite.set("failures", str(endings.count("failure")))
+    suite.set("errors", "0")
+    suite.set("skipped", str(endings.count("skipped")))
+    for case, group, ending, reason in cases:
         element = ET.SubElement(suite, "testcase", name=xml(case), classname=xml(group))
-        if status in remarks.SUCCESS:
-            if shown:
-                ET.SubElement(element, "system-out").text = xml(shown)
-            continue
-        skipped = status in {"not-run", EXPECTED, ACCEPTED}
-        counts["skipped" if skipped else "failures"] += 1
-        kind = "skipped" if skipped else "failure"
-        ET.SubElement(element, kind, message=xml(f"{status}: {reason}"))
-    suite.set("tests", str(len(cases)))
-    for key, count in counts.items():
-        suite.set(key, str(count))
+        if ending != "passed":
+            ET.SubElement(element, ending, message=xml(reason))
+        elif reason:
+            ET.SubElement(element, "system-out").text = xml(reason)

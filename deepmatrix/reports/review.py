@@ -7,16 +7,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from deepmatrix.comparison.changes import Comparison
+from deepmatrix.comparison import verdicts
+from deepmatrix.comparison.changes import Comparison, Key
+from deepmatrix.comparison.limits import describe_broken
 from deepmatrix.results import remarks
-from deepmatrix.results.rows import ModelRow, PortabilityRow, Results
+from deepmatrix.results.rows import ModelRow, PortabilityRow, Results, TrainingRow
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wrong:
-    """A verdict that is not as expected. *source*: the model's file. *place*: where it ran."""
+    """A verdict that fails. *source*: the model's file. *place*: where it ran.
+
+    *line*: what it is among the review's failures.
+    """
 
     judged: PortabilityRow
+    line: str
     source: str
     place: str
 
@@ -26,7 +32,8 @@ class Review:
     """The results of one change, from one run or several, and what changed against a baseline.
 
     Where there is a *comparison*, its limits decide on verdicts; else a verdict that is not as
-    expected fails. Broken budgets, models that no cell serves, and what is *lost* always fail.
+    expected fails. Broken budgets, models that no cell serves, cells that were not built or have
+    not done all their jobs, and what is *lost* always fail.
 
     *lost*: a line for each job of CI that left no results.
     """
@@ -51,51 +58,62 @@ class Review:
     @property
     def unserved(self) -> tuple[str, ...]:
         """The problems that are neither a verdict nor a budget: nothing was served, or built."""
-        return tuple(dict.fromkeys(line for results in self.runs for line in _unserved(results)))
+        lines = (line for results in self.runs for line in self._unserved(results))
+        return tuple(dict.fromkeys(lines))
 
-    def accepts(self, cell: str, subject: str) -> bool:
-        """Return whether a comparison knows a failure of a cell: it is no worse than before."""
-        return self.comparison is not None and (cell, subject) not in self._worse
+    def _unserved(self, results: Results) -> Iterator[str]:
+        row_lines = set(map(remarks.row_problem, results.portability))
+        if self.comparison:
+            row_lines.update(map(remarks.row_problem, results.training))
+        row_lines.update(results.over_budget)
+        return (line for line in results.problems if line not in row_lines)
+
+    def failure(self, results: Results, row: TrainingRow | PortabilityRow) -> str:
+        """Return the line by which a row of some results fails, empty where it does not."""
+        if self.comparison is None:
+            line = remarks.row_problem(row)
+            return line if line in results.problems else ""
+        if isinstance(row, TrainingRow):
+            return self._broken.get((verdicts.key_of(row), row.status, None), "")
+        if row.judges:
+            return ""
+        return self._broken.get((verdicts.key_of(row), row.verdict, row.finite_error), "")
 
     @cached_property
-    def _worse(self) -> frozenset[tuple[str, str]]:
+    def _broken(self) -> dict[tuple[Key, str, float | None], str]:
+        """The lines of verdicts that break a limit: of several runs' the one that was compared."""
         compared = self.comparison
-        changes = (*compared.failures, *compared.drifts) if compared else ()
-        return frozenset((change.cell, change.subject) for change in changes)
+        changes = (*compared.failures, *compared.changes, *compared.drifts) if compared else ()
+        return {
+            (change.key, change.head, change.head_error): describe_broken(change)
+            for change in changes
+            if change.breaks
+        }
 
-    def models(self) -> list[tuple[ModelRow, list[PortabilityRow]]]:
-        """Return each model, once for all runs, with its verdicts in all of them."""
+    def models(self) -> list[tuple[ModelRow, list[PortabilityRow], bool]]:
+        """Return each model, once for all runs, its verdicts in all of them, and if one fails."""
         grouped: dict[tuple[str, str], tuple[ModelRow, list[PortabilityRow]]] = {}
+        failing = set()
         for results in self.runs:
             for model in results.served_models:
-                rows = results.verdicts_of(model.artifact)
-                grouped.setdefault((model.source, model.name), (model, []))[1].extend(rows)
-        return list(grouped.values())
+                key, rows = (model.source, model.name), results.verdicts_of(model.artifact)
+                grouped.setdefault(key, (model, []))[1].extend(rows)
+                if any(self.failure(results, row) for row in rows):
+                    failing.add(key)
+        return [(model, rows, key in failing) for key, (model, rows) in grouped.items()]
 
     def wrong(self) -> list[Wrong]:
         """Return the verdicts that fail, the worst first; those alike follow the one searched."""
-        wrong = [
-            entry
-            for results in self.runs
-            for entry in _wrong(results)
-            if not self.accepts(entry.judged.consumer, entry.judged.title)
-        ]
+        wrong = [entry for results in self.runs for entry in self._wrong(results)]
         return sorted(wrong, key=lambda entry: -_badness(entry.judged))
 
-
-def _unserved(results: Results) -> Iterator[str]:
-    verdicts = {remarks.verdict_problem(judged) for judged in results.portability}
-    for problem in results.problems:
-        if problem not in verdicts and problem not in results.over_budget:
-            yield problem
-
-
-def _wrong(results: Results) -> Iterator[Wrong]:
-    sources = {model.artifact: model.source for model in results.models}
-    for judged in results.portability:
-        if remarks.verdict_problem(judged) in results.problems:
-            source = sources.get(judged.artifact, "")
-            yield Wrong(judged=judged, source=source, place=_place(results))
+    def _wrong(self, results: Results) -> Iterator[Wrong]:
+        sources = {model.artifact: model.source for model in results.models}
+        for judged in results.portability:
+            line = self.failure(results, judged)
+            if line and judged.verdict not in remarks.SUCCESS:
+                source = sources.get(judged.artifact, "")
+                yield Wrong(judged=judged, line=line, source=source, place=_place(results))
 
 
 def _place(results: Results) -> str:

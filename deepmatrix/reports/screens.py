@@ -109,7 +109,7 @@ def _show_rest(console: Console, results: Results) -> None:
         console.print(shown_command, soft_wrap=True)
     for warning in results.warnings:
         print_line(console, f"! {warning}", STYLES["warned"])
-    shown = {remarks.verdict_problem(judged) for judged in results.portability}
+    shown = {remarks.row_problem(judged) for judged in results.portability}
     for problem in results.problems:
         if problem not in shown:
             print_line(console, f"✗ {problem}", STYLES["bad"])

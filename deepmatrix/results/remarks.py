@@ -204,7 +204,7 @@ def unreadable(inspections: Iterable[JobRecord]) -> Iterator[str]:
 def refused(files: Iterable[Refused]) -> Iterator[str]:
     """Yield the files that a user named and that are no model, as those of `unreadable`."""
     for file in files:
-        yield f"{file.source}: the model is not served: {file.reason}"
+        yield f"the model is not served: {file.reason}"
 
 
 def not_pulled(cells: Iterable[CellRow]) -> Iterator[str]:
@@ -224,18 +224,23 @@ def problems(
     Skipped cells and expected failures have their reason: they are not problems.
     """
     ran = {row.cell for row in cells if row.jobs}
-    for row in cells:
-        if row.status == "build-failed":
-            yield f"{row.cell}: not built: {row.reason}"
-        elif row.missing > 0:
-            total = row.jobs + row.missing
-            yield f"{row.cell}: {row.missing} of {total} jobs have not run; finish with --resume"
+    yield from filter(None, map(cell_problem, cells))
     for trained in produced:
         if trained.status != "ok" and trained.cell in ran and not trained.expected_failure:
-            yield f"{trained.cell}, {trained.workload}: {trained.status}: {trained.reason}"
+            yield row_problem(trained)
     for judged in portability:
         if judged.consumer in ran and is_problem(judged):
-            yield verdict_problem(judged)
+            yield row_problem(judged)
+
+
+def cell_problem(row: CellRow) -> str:
+    """Return the line of a cell that was not built, or whose jobs have not all run, or nothing."""
+    if row.status == "build-failed":
+        return f"{row.cell}: not built: {row.reason}"
+    if row.missing > 0:
+        total = row.jobs + row.missing
+        return f"{row.cell}: {row.missing} of {total} jobs have not run; finish with --resume"
+    return ""
 
 
 def is_problem(judged: PortabilityRow) -> bool:
@@ -243,6 +248,8 @@ def is_problem(judged: PortabilityRow) -> bool:
     return judged.verdict != "match" and not judged.expected_failure and not judged.judges
 
 
-def verdict_problem(judged: PortabilityRow) -> str:
-    """Return the line of a verdict that is a problem."""
-    return f"{judged.title} on {judged.consumer}: {judged.verdict}: {judged.reason}"
+def row_problem(row: TrainingRow | PortabilityRow) -> str:
+    """Return the line of a verdict or a training that is a problem."""
+    if isinstance(row, TrainingRow):
+        return f"{row.cell}, {row.workload}: {row.status}: {row.reason}"
+    return f"{row.title} on {row.consumer}: {row.verdict}: {row.reason}"

@@ -361,7 +361,10 @@ _GOLD = TypeAdapter(_Gold)
 
 
 def latest(parent: Path, command: str = "") -> Run:
-    """Return the newest run, of all or of one command. Raises RecordError when there is none."""
+    """Return the newest run, of all or of one command. Raises RecordError when there is none.
+
+    A run without cells has nothing that a command could finish, or use again.
+    """
     for path in sorted(listing.plans(parent), key=lambda path: path.stat().st_mtime, reverse=True):
         if not command or _is_made_by(Run(path=path.parent), command):
             return Run.open(path.parent)
@@ -375,5 +378,6 @@ def latest(parent: Path, command: str = "") -> Run:
 def _is_made_by(run: Run, command: str) -> bool:
     """Return whether a command made a run; one that this version cannot read was made by none."""
     with contextlib.suppress(RecordError):
-        return run.manifest.plan.command == command
+        plan = run.manifest.plan
+        return plan.command == command and bool(plan.cells)
     return False

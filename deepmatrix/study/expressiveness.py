@@ -72,7 +72,7 @@ def network_evidence(check: NetworkCheck, results: Results) -> Iterator[Evidence
 
 def _training_evidence(check: NetworkCheck, rows: Mapping[str, TrainingRow]) -> Evidence:
     """Return what trainings show together: one that cannot be, before one that cannot tell."""
-    judged = {network: _judge_training(row) for network, row in rows.items()}
+    judged = {network: judge_training(row) for network, row in rows.items()}
     for wanted in (False, None):
         for network, (confirms, reason) in judged.items():
             if confirms is wanted:
@@ -89,7 +89,8 @@ def _training_evidence(check: NetworkCheck, rows: Mapping[str, TrainingRow]) -> 
     return Evidence(confirms=True, reason=reason, record=record)
 
 
-def _judge_training(row: TrainingRow) -> tuple[bool | None, str]:
+def judge_training(row: TrainingRow) -> tuple[bool | None, str]:
+    """Return whether a training shows that its cell trains the workload, and else why not."""
     subject = f"{row.cell}, {row.workload}"
     if row.status == "ok" and row.accuracy is None:
         return None, f"{subject}: it was not trained to the end"

@@ -14,9 +14,16 @@ import pytest
 from deepmatrix import reports
 from deepmatrix.boundary.writing import write_text
 from deepmatrix.comparison.comparing import compare_results
+from deepmatrix.drawing.layout import Table
 from deepmatrix.reports import html
+from deepmatrix.reports.tables.study import evaluation
 from deepmatrix.results import merging
+from deepmatrix.results.rows import Results
+from deepmatrix.study import statements
+from deepmatrix.study.decisions import decide
+from deepmatrix.study.rating import packages, ratings
 from tests.unit import pages
+from tests.unit.examples import MATRIX
 from tests.unit.test_recorded import unpack
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -32,7 +39,12 @@ def browser() -> Iterator[playwright.Browser]:
 
 
 #: What the pages are of.
-PAGES = ("matrix", "verification", "hostile", "comparison")
+PAGES = ("matrix", "verification", "hostile", "comparison", "evaluation")
+
+
+def study_tables(runs: list[Results]) -> list[Table]:
+    rated = ratings.rate(runs, MATRIX, packages.load())
+    return evaluation.tables(rated, decide(statements.load(), runs, MATRIX), runs)
 
 
 @pytest.fixture(scope="session")
@@ -50,6 +62,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "verification": html.run_page(pages.drifting(), evidence),
         "hostile": html.run_page(pages.hostile(everything), evidence),
         "comparison": reports.comparison_html(comparison),
+        "evaluation": html.tables_page("Evaluation", study_tables([recorded])),
     }
     for name, source in sources.items():
         write_text(run.path / f"{name}.html", source)

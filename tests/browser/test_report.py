@@ -76,6 +76,22 @@ def test_the_page_is_no_wider_than_a_phone(name: str, open_page: Open) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+#: The texts of a page's tables that are wider than the place they stand in.
+OVERFLOWING = """[...document.querySelectorAll("td[class^=m-]")]
+  .filter((field) => field.scrollWidth > field.clientWidth + 1)
+  .map((field) => field.innerText)"""
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("width", [390, 1400])
+def test_no_text_of_a_table_runs_into_the_next_column(
+    name: str, width: int, open_page: Open
+) -> None:
+    page = open_page(name, viewport={"width": width, "height": 900})
+    page.evaluate("document.querySelectorAll('details').forEach((fold) => { fold.open = true; })")
+    assert page.evaluate(OVERFLOWING) == []
+
+
 def test_without_script_every_verdict_can_be_read(open_page: Open) -> None:
     page = open_page("verification", java_script_enabled=False)
     text = page.locator("main").inner_text()

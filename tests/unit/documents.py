@@ -40,6 +40,7 @@ OTHER_LINES = {
     "apt-get install bubblewrap",
     "apt-get install qemu-user-static",
     "export PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu",
+    "model-explorer model.onnx --extensions model_explorer_onnx --node_data_paths node-errors.json",
     "pipx install nox",
     "pipx install uv",
     "python -m deepmatrix",

@@ -63,7 +63,7 @@ def drifting() -> Results:
     errors = tuple((number, 10.0 ** (number / 30 - 6)) for number in range(0, 122, 10))
     return good.model_copy(
         update={
-            "problems": tuple(map(remarks.verdict_problem, wrong)),
+            "problems": tuple(map(remarks.row_problem, wrong)),
             "nodes": tuple(row.model_copy(update={"errors": errors}) for row in good.nodes),
         }
     )
@@ -101,7 +101,7 @@ def hostile(name: str) -> Results:
             "portability": judged,
             "nodes": nodes,
             "warnings": (name,),
-            "problems": (*map(remarks.verdict_problem, judged), name),
+            "problems": (*map(remarks.row_problem, judged), name),
             "findings": (name,),
         }
     )

@@ -133,7 +133,7 @@ def test_a_file_that_is_no_model_is_named_beside_the_verdicts_of_the_others(
     assert code == 1, runner.log
     page = comment(runner)
     assert page.startswith(f"{MARKER}\n### deepmatrix: ✗ "), page
-    assert "**Not served**\n\n- far.onnx: the model is not served: far.onnx is a Git LFS" in page
+    assert "**Not served**\n\n- the model is not served: far.onnx is a Git LFS" in page
     assert "net.onnx: " in page
     if given == "config":  # only its inputs show the drift
         assert "first wrong node `logarithm`" in page
@@ -142,6 +142,57 @@ def test_a_file_that_is_no_model_is_named_beside_the_verdicts_of_the_others(
     (repository / "net.onnx").write_text(pointer)
     code, runner = run_action(repository, installed, **inputs[given])
     assert code == ArgumentError.exit_code, "nothing was served"
+    page = comment(runner)
+    assert page.startswith(f"{MARKER}\n### deepmatrix: ✗ 2 problems"), page
+    for name in ("far.onnx", "net.onnx"):
+        assert f"- the model is not served: {name} is a Git LFS pointer" in page
+    assert page in runner.summary
+
+
+@pytest.mark.parametrize("decide", ["true", "false"])
+def test_a_model_that_only_its_inspector_finds_damaged_is_named_on_the_comment(
+    repository: Path, installed: dict[str, str], decide: str
+) -> None:
+    damage(repository / "net.onnx")
+    code, runner = run_action(repository, installed, models="net.onnx", decide=decide)
+    assert code == ArgumentError.exit_code, runner.log
+    page = comment(runner)
+    assert page.startswith(f"{MARKER}\n### deepmatrix: ✗ 1 problem"), page
+    assert "**Not served**\n\n- net: the model is not served: " in page
+    assert page in runner.summary
+    assert runner.value(ACTION["outputs"]["code"]["value"]) == "2"
+
+
+def test_what_is_not_served_fails_whatever_a_baseline_accepts(
+    repository: Path, installed: dict[str, str]
+) -> None:
+    (repository / "verdicts.yaml").write_text("version: 1\n")
+    damage(repository / "net.onnx")
+    baseline = {"models": "net.onnx", "baseline": "verdicts.yaml"}
+    code, runner = run_action(repository, installed, **baseline)
+    assert code == ArgumentError.exit_code, runner.log
+    assert "net: the model is not served: " in comment(runner)
+    (repository / "net.onnx").write_text("version https://git-lfs.github.com/spec/v1\n")
+    code, runner = run_action(repository, installed, **baseline)
+    assert code == ArgumentError.exit_code, runner.log
+    assert "the model is not served: net.onnx is a Git LFS" in comment(runner)
+    assert "✗ " in comment(runner)
+
+
+def test_a_model_that_no_selected_cell_reads_is_named_beside_the_others(
+    repository: Path, installed: dict[str, str]
+) -> None:
+    (repository / "lite.tflite").write_bytes(b"\0\0\0\0TFL3")
+    code, runner = run_action(repository, installed, models="net.onnx\nlite.tflite")
+    assert code == 1, runner.log
+    page = comment(runner)
+    assert "the model is not served: lite.tflite: no selected cell that can run here" in page
+    assert "net.onnx: 1 of 1 consumer matches" in page
+
+
+def damage(model: Path) -> None:
+    """Cut a model so that only its inspector finds it damaged."""
+    model.write_bytes(model.read_bytes()[:200])
 
 
 def test_with_a_baseline_only_what_is_worse_fails(
@@ -174,6 +225,17 @@ def test_inputs_are_never_run(repository: Path, installed: dict[str, str]) -> No
     assert code == 2
     assert "is not there" in runner.log or "matches no cell" in runner.log
     assert not (repository / "ran").exists()
+
+
+def test_a_list_that_no_variable_can_hold_is_said_with_its_bound(
+    repository: Path, installed: dict[str, str]
+) -> None:
+    code, runner = run_action(repository, installed, models="net.onnx\n" * 20_000)
+    assert code == 1
+    (line,) = [line for line in runner.log.splitlines() if line.startswith("::error ")]
+    assert "each may have 128 KiB; list the models in a project's file" in line
+    code, runner = run_action(repository, installed, models="missing.onnx")
+    assert "128 KiB" not in runner.log
 
 
 def test_two_uses_in_one_job_see_their_own_runs(
@@ -240,10 +302,37 @@ def test_gitlabs_template_is_green_red_and_then_green_with_a_baseline(
     assert not (repository / "ran").exists()
 
 
+def test_gitlabs_template_installs_nothing_that_has_another_hash(
+    repository: Path, tmp_path: Path
+) -> None:
+    venv.create(tmp_path / "program", with_pip=True)
+    locked = (ROOT / ".ci" / "nox.txt").read_text("utf-8")
+    name = next(line for line in locked.splitlines() if "==" in line).split()[0]
+    (tmp_path / "other.txt").write_text(f"{name} --hash=sha256:{'0' * 64}\n")
+    code, log = run_gitlab(repository, tmp_path / "program", LOCK=str(tmp_path / "other.txt"))
+    assert code == 1, log
+    assert "DO NOT MATCH THE HASHES" in log
+    assert not (tmp_path / "program" / "bin" / "deepmatrix").exists()
+
+
+def test_gitlabs_template_reviews_what_is_damaged_and_then_fails(
+    repository: Path, tmp_path: Path
+) -> None:
+    venv.create(tmp_path / "program", with_pip=True)
+    lend(tmp_path / "program")
+    damage(repository / "net.onnx")
+    code, log = run_gitlab(repository, tmp_path / "program", CONFIG="", MODELS="net.onnx")
+    assert code == ArgumentError.exit_code, log
+    page = (repository / ".deepmatrix" / "comment.md").read_text()
+    assert "net: the model is not served: " in page
+    assert (repository / ".deepmatrix" / "junit.xml").is_file()
+
+
 def run_gitlab(repository: Path, program: Path, **variables: str) -> tuple[int, str]:
     """Run the lines of the template in one shell, as GitLab does; return its code and its log."""
     shutil.rmtree(repository / ".deepmatrix", ignore_errors=True)
-    given = {"PACKAGE": str(ROOT), "ENGINE": "here", "CELLS": CELL, **variables}
+    lock = str(ROOT / ".ci" / "nox.txt")
+    given = {"PACKAGE": str(ROOT), "LOCK": lock, "ENGINE": "here", "CELLS": CELL, **variables}
     environment = plain_environment()
     ended = subprocess.run(
         ["bash", "-eo", "pipefail", "-c", "\n".join(GITLAB["script"])],

@@ -15,6 +15,7 @@ from deepmatrix import reports
 from deepmatrix.config import matrix_file
 from deepmatrix.errors import ConfigError
 from deepmatrix.planning.cells import all_cells
+from deepmatrix.reports.tables.study.claims import tables as claim_tables
 from deepmatrix.results.rows import (
     CellRow,
     IdiomRow,
@@ -706,7 +707,7 @@ def test_an_unknown_area_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_page_has_every_statement_with_its_decision() -> None:
-    page = reports.claims_page(decide(DOCUMENT, [run()], MATRIX))
+    page = reports.tables_page("Statements", claim_tables(decide(DOCUMENT, [run()], MATRIX)))
     for claims in DOCUMENT.claims.values():
         for claim in claims:
             assert claim.says in page
@@ -724,7 +725,10 @@ def test_the_page_of_the_results_has_the_statements_of_today() -> None:
 def test_the_page_names_stand_ins_and_both_outcomes() -> None:
     check = PROBE.model_copy(update={"stand_in": "PyTorch for Torch"})
     document = Statements(version=1, claims={"interfaces": (stated(then=PROBE, now=check),)})
-    page = reports.claims_page(decide(document, [of_probe(probed("one", "unsupported"))], MATRIX))
+    page = reports.tables_page(
+        "Statements",
+        claim_tables(decide(document, [of_probe(probed("one", "unsupported"))], MATRIX)),
+    )
     assert "| so | line 80: “so it is” | did not hold | no longer holds |" in page
     assert "then: one-here-amd64-cpu, attention: unsupported: it cannot" in page
     assert "now (PyTorch for Torch): one-here-amd64-cpu, attention: unsupported" in page

@@ -14,6 +14,7 @@ from deepmatrix.comparison import accepted, limits
 from deepmatrix.comparison.changes import ABSENT, Comparison
 from deepmatrix.comparison.comparing import compare_results
 from deepmatrix.comparison.verdicts import Outcome, VerdictChanges, compare_verdicts
+from deepmatrix.errors import ArgumentError
 from deepmatrix.results.rows import Results
 from tests.unit import verifications
 
@@ -138,3 +139,22 @@ def test_an_error_that_is_no_number_is_accepted_without_it(number: str, tmp_path
     assert main.main(["compare", "--update-baseline", *baseline]) == 0
     assert "error: ." not in (tmp_path / "verdicts.yaml").read_text("utf-8")
     assert main.main(["compare", *baseline]) == 0
+
+
+@pytest.mark.parametrize("left", ["nothing", "not-run"])
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_run_without_verdicts_updates_no_baseline(
+    left: str, is_there: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = verifications.results()
+    rows = [row.model_copy(update={"verdict": "not-run"}) for row in results.portability]
+    kept = tuple(rows if left == "not-run" else ())
+    baseline, run = tmp_path / "verdicts.yaml", tmp_path / "results.json"
+    run.write_text(results.model_copy(update={"portability": kept}).model_dump_json(), "utf-8")
+    if is_there:
+        accepted.update(baseline, [results])
+    before = baseline.read_bytes() if is_there else None
+    words = ["compare", "--baseline", str(baseline), "--update-baseline", str(run)]
+    assert main.main(words) == ArgumentError.exit_code
+    assert f"error: {baseline} is not written: no cell served" in capsys.readouterr().err
+    assert (baseline.read_bytes() if baseline.exists() else None) == before

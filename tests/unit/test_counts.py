@@ -30,7 +30,7 @@ def screen(results: Results, width: int) -> str:
 
 def with_problems(results: Results) -> Results:
     wrong = filter(remarks.is_problem, results.portability)
-    return results.model_copy(update={"problems": tuple(map(remarks.verdict_problem, wrong))})
+    return results.model_copy(update={"problems": tuple(map(remarks.row_problem, wrong))})
 
 
 def test_the_page_the_screen_and_the_reports_count_the_same_consumers() -> None:

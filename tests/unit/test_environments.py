@@ -95,6 +95,7 @@ ALONE = {
     "history": ("--runs", "RUNS"),
     "completion": ("bash",),
     "claims": ("RUN",),
+    "evaluation": ("RUN",),
     "readme": ("PAGE", "--run", "RUN"),
     "schema": ("--check",),
     "reference": ("--check",),

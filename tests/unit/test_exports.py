@@ -18,10 +18,11 @@ from deepmatrix import reports
 from deepmatrix.cli import main
 from deepmatrix.errors import ArgumentError
 from deepmatrix.reports import junit
-from deepmatrix.reports.exports import EXPORTS
+from deepmatrix.reports.exports import EXPORTS, model_explorer
 from deepmatrix.reports.exports.measurements import measurements
 from deepmatrix.reports.review import Review
 from deepmatrix.results import merging, remarks
+from deepmatrix.store.causes import NodeError, NodeErrors
 from tests import planted
 from tests.unit import verifications
 from tests.unit.test_results import whole
@@ -252,7 +253,7 @@ def test_a_consumer_is_named_by_its_id_which_has_its_instruction_set() -> None:
     problems = {
         "models": (model.model_copy(update={"sha256": {"model.onnx": "0" * 64}}),),
         "portability": (swept := tuple(rows)),
-        "problems": tuple(map(remarks.verdict_problem, swept)),
+        "problems": tuple(map(remarks.row_problem, swept)),
     }
     results = results.model_copy(update=problems)
     review = Review(runs=(results,))
@@ -264,6 +265,21 @@ def test_a_consumer_is_named_by_its_id_which_has_its_instruction_set() -> None:
         assert f"resnet50 on `{name}`: drift" in reports.comment_page(review)
         assert any(f"drift on {name}::" in line for line in reports.annotation_lines(review))
         assert f'classname="{name}"' in junit.document(results)
+
+
+def test_node_data_of_model_explorer_shows_errors_over_tolerances() -> None:
+    nodes = [
+        NodeError(node="c", kind="Conv", tensor="g", error=1e-8, added=1e-8, tolerance=1e-6),
+        NodeError(node="s", kind="Split", tensor="a", error=2e-6, added=0.0, tolerance=1e-6),
+        NodeError(node="s", kind="Split", tensor="b", error=1e-7, added=0.0, tolerance=1e-6),
+        NodeError(node="l", kind="Log", tensor="n", error=None, added=None, tolerance=1e-6),
+    ]
+    measured = NodeErrors(artifact="a--own--onnx", consumer="c", nodes=tuple(nodes))
+    data = json.loads(model_explorer.document(measured))
+    shares = {name: entry["value"] for name, entry in data["results"].items()}
+    assert shares["c"] == shares["g"] == pytest.approx(0.01)
+    assert shares["s"] == pytest.approx(2.0)  # the worst of its tensors
+    assert shares["n"] == data["thresholds"][-1]["value"]
 
 
 def test_a_run_without_latencies_is_no_suite_of_pyperf() -> None:

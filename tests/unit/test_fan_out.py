@@ -210,6 +210,83 @@ def test_a_file_that_is_no_model_is_in_one_job_beside_a_model(
     assert "Git LFS pointer" in capsys.readouterr().err
 
 
+def test_a_model_that_no_selected_cell_reads_has_a_job_of_its_own(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lite = models / "lite.tflite"
+    lite.write_bytes(b"\0\0\0\0TFL3")
+    words = ["jobs", str(lite), str(models / "net.onnx"), "--native", "amd64", "--most", "3"]
+    only = ["--only", "onnxruntime-*"]
+    assert main.main([*words, *only]) == 0
+    first, *_, last = json.loads(capsys.readouterr().out)
+    assert first["models"] == [str(models / "net.onnx")]
+    assert (last["models"], last["cells"]) == ([str(lite)], only[1:])
+    names = "version: 1\nmodels: [{model: net.onnx}, {model: softmax11.onnx, only: ['litert*']}]\n"
+    (models / "deepmatrix.yaml").write_text(names)
+    config = ["jobs", "--config", str(models / "deepmatrix.yaml"), "--native", "amd64"]
+    assert main.main(config) == 0
+    *_, last = json.loads(capsys.readouterr().out)
+    assert (last["models"], last["cells"]) == ([str(models / "softmax11.onnx")], [])
+    runs = ["--runs", str(tmp_path / "runs")]
+    assert main.main([*words, "--only", "torch-*", *runs]) == ArgumentError.exit_code
+    assert capsys.readouterr().err.count("no selected cell that can run here reads") == 2
+
+
+def test_where_no_file_is_a_model_the_comment_says_so_file_by_file(
+    models: Path, tmp_path: Path
+) -> None:
+    names = ("net.onnx", "softmax11.onnx")
+    for name in names:
+        (models / name).write_text("version https://git-lfs.github.com/spec/v1\n")
+    runner = new_runner(models, tmp_path / "temp", models="\n".join(names))
+    assert runner.job(VERIFY, "plan") == ArgumentError.exit_code, runner.log
+    code, page, _ = review(models, tmp_path / "temp", None, plan="failure", verify="skipped")
+    assert code == 1
+    assert "### deepmatrix: ✗ 3 problems" in page
+    for name in names:
+        assert f"- the model is not served: {name} is a Git LFS pointer" in page
+
+
+def test_a_list_that_no_variable_can_hold_is_said_with_its_bound(
+    models: Path, tmp_path: Path
+) -> None:
+    runner = new_runner(models, tmp_path / "temp", models="net.onnx\n" * 20_000)
+    assert runner.job(VERIFY, "plan") == 1
+    (line,) = [line for line in runner.log.splitlines() if line.startswith("::error ")]
+    assert "each may have 128 KiB; list the models in a project's file" in line
+    runner = new_runner(models, tmp_path / "temp", models="missing.onnx")
+    assert runner.job(VERIFY, "plan") == ArgumentError.exit_code
+    assert "128 KiB" not in runner.log
+
+
+@needs_evaluator
+def test_a_job_whose_models_are_all_damaged_is_reviewed_and_named(
+    models: Path, tmp_path: Path
+) -> None:
+    (models / "net.onnx").write_bytes((models / "net.onnx").read_bytes()[:200])
+    verify(models, tmp_path / "temp", "amd64-1")
+    code, page, _ = review(models, tmp_path / "temp", ["amd64-1"], verify="failure")
+    assert code == 1
+    assert "### deepmatrix: ✗ 2 problems" in page
+    assert "the job amd64-1 could not verify all: net.onnx, other.onnx on" in page.replace("\\", "")
+    assert "net: the model is not served: " in page
+
+
+@pytest.mark.parametrize("name", ["a\nb.onnx", "a\u2028b.onnx", "a\udcff.onnx", "a\r.onnx"])
+def test_a_path_that_is_no_line_of_utf8_is_refused_and_named(
+    models: Path, name: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    odd = models / name
+    odd.write_bytes((models / "net.onnx").read_bytes())
+    words = ["jobs", str(models / "net.onnx"), str(odd), "--native", "amd64"]
+    assert main.main(words) == ArgumentError.exit_code
+    shown = capfd.readouterr()
+    assert not shown.out
+    error, hint = shown.err.splitlines()
+    assert f"a job cannot be given {str(odd)!a}: its models are named one a line" in error
+    assert hint.startswith("hint: rename what has a line break")
+
+
 @needs_evaluator
 def test_the_results_of_all_jobs_are_reviewed_together(models: Path, tmp_path: Path) -> None:
     verify(models, tmp_path / "temp", "amd64-1")
@@ -279,10 +356,16 @@ def given(runner: Runner) -> dict[str, str]:
     return {key: runner.value(text) for key, text in used["with"].items()}
 
 
-def leave(runner: Runner, runs: Path, job: str) -> Path:
-    """Leave runs as a job of the workflow does; return the results of the only one."""
-    runner.context.update({"steps.deepmatrix.outputs.runs": str(runs), "matrix.name": job})
-    assert runner.job(VERIFY, "verify", after="deepmatrix") == 0, runner.log
+def leave(runner: Runner, runs: Path, job: str, code: int = 0) -> Path:
+    """Leave runs as a job of the workflow does; return the results of the only one.
+
+    *code*: that of `verify`.
+    """
+    outputs = {"runs": str(runs), "code": str(code)}
+    runner.context |= {f"steps.deepmatrix.outputs.{key}": text for key, text in outputs.items()}
+    runner.context["matrix.name"] = job
+    failed = code if code > 1 else 0  # the action leaves verdicts to the review
+    assert runner.job(VERIFY, "verify", after="deepmatrix", failed=failed) == failed, runner.log
     (path,) = runner.store.glob(f"deepmatrix-models-results-{job}/{job}/*/results.json")
     return path
 
@@ -340,8 +423,8 @@ def verify(models: Path, temporary: Path, job: str, max_error: str = "1") -> Pat
     runs = runner.temporary / "runs"
     words = ["verify", str(models / "net.onnx"), "--engine", "here", "--only", CELL]
     words += ["--explain", "none", "--max-error", max_error]
-    main.main([*words, "--runs", str(runs), "--name", job])
-    return leave(runner, runs, job)
+    code = main.main([*words, "--runs", str(runs), "--name", job])
+    return leave(runner, runs, job, code)
 
 
 def review(

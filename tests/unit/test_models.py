@@ -20,7 +20,7 @@ from deepmatrix.errors import ArgumentError
 from deepmatrix.models import files, imports
 from deepmatrix.models.names import own_names
 from deepmatrix.planning.cells import Capabilities
-from deepmatrix.planning.model_plan import First, plan_models
+from deepmatrix.planning.model_plan import First, find_unserved, plan_models
 from deepmatrix.planning.plan import Job, Plan
 from deepmatrix.planning.selection import Selection
 from deepmatrix.reports import budgets
@@ -332,6 +332,16 @@ def test_a_model_that_no_chosen_cell_reads_is_refused(only: str, unread: str, hi
     with pytest.raises(ArgumentError, match=f"{unread}: no selected cell that can") as caught:
         verification(*models, only=only)
     assert hint in str(caught.value.hint)
+
+
+def test_models_that_nothing_serves_are_told_from_those_that_are_served() -> None:
+    models = [("net", "onnx", "model.onnx"), ("lite", "tflite", "model.tflite")]
+    onnxruntime = Selection(include=("onnxruntime-debian12-amd64-cpu",))
+    unserved = find_unserved(MATRIX, models, onnxruntime, DOCKER)
+    assert unserved.keys() == {"lite"}
+    assert "reads the format tflite" in unserved["lite"].message
+    nothing = Capabilities(engine="venv", native=frozenset({"amd64"}), pythons=frozenset())
+    assert find_unserved(MATRIX, models, Selection(), nothing).keys() == {"net", "lite"}
 
 
 def test_every_cell_left_out_is_refused() -> None:

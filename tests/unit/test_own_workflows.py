@@ -1,4 +1,4 @@
-"""The workflows of this repository itself, run from their own YAML: the release, the matrix."""
+"""The workflows of this repository, run from their own YAML: the release, the matrix, the site."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from tests.workflows import Runner, load, plain_environment
 
 MATRIX = load(ROOT / ".github/workflows/matrix.yml")
 RELEASE = load(ROOT / ".github/workflows/release.yml")
+SITE = load(ROOT / ".github/workflows/site.yml")
 RUNNERS = {"amd64": "ubuntu-24.04", "arm64": "ubuntu-24.04-arm"}
 
 pytestmark = pytest.mark.skipif(
@@ -36,7 +37,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     venv.create(programs, with_pip=True)
     (install,) = {
         step["run"]
-        for workflow in (MATRIX, RELEASE)
+        for workflow in (MATRIX, RELEASE, SITE)
         for job in workflow["jobs"].values()
         for step in job["steps"]
         if "pip install" in step.get("run", "")
@@ -68,6 +69,21 @@ def test_the_matrix_has_a_job_for_each_cell_of_the_plan(checkout: Path, tmp_path
             if cell[does]
         ]
     assert (runner.store / "plan" / "plan.json").is_file()
+
+
+def test_the_site_that_is_published_has_the_documents_of_the_checkout(
+    checkout: Path, tmp_path: Path
+) -> None:
+    runner = new_runner(checkout, tmp_path)
+    subprocess.run(["git", "init", "--quiet"], cwd=checkout, check=True)
+    page = checkout / "docs" / "ci.md"
+    text = page.read_text("utf-8")
+    page.write_text(f"{text}\n[nowhere](nowhere.md)\n", "utf-8")
+    assert runner.job(SITE, "build") == 1, "a broken link"
+    assert not runner.store.exists()
+    page.write_text(text, "utf-8")
+    assert runner.job(SITE, "build") == 0, runner.log
+    assert "Run it in CI" in (runner.store / "github-pages/docs/ci/index.html").read_text("utf-8")
 
 
 def test_a_release_is_built_of_what_is_installed_once_the_changelog_has_it(

@@ -15,6 +15,7 @@ from deepmatrix.cli import main
 from deepmatrix.cli.own_models import projects
 from deepmatrix.errors import ArgumentError, ConfigError, EngineError, Interrupted
 from deepmatrix.models import files, project
+from deepmatrix.store import runs
 from tests import planted
 from tests.unit.examples import MATRIX
 
@@ -306,7 +307,8 @@ def test_a_file_that_is_no_model_leaves_a_report_and_the_others_are_verified(
     reports = [json.loads(path.read_text()) for path in folder.glob("runs/*/results.json")]
     (empty,) = [report for report in reports if not report["models"]]
     (line,) = empty["problems"]
-    assert line.startswith("pointer.onnx: the model is not served: pointer.onnx is a Git LFS")
+    assert line.startswith("the model is not served: pointer.onnx is a Git LFS")
+    assert line.count("pointer.onnx") == 1
     assert len(reports) == 2
     for words in (["merge", empty["run"]], ["review", empty["run"]]):
         assert main.main([*words, "--runs", str(folder / "runs")]) == 1
@@ -315,7 +317,25 @@ def test_a_file_that_is_no_model_leaves_a_report_and_the_others_are_verified(
     (folder / "pointer.onnx").rename("net.onnx")
     write("version: 1\nmodels:\n- model: net.onnx\n")
     assert main.main(["verify", *options]) == ArgumentError.exit_code
-    assert len(list(folder.glob("runs/*/plan.json"))) == 2, "nothing is served or left"
+    left = [json.loads(path.read_text()) for path in folder.glob("runs/*/results.json")]
+    (alone,) = [report for report in left if report["run"] not in {old["run"] for old in reports}]
+    assert alone["problems"] == [line.replace("pointer.onnx", "net.onnx")], "nothing is served"
+    path = folder / "runs" / alone["run"] / "plan.json"
+    path.touch()
+    newest = runs.latest(folder / "runs", "verify")
+    assert newest.manifest.plan.cells, "a run that served nothing is none to finish"
+
+
+@pytest.mark.skipif(
+    sys.version_info[:2] != (3, 11), reason="no cell of the evaluator has this Python"
+)
+def test_a_file_that_is_no_model_may_have_any_name(folder: Path) -> None:
+    (folder / "a\udcff.onnx").write_text("version https://git-lfs.github.com/spec/v1\n")
+    options = ["--engine", "here", "--only", CELL, "--runs", str(folder / "runs"), "--name", "r"]
+    assert main.main(["verify", "a\udcff.onnx", "net.onnx", *options]) == 1
+    report = json.loads((folder / "runs" / "r" / "results.json").read_text())
+    (line,) = [line for line in report["problems"] if "Git LFS" in line]
+    assert line.startswith("the model is not served: a\\udcff.onnx is a Git LFS pointer")
 
 
 @pytest.mark.skipif(
@@ -357,7 +377,7 @@ def test_every_model_is_verified_also_after_one_that_fails(
 @pytest.mark.skipif(
     sys.version_info[:2] != (3, 11), reason="no cell of the evaluator has this Python"
 )
-def test_a_tolerance_of_an_output_that_no_model_has_is_refused_and_leaves_no_run(
+def test_a_tolerance_of_an_output_that_no_model_has_is_refused_and_leaves_a_report_only(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = ["--engine", "here", "--only", CELL, "--runs", str(folder / "runs")]
@@ -366,7 +386,10 @@ def test_a_tolerance_of_an_output_that_no_model_has_is_refused_and_leaves_no_run
     assert main.main(["verify", *options]) == ArgumentError.exit_code
     shown = capsys.readouterr().out.replace("\n", " ")
     assert "a tolerance is for 'yy*', and the model has no such output; known: add5, y" in shown
-    assert not list(folder.glob("runs/*/results.json"))
+    (path,) = folder.glob("runs/*/results.json")
+    report = json.loads(path.read_text())
+    assert "the model is not served: net.onnx: a tolerance is for 'yy*'" in report["problems"][0]
+    assert not report["models"]
     write(entry(tolerance.format("'y*'")))
     assert main.main(["verify", *options]) == 0
 

@@ -160,6 +160,9 @@ EXCEPTIONS: dict[tuple[str, ...], dict[str, Any]] = {
     },
 }
 
+#: Networks that are described otherwise since: seq2seq had LSTMs.
+CHANGED = {"seq2seq-tiny"}
+
 #: (pattern, replacement) of texts that were reworded. Numbers and names in them still count.
 TEXTS = [
     (
@@ -302,6 +305,15 @@ def without_emulated_times(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
+def without_shares_of_changed_networks(document: dict[str, Any]) -> dict[str, Any]:
+    """Return results without shares of the peak that count the operations of another network."""
+    for path in ("training", "inference"):
+        for row in document[path]:
+            if row["workload"] in CHANGED:
+                row["share"] = None
+    return document
+
+
 def test_a_recorded_run_gives_the_same_rows_and_verdicts(recorded: Path, merged: Results) -> None:
     document = json.loads(merged.model_dump_json())
     rename_back(document, RESULTS)
@@ -312,6 +324,7 @@ def test_a_recorded_run_gives_the_same_rows_and_verdicts(recorded: Path, merged:
             assert row.pop(key) == expected_value, (path, key, name_of(row))
     expected = json.loads((recorded / "expected.json").read_text(encoding="utf-8"))
     document, expected = without_emulated_times(document), without_emulated_times(expected)
+    document, expected = map(without_shares_of_changed_networks, (document, expected))
     today, then = dict(leaves(document)), dict(leaves(expected))
     assert today.keys() == then.keys()
     for place, value in then.items():

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from deepmatrix import reports
 from deepmatrix.cli import main
 from deepmatrix.comparison import limits
-from deepmatrix.comparison.changes import ABSENT, Comparison, Side, SizeChange, VerdictChange
+from deepmatrix.comparison.changes import Comparison, SizeChange
 from deepmatrix.comparison.comparing import compare_results
 from deepmatrix.drawing import escaping
 from deepmatrix.reports.annotations import MOST
@@ -33,9 +34,7 @@ def run_of(
     """Return the results of some consumers with all that is a problem of them."""
     results = verifications.results(*consumers)
     problems = [
-        remarks.verdict_problem(judged)
-        for judged in results.portability
-        if remarks.is_problem(judged)
+        remarks.row_problem(judged) for judged in results.portability if remarks.is_problem(judged)
     ]
     return results.model_copy(
         update={
@@ -43,6 +42,20 @@ def run_of(
             "over_budget": tuple(over_budget),
         }
     )
+
+
+def matching(results: Results) -> Results:
+    """Return results of which every verdict is a match."""
+    better = {"verdict": "match", "error": 1e-9, "reason": "", "cause": None}
+    rows = tuple(row.model_copy(update=better) for row in results.portability)
+    return results.model_copy(update={"portability": rows, "problems": ()})
+
+
+def compared(base: Results, head: Results, fail_on: str, **changes: Any) -> Comparison:
+    """Return what `compare --fail-on` concludes, with some more changes."""
+    wanted = limits.parse(fail_on)
+    comparison = compare_results(base, head, ("base", "head"), limits.growth_of(wanted))
+    return limits.judge(comparison.model_copy(update=changes), wanted)
 
 
 def test_a_run_that_is_as_expected_is_a_line_a_model() -> None:
@@ -113,13 +126,16 @@ def test_with_a_comparison_only_what_is_worse_is_wrong() -> None:
 
 def test_a_drift_that_a_comparison_accepts_is_no_red_test(tmp_path: Path) -> None:
     head = run_of(DRIFTED, WEB)
-    same = compare_results(head, head, ("base", "head"))
-    worse = VerdictChange(kind="serving", cell=WEB, subject="resnet50", base="match", head="drift")
-    paths = {name: tmp_path / f"{name}.json" for name in ("head", "same", "worse")}
+    base = matching(run_of(WEB))
+    base = head.model_copy(update={"portability": (head.portability[0], *base.portability)})
+    comparisons = {
+        "same": compared(head, head, "new-failure,drift"),
+        "worse": compared(base, head, "new-failure,drift"),
+    }
+    paths = {name: tmp_path / f"{name}.json" for name in ("head", *comparisons)}
     paths["head"].write_text(head.model_dump_json())
-    paths["same"].write_text(same.model_dump_json())
-    broken = {"failures": (worse,), "broken": ("new failure: it",)}
-    paths["worse"].write_text(same.model_copy(update=broken).model_dump_json())
+    for name, comparison in comparisons.items():
+        paths[name].write_text(comparison.model_dump_json())
     file = tmp_path / "junit.xml"
     for words, code, red in (
         ([], 1, {DRIFTED, WEB, "run"}),
@@ -140,21 +156,13 @@ def test_a_drift_that_a_comparison_accepts_is_no_red_test(tmp_path: Path) -> Non
 
 
 def test_a_broken_limit_and_a_broken_budget_fail_beside_each_other() -> None:
-    change = VerdictChange(
-        kind="serving", cell=DRIFTED, subject="resnet50", base="match", head="drift"
-    )
-    comparison = Comparison(
-        base=Side(name="verdicts.yaml"),
-        head=Side(name="head"),
-        failures=(change,),
-        compared=1,
-        broken=("new failure: resnet50",),
-    )
     run = run_of(DRIFTED, over_budget=[BUDGET])
-    review = Review(runs=(run,), comparison=comparison)
-    assert review.failures == ("new failure: resnet50", BUDGET)
+    review = Review(runs=(run,), comparison=compared(matching(run), run, "new-failure"))
+    (broken, budget) = review.failures
+    assert broken.startswith(f"new failure: resnet50 on {DRIFTED}: match, now drift: ")
+    assert budget == BUDGET
     page = reports.comment_page(review)
-    assert "**Against verdicts.yaml:** ✗ 1 limit broken: 1 new failure" in page
+    assert "**Against base:** ✗ 1 limit broken: 1 new failure" in page
     assert "first wrong node `layer4.2.conv3`" in page
 
 
@@ -186,22 +194,16 @@ def test_a_consumer_that_drifts_like_another_names_the_one_that_was_searched() -
 
 
 def test_what_breaks_a_limit_is_annotated_once_and_what_is_lost_first() -> None:
-    worse = VerdictChange(
-        kind="serving", cell=DRIFTED, subject="resnet50", base="match", head="drift"
-    )
-    lost = worse.model_copy(update={"cell": WEB, "head": ABSENT, "reason": "not there"})
     size = SizeChange(quantity="image", cell=WEB, base=100, head=200)
-    sides = {"base": Side(name="v.yaml"), "head": Side(name="head")}
-    comparison = Comparison(**sides, compared=1, failures=(worse, lost), sizes=(size,))
-    named = limits.broken(comparison, limits.parse("new-failure,larger"))
-    comparison = comparison.model_copy(update={"broken": named})
-    review = Review(runs=(run_of(DRIFTED),), comparison=comparison, lost=("amd64-1",))
+    run, base = run_of(DRIFTED), matching(run_of(DRIFTED, WEB))
+    comparison = compared(base, run, "new-failure,larger", sizes=(size,))
+    review = Review(runs=(run,), comparison=comparison, lost=("amd64-1",))
     job, consumer, wrong, larger = reports.annotation_lines(review)
     assert job == "::error title=lost::amd64-1"
     assert (
         consumer
         == f"::error title=broken limit::new failure: resnet50 on {WEB}: match, now "
-        + ("absent: not there")
+        + ("absent: the later run does not have it")
     )
     assert wrong.startswith("::error file=models/resnet50/model.onnx,title=resnet50%3A drift on ")
     assert larger.startswith(f"::error title=broken limit::larger: {WEB}, image: ")
@@ -238,3 +240,21 @@ def test_a_link_that_is_no_address_is_refused(
 ) -> None:
     assert main.main(["review", "run", "--link", link]) == 2
     assert "is not the address of a page" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("version", [0, 1])
+def test_a_file_that_is_no_comparison_says_what_writes_one(
+    version: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = run_of(WEB)
+    later = compared(run, run, "changed").model_copy(update={"schema_version": version + 1})
+    (tmp_path / "results.json").write_text(run.model_dump_json())
+    (tmp_path / "other.json").write_text((later if version else run).model_dump_json())
+    words = ["review", str(tmp_path), "--comparison", str(tmp_path / "other.json")]
+    assert main.main(words) == 2
+    error = capsys.readouterr().err
+    assert (
+        f"{tmp_path}/other.json: {'a comparison of schema 2' if version else 'no comparison'}"
+        in error
+    )
+    assert error.endswith("hint: name the file that `compare --json FILE` wrote\n")

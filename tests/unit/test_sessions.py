@@ -453,6 +453,17 @@ def test_emulated_cells_that_took_longest_so_far_come_first() -> None:
     assert next(each.cell for each in unknown if each.cell in plan.emulated) != slow
 
 
+def test_checked_cells_are_split_only_where_one_of_them_would_hold_up_the_lanes() -> None:
+    frameworks = [f"{name}-debian13-arm64-cpu" for name in ("torch", "tensorflow", "jax")]
+    plan = planned(*frameworks, "onnxruntime-debian13-arm64-cpu")
+    several = split(plan, jobs_of(plan, "produce"), lanes=2)
+    assert sorted(each.cell for each in several) == sorted(frameworks)
+    alone = [job for job in jobs_of(plan, "produce") if job.cell == frameworks[0]]
+    assert len(alone) > 1
+    assert len(split(plan, alone, lanes=2)) > 1
+    assert len(split(plan, alone, lanes=1)) == 1
+
+
 def test_the_first_of_a_timed_session_is_the_same_in_every_round() -> None:
     plan = planned("torch-debian12-amd64-cpu", CONSUMER)
     sessions = [each for each in split(plan, jobs_of(plan, "consume")) if each.cell == CONSUMER]

@@ -49,6 +49,8 @@ def test_a_model_is_verified_and_the_error_of_every_node_is_stored(
     assert len(nodes) == len(planted.model().graph.node)
     assert all(0 <= node["error"] <= node["tolerance"] for node in nodes)
     assert max(node["error"] for node in nodes) > 0
+    data = json.loads((path.parents[1] / "model-explorer" / path.name).read_text())
+    assert set(data["results"]) == {node[name] for node in nodes for name in ("node", "tensor")}
     resumed = ["--engine", "here", "--runs", str(tmp_path / "runs")]
     assert main.main(["verify", "--resume", *resumed]) == 0
 

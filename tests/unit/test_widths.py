@@ -33,7 +33,7 @@ from deepmatrix.drawing.layout import Column, Row, Table
 from deepmatrix.reports import markdown, tables
 from deepmatrix.reports.tables import comparison, conformance, history, result_tables
 from deepmatrix.reports.tables.own_models import inputs, overview, quantisation, verification
-from deepmatrix.reports.tables.study import claims
+from deepmatrix.reports.tables.study import claims, ratings
 from deepmatrix.results import rows
 from deepmatrix.results.rows import Results
 from deepmatrix.results.timing import rows as time_rows
@@ -41,6 +41,8 @@ from deepmatrix.results.timing.statistics import Bounded, Estimate
 from deepmatrix.sizes import binary_size
 from deepmatrix.study import statements
 from deepmatrix.study.decisions import decide
+from deepmatrix.study.rating import packages
+from deepmatrix.study.rating.ratings import rate
 from tests.unit import verifications
 from tests.unit.examples import MATRIX, planned
 
@@ -406,6 +408,7 @@ def all_tables() -> list[Table]:
         overview.verdicts(verifications.two_models(), narrow=True),
         quantisation.costs(verifications.quantised()),
         *claims.tables(decide(statements.load(), [whole_results()], MATRIX)),
+        *ratings.tables(rate([whole_results()], MATRIX, packages.load())),
         *conformance_tables(),
         plan_table.table(planned(), "docker"),
         *comparison.tables(compared()),

@@ -112,8 +112,7 @@ def run(options: argparse.Namespace) -> None:
         comparison = _compare(options, growth)
         if not options.baseline:
             comparison = repeating.repeat_slower(options, comparison, wanted, console)
-    comparison = comparison.model_copy(update={"broken": limits.broken(comparison, wanted)})
-    conclude(options, comparison, console)
+    conclude(options, limits.judge(comparison, wanted), console)
 
 
 def conclude(options: argparse.Namespace, comparison: Comparison, console: Console) -> None:

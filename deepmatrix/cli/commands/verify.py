@@ -14,7 +14,7 @@ from deepmatrix.boundary import removing
 from deepmatrix.boundary.opening import is_there
 from deepmatrix.cli import options as shared
 from deepmatrix.cli import resuming, running, starting
-from deepmatrix.cli.own_models import projects, refusing
+from deepmatrix.cli.own_models import choosing, projects, refusing
 from deepmatrix.config.sections import Infer
 from deepmatrix.drawing import numbers
 from deepmatrix.drawing.terminal import make_console, print_block, print_line
@@ -22,9 +22,8 @@ from deepmatrix.engines import Engine
 from deepmatrix.errors import ArgumentError, CellFailed, DeepmatrixError
 from deepmatrix.invocation import command_line
 from deepmatrix.models import files, inputs, project
-from deepmatrix.planning.model_plan import First, plan_models
+from deepmatrix.planning.model_plan import plan_models
 from deepmatrix.planning.plan import RETRIES
-from deepmatrix.planning.selection import Selection
 from deepmatrix.planning.subjects import SampleRequest
 from deepmatrix.reports import budgets
 from deepmatrix.store.arrays import Values
@@ -193,7 +192,7 @@ def _verify_project(options: argparse.Namespace, path: Path, console: Console) -
         except (CellFailed, ArgumentError) as error:
             failures.append(error)
             if isinstance(error, ArgumentError) and not (created and is_there(created[0].path)):
-                without_run[path.parent / entry.model] = error
+                without_run |= refusing.by_path(path.parent / entry.model, error)
             name = "" if isinstance(error, ArgumentError) else f"{entry.model}: "
             print_line(console, f"✗ {name}{error.message}", "red", wrap=False)
             if error.hint:
@@ -206,11 +205,11 @@ def _verify_project(options: argparse.Namespace, path: Path, console: Console) -
     if not failures:
         print_line(console, f"✓ {path}: {numbers.count(count, 'model')} as expected", "green")
         return
+    if without_run:
+        refusing.leave_report(options.runs, without_run, matrix, OWN_MODEL, options.seed)
     message = f"{path}: {len(failures)} of {numbers.count(count, 'model')} not as expected"
     if len(failures) == count and all(isinstance(error, ArgumentError) for error in failures):
         raise ArgumentError(message, hint="below each model above stands what to do")
-    if without_run:
-        refusing.leave_report(options.runs, without_run, matrix, OWN_MODEL, options.seed)
     raise CellFailed(message)
 
 
@@ -231,7 +230,12 @@ def _refuse_models_options(options: argparse.Namespace, path: Path) -> None:
 
 def _verify(options: argparse.Namespace, console: Console) -> None:
     if options.resume is None:
-        verification, engine = _create_run(options, console)
+        try:
+            verification, engine = _create_run(options, console)
+        except refusing.NothingServed as error:
+            matrix = starting.load_matrix(options)
+            refusing.leave_report(options.runs, error.errors, matrix, OWN_MODEL, options.seed)
+            raise
     else:
         planning = [options.models, options.inputs, options.reference, options.only]
         planning += [options.exclude, options.native, options.same, options.seed, options.name]
@@ -268,14 +272,12 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
     _check_sweep(options)
     name, reuse = shared.check_run_name(options.name), resuming.reused_run(options, "verify")
     matrix = starting.load_matrix(options).overridden(options.overrides, options.images)
-    paths = [*([options.original] if options.original else []), *options.models]
-    root = options.config.parent if options.config else Path()
-    recognised, refused = files.recognise_each(paths, options.beside, root)
-    if refused and (not recognised or _first(options) != "served"):
-        raise refusing.refuse_all(refused)
+    readable, refused = choosing.recognise(options)
+    engine = starting.choose_engine(options, matrix, console)
+    own_models, refused = choosing.split_served(readable, refused, options, matrix, engine)
     for error in refused.values():
         print_line(console, f"✗ not served: {error.message}", "red", wrap=False)
-    own_models, duplicates = files.drop_duplicates(recognised)
+    own_models, duplicates = files.drop_duplicates(own_models)
     for line in duplicates:
         print_line(console, line, "yellow", wrap=False)
     if options.original and len(own_models) < 2:
@@ -285,17 +287,14 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
     for line in filter(None, map(files.describe_external, own_models)):
         print_line(console, line, "dim", wrap=False)
     own_inputs, reference = _read_arrays(options, own_models)
-    engine = starting.choose_engine(options, matrix, console)
     planned = plan_models(
         matrix,
         [(model.name, model.format, model.main) for model in own_models],
-        Selection(
-            include=tuple(options.only), exclude=tuple(options.exclude), native=options.native
-        ),
+        choosing.selection(options),
         engine.capabilities(),
         seed=options.seed,
         infer=OWN_MODEL.model_copy(update={"repeats": options.repeats or REPEATS}),
-        first=_first(options),
+        first=choosing.first(options),
         isas=options.isa,
     )
     planned = replace(planned, isolate=options.isolate, refused=refusing.refusals(refused))
@@ -313,13 +312,6 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
         files.copy_model(model, new_run.model_path(model.name))
     files.keep_arrays(own_inputs, reference, new_run)
     return new_run, engine
-
-
-def _first(options: argparse.Namespace) -> First:
-    """Return the role of the first model. Raises ArgumentError where options give it two."""
-    if options.original and options.same:
-        raise ArgumentError("--original and --same cannot be combined", hint="leave one out")
-    return "original" if options.original else "same" if options.same else "served"
 
 
 def _check_sweep(options: argparse.Namespace) -> None:
@@ -348,7 +340,7 @@ def _read_arrays(
             "--shape and --range are for sample inputs, and --inputs gives real ones",
             hint="leave one of them out",
         )
-    one_for_all = _first(options) != "served"
+    one_for_all = choosing.first(options) != "served"
     files.check_declared(own_models, options.inputs, same=one_for_all)
     reference = inputs.read_reference(options.reference) if options.reference else {}
     return inputs.read(options.inputs), reference

@@ -40,6 +40,8 @@ RUN_FILES = {
     "answers/ARTIFACT/CONSUMER.npz": "what a consumer answered to a user's own model, until it "
     "is known what is right",
     "nodes/ARTIFACT--on--CONSUMER.json": "the error of every node, after `--explain all`",
+    "model-explorer/ARTIFACT--on--CONSUMER.json": "the same over their tolerances, as node data "
+    "for Model Explorer",
     "causes/ARTIFACT--on--CONSUMER/": "the first wrong node of a wrong answer: `cause.json` and "
     "the node alone as a model",
     "conformance/CELL.json": "the outcome of each conformance test (only `conformance`)",

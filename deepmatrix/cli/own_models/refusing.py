@@ -11,7 +11,7 @@ from deepmatrix.boundary.bounds import one_line, path_text
 from deepmatrix.cli.own_models import projects
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.config.sections import Infer
-from deepmatrix.errors import ArgumentError, EngineError
+from deepmatrix.errors import ArgumentError, EngineError, joined
 from deepmatrix.planning.model_plan import plan_refused
 from deepmatrix.planning.selection import Selection
 from deepmatrix.planning.subjects import Refused
@@ -19,26 +19,36 @@ from deepmatrix.results import merging, remarks
 from deepmatrix.store.runs import Run
 
 
+class NothingServed(ArgumentError):
+    """Nothing can be served of what the user named. *errors*: why, by path."""
+
+    def __init__(self, errors: Mapping[Path, ArgumentError]) -> None:
+        together = joined(errors.values())
+        super().__init__(together.message, hint=together.hint)
+        self.errors = errors
+
+
 class WrongRequest(ArgumentError):
     """What the user gave beside the models is of none of them: nothing is kept of the run."""
 
 
+def by_path(model: Path, error: ArgumentError) -> Mapping[Path, ArgumentError]:
+    """Return why a model of a project is not served, with a message that names the model."""
+    if isinstance(error, NothingServed):
+        return error.errors
+    if isinstance(error, WrongRequest):
+        return {model: error}
+    return {model: ArgumentError(f"{model}: {error.message}", hint=error.hint)}
+
+
 def refusals(errors: Mapping[Path, ArgumentError]) -> tuple[Refused, ...]:
-    """Return what a run and its reports say of paths that are no models."""
+    """Return what a run and its reports say of paths that are not served."""
     return tuple(
         Refused(
             source=path_text(path),
-            reason=one_line("; ".join(filter(None, [error.message, error.hint]))),
+            reason=one_line(path_text("; ".join(filter(None, [error.message, error.hint])))),
         )
         for path, error in errors.items()
-    )
-
-
-def refuse_all(errors: Mapping[Path, ArgumentError]) -> ArgumentError:
-    """Return the error of paths of which none is a model."""
-    hints = dict.fromkeys(error.hint for error in errors.values() if error.hint)
-    return ArgumentError(
-        "\n".join(error.message for error in errors.values()), hint="\n".join(hints)
     )
 
 
@@ -57,7 +67,8 @@ def check_inspected(inspected: Run, options: argparse.Namespace) -> None:
     try:
         projects.check_outputs(inspected, options.overrides)
     except ArgumentError as error:
-        raise WrongRequest(error.message) from None
+        sources = ", ".join(model.source for model in inspected.manifest.plan.imports)
+        raise WrongRequest(f"{sources}: {error.message}", hint=error.hint) from None
 
 
 def _refuse_unreadable(inspected: Run, options: argparse.Namespace) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from deepmatrix.boundary.bounds import one_line, path_text
 from deepmatrix.cli import options as shared
 from deepmatrix.cli import starting
 from deepmatrix.cli.commands import verify
@@ -15,8 +16,8 @@ from deepmatrix.cli.own_models import projects, refusing
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.errors import ArgumentError
 from deepmatrix.models import files, project
-from deepmatrix.planning.cells import Capabilities
-from deepmatrix.planning.fan_out import fan_out
+from deepmatrix.planning.cells import Capabilities, Cell
+from deepmatrix.planning.fan_out import Share, fan_out
 from deepmatrix.planning.model_plan import plan_models
 from deepmatrix.planning.selection import Selection
 
@@ -46,6 +47,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="the most jobs there may be",
     )
+    shared.add_runs(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -53,21 +55,49 @@ def run(options: argparse.Namespace) -> None:
     matrix = starting.load_matrix(options)
     starting.check_architectures(options.native, matrix)
     chosen = list(_selections(options, matrix))
+    _check_paths(path for path, _ in chosen)
     _, refused = files.recognise_each([path for path, _ in chosen])
-    if len(refused) == len({path for path, _ in chosen}):
-        raise refusing.refuse_all(refused)
-    readers = {}
+    readers, unserved = {}, {}
     for path, selection in chosen:
         if path in refused:
             continue
+        try:
+            cells = _serving(matrix, path, selection, options.native)
+        except ArgumentError as error:
+            unserved[path] = error
+            continue
         for architecture in options.native:
-            readers[str(path), architecture] = _readers(matrix, path, selection, architecture)
-        if not any(readers[str(path), architecture] for architecture in options.native):
-            _serving(matrix, path, selection, options.native)  # says why
-    shares = fan_out(readers, options.most)
+            own = tuple(cell.id for cell in cells if cell.architecture == architecture)
+            readers[str(path), architecture] = own
+    if not readers:
+        raise _nothing_served({**refused, **unserved}, options.runs, matrix)
+    shares = fan_out(readers, options.most - bool(unserved))
     if refused:  # the first job, which verifies others, says why these are not served
         shares[0] = replace(shares[0], models=(*shares[0].models, *map(str, refused)))
+    if unserved:  # cells of other jobs may read them, and are not selected for them
+        alone, only = tuple(map(str, unserved)), tuple(options.only)
+        shares.append(Share(architecture=options.native[0], models=alone, cells=only))
     print(json.dumps([asdict(share) for share in shares], indent=1))
+
+
+def _nothing_served(
+    errors: Mapping[Path, ArgumentError], runs: Path, matrix: Matrix
+) -> ArgumentError:
+    """Return the error of models of which none is served; a run in *runs* has them, too."""
+    refusing.leave_report(runs, errors, matrix, verify.OWN_MODEL, seed=0)
+    return refusing.NothingServed(errors)
+
+
+def _check_paths(paths: Iterable[Path]) -> None:
+    """Raise ArgumentError for paths that a job cannot be given, one a line of UTF-8."""
+    wrong = [path for path in paths if one_line(path_text(path)) != str(path).strip()]
+    if wrong:
+        raise ArgumentError(
+            f"a job cannot be given {', '.join(ascii(str(path)) for path in wrong)}: its models "
+            "are named one a line, in UTF-8",
+            hint="rename what has a line break, another control character, or bytes that are not "
+            "UTF-8, in its path; or verify it without jobs: `verify` takes any name",
+        )
 
 
 def _selections(options: argparse.Namespace, matrix: Matrix) -> Iterator[tuple[Path, Selection]]:
@@ -89,27 +119,17 @@ def _selections(options: argparse.Namespace, matrix: Matrix) -> Iterator[tuple[P
         )
 
 
-def _readers(
-    matrix: Matrix, path: Path, selection: Selection, architecture: str
-) -> tuple[str, ...]:
-    """Return the cells of an architecture that serve a model, none where nothing can."""
-    try:
-        return _serving(matrix, path, selection, [architecture])
-    except ArgumentError:
-        return ()
-
-
 def _serving(
     matrix: Matrix, path: Path, selection: Selection, architectures: Sequence[str]
-) -> tuple[str, ...]:
+) -> list[Cell]:
     """Return the cells that serve a model natively. Raises ArgumentError where none does."""
     (model,) = files.recognise([path])
     planned = plan_models(
         matrix,
-        [(model.name, model.format, model.main)],
+        [(str(path), model.format, model.main)],
         selection,
         Capabilities(engine="docker", native=frozenset(architectures)),
         seed=0,
         infer=verify.OWN_MODEL,
     )
-    return tuple(cell.id for cell in planned.cells if cell.serves)
+    return [cell for cell in planned.cells if cell.serves]

@@ -6,20 +6,14 @@ import argparse
 import re
 from pathlib import Path
 
-from pydantic import TypeAdapter
-
 from deepmatrix import reports
-from deepmatrix.boundary.files import read_json
 from deepmatrix.boundary.writing import write_named
 from deepmatrix.cli import options as shared
-from deepmatrix.comparison.changes import Comparison
-from deepmatrix.comparison.reading import read_results
+from deepmatrix.comparison.reading import read_comparison, read_results
 from deepmatrix.drawing.terminal import make_console, print_line
 from deepmatrix.errors import ArgumentError, CellFailed
 from deepmatrix.reports.review import Review
 from deepmatrix.results.rows import Results
-
-_COMPARISON = TypeAdapter(Comparison)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -75,7 +69,7 @@ def run(options: argparse.Namespace) -> None:
         raise ArgumentError("no run is named", hint="name the runs of the change")
     review = Review(
         runs=tuple(_results(path, options.runs) for path in options.runs_of_change),
-        comparison=read_json(options.comparison, _COMPARISON) if options.comparison else None,
+        comparison=read_comparison(options.comparison) if options.comparison else None,
         lost=tuple(options.lost),
     )
     if options.comment:

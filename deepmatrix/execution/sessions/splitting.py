@@ -32,7 +32,7 @@ class Session:
         return self.jobs[0].cell
 
 
-#: So many sessions each lane has to do at least, where there are enough jobs.
+#: So many sessions each lane has to do at least, where a cell is split and has enough jobs.
 SESSIONS_PER_LANE = 2
 
 #: What cells took so far, before any ran.
@@ -47,15 +47,18 @@ def split(
 ) -> list[Session]:
     """Return the sessions of some jobs of one wave, in the order of the jobs.
 
-    What is only checked is split for a number of *lanes*, so that each has several sessions to do
-    and none waits long for the last one. The jobs whose ids are *doubted* have a process each.
+    Each session starts its cell anew. So what is only checked is split for a number of *lanes* just
+    where a cell has more jobs than a lane's part of all: else the cells fill the lanes, and none
+    waits long for the last one. The jobs whose ids are *doubted* have a process each.
     """
     grouped: dict[tuple[object, ...], list[Job]] = {}
     for job in jobs:
         alone = (job.id,) if job.id in doubted or plan.is_isolated(job) else ()
         grouped.setdefault((job.cell, job.round, plan.is_timed(job), *alone), []).append(job)
-    checked_count = sum(not plan.is_timed(job) for job in jobs)
-    share = math.ceil(checked_count / (lanes * SESSIONS_PER_LANE)) if lanes > 1 else LONGEST
+    checked = [len(group) for group in grouped.values() if not plan.is_timed(group[0])]
+    share = LONGEST
+    if checked and max(checked) * lanes > sum(checked):
+        share = math.ceil(sum(checked) / (lanes * SESSIONS_PER_LANE))
     return [
         Session(jobs=tuple(queue), is_timed=plan.is_timed(queue[0]))
         for group in grouped.values()

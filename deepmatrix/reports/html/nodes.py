@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from deepmatrix.drawing import numbers
+from deepmatrix.reports.exports.model_explorer import explorer_file
 from deepmatrix.reports.html import scales
 from deepmatrix.reports.html.evidence import Evidence, Link
 from deepmatrix.reports.html.scales import Scale
@@ -59,7 +61,10 @@ def graphs(results: Results, evidence: Evidence) -> Iterator[Graph]:
             broken=tuple(_across(number, row) for number, error in row.errors if error is None),
             first_wrong=first,
             first_place=_first_place(first, row),
-            links=tuple(evidence.link(row.file, "all nodes")),
+            links=(
+                *evidence.link(row.file, "all nodes"),
+                *evidence.link(explorer_file(PurePosixPath(row.file).name), "for Model Explorer"),
+            ),
         )
 
 

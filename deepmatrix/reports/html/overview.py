@@ -56,7 +56,7 @@ def overview(
     results: Results, places: Mapping[tuple[str, str], str], evidence: Evidence
 ) -> Overview:
     """Return the first screen of a run."""
-    shown = {remarks.verdict_problem(row) for row in results.portability}
+    shown = {remarks.row_problem(row) for row in results.portability}
     others = [problem for problem in results.problems if problem not in shown]
     findings = (
         *_wrong_verdicts(results, places, evidence),
@@ -87,7 +87,7 @@ def _wrong_verdicts(
 ) -> Iterator[Finding]:
     """Yield the verdicts that are wrong and not expected to be, the worst first."""
     problems = set(results.problems)
-    wrong = [row for row in results.portability if remarks.verdict_problem(row) in problems]
+    wrong = [row for row in results.portability if remarks.row_problem(row) in problems]
     for judged in sorted(wrong, key=_badness)[:MOST_FOLDED]:
         yield Finding(
             kind=judged.verdict,

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from deepmatrix import reports
 from deepmatrix.boundary.writing import write_named
 from deepmatrix.cli import options as shared
 from deepmatrix.cli import running, starting
+from deepmatrix.drawing.layout import Table
 from deepmatrix.drawing.terminal import make_console
 from deepmatrix.paths import CLAIMS
-from deepmatrix.reports import markdown
+from deepmatrix.reports import html, markdown
+from deepmatrix.reports.tables.study.claims import tables as statement_tables
 from deepmatrix.results import merging
+from deepmatrix.results.rows import Results
 from deepmatrix.study import decisions, statements
 
 
@@ -36,15 +40,25 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Decide the study's statements by some runs; if several can decide, the last one counts."""
-    document = statements.load(options.claims)
+    decided = decisions.decide(
+        statements.load(options.claims), merged(options), starting.load_matrix(options)
+    )
+    write(options, "The study's statements", statement_tables(decided))
+
+
+def merged(options: argparse.Namespace) -> list[Results]:
+    """Return the results of the runs that are named, each with its own expected failures."""
     expected_failures = starting.load_expected_failures(options)
-    results = [
+    return [
         merging.merge([running.open_run(path, options.runs)], expected_failures)
         for path in options.parts
     ]
-    decided = decisions.decide(document, results, starting.load_matrix(options))
-    reports.show_claims(make_console(), decided)
+
+
+def write(options: argparse.Namespace, title: str, tables: Sequence[Table]) -> None:
+    """Print tables, and write the pages that are asked for."""
+    reports.show_tables(make_console(), tables)
     if options.into:
-        markdown.insert(options.into, lambda _: reports.claims_page(decided))
+        markdown.insert(options.into, lambda _: reports.tables_page(title, tables))
     if options.html:
-        write_named(options.html, reports.claims_html(decided))
+        write_named(options.html, html.tables_page(title, tables))

@@ -1,0 +1,27 @@
+"""``evaluation``: the study anew, from runs: ratings, their inputs, statements, its own table."""
+
+from __future__ import annotations
+
+import argparse
+
+from deepmatrix.cli import starting
+from deepmatrix.cli.looking import claims
+from deepmatrix.reports.tables.study import evaluation
+from deepmatrix.study import decisions, statements
+from deepmatrix.study.rating import packages, ratings
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    claims.add_options(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Rate the study's systems then and now by some runs, with its statements and its table."""
+    document = statements.load(options.claims)
+    runs = claims.merged(options)
+    matrix = starting.load_matrix(options)
+    tables = evaluation.tables(
+        ratings.rate(runs, matrix, packages.load()), decisions.decide(document, runs, matrix), runs
+    )
+    claims.write(options, "Evaluation of deep learning toolkits", tables)

@@ -1,0 +1,102 @@
+"""Ratings of the study's systems, then and now, and all inputs that they rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from deepmatrix.drawing.layout import Mood, Row, Table, key, number, row, text
+from deepmatrix.drawing.numbers import DASH
+from deepmatrix.study.rating.ratings import Rating, Stars
+from deepmatrix.study.rating.systems import PERIODS, Period, rated
+from deepmatrix.study.statements import AREAS
+
+RULE = (
+    "Then: by the last versions of the study's systems. Now: by their successors. "
+    "One to five stars. A share of nothing is one star, of all five. A ratio to the best of the "
+    "same period is five stars less one each time that it doubles, and at least one. An area is "
+    "the mean of its inputs; in brackets the 95 % interval, where times are among them. Times "
+    "need three undisturbed rounds and are compared within one run. What the package index lists "
+    "is of the day that is given. Nothing is added up over "
+    "areas, as in the study. A dash: no run measured it."
+)
+
+
+def tables(ratings: Sequence[Rating]) -> list[Table]:
+    """Return a table of stars for each period, then a table of the inputs of each area."""
+    stars = [_stars(period, ratings) for period in PERIODS]
+    inputs = [_inputs(area, ratings) for area in AREAS]
+    return [*stars, *(table for table in inputs if table.rows)]
+
+
+def _stars(period: Period, ratings: Sequence[Rating]) -> Table:
+    systems = rated(period)
+    cells = {
+        (rating.area, rating.framework): rating.stars
+        for rating in ratings
+        if rating.period == period
+    }
+    return Table(
+        title=f"Ratings {period}",
+        columns=(key("area"), *(number(system.name) for system in systems.values())),
+        rows=(
+            row("measured by", *systems, mood="muted"),
+            *(_area_row(area, [cells[area, framework] for framework in systems]) for area in AREAS),
+        ),
+        note=RULE if period == PERIODS[-1] else "",
+    )
+
+
+def _area_row(area: str, stars: Sequence[Stars | None]) -> Row:
+    return Row(texts=(area, *map(stars_text, stars)), moods=("plain", *map(_mood, stars)))
+
+
+def _mood(stars: Stars | None) -> Mood:
+    """Return how a rating looks: good from four stars on, bad below two."""
+    if stars is None:
+        return "muted"
+    return "good" if stars.value >= 4 else "bad" if stars.value < 2 else "plain"
+
+
+def stars_text(stars: Stars | None) -> str:
+    """Return the number of stars with one decimal, and its interval where it has any width."""
+    if stars is None:
+        return DASH
+    low, high = f"{stars.low:.1f}", f"{stars.high:.1f}"
+    return f"{stars.value:.1f}" + (f" [{low}, {high}]" if low != high else "")
+
+
+def _inputs(area: str, ratings: Sequence[Rating]) -> Table:
+    return Table(
+        title=f"Inputs: {area}",
+        columns=(
+            key("input"),
+            text("system"),
+            text("period", optional=2),
+            text("measured"),
+            number("stars"),
+            text("record", optional=1),
+        ),
+        rows=tuple(_input_rows(area, ratings)),
+    )
+
+
+def _input_rows(area: str, ratings: Sequence[Rating]) -> list[Row]:
+    entries = [
+        (entry.measured.what, rating, entry)
+        for rating in ratings
+        for entry in rating.inputs
+        if rating.area == area
+    ]
+    order = list(dict.fromkeys(what for what, _, _ in entries))
+    entries.sort(key=lambda item: (order.index(item[0]), PERIODS.index(item[1].period)))
+    return [
+        row(
+            what,
+            f"{rating.system} ({rating.framework})",
+            rating.period,
+            entry.measured.text,
+            stars_text(entry.stars),
+            entry.measured.record or DASH,
+        )
+        for what, rating, entry in entries
+    ]

@@ -1,0 +1,283 @@
+"""What a rating rests on: shares that were counted, and ratios to the best of a period."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from deepmatrix.config.matrix import Matrix
+from deepmatrix.planning.cells import Cell, all_cells
+from deepmatrix.results.rows import CellRow, PortabilityRow, Results
+from deepmatrix.results.timing.rows import BOTH_PASSES
+from deepmatrix.results.timing.statistics import compare
+from deepmatrix.study.checks import Figure
+from deepmatrix.study.evidence import cells_of, record_path
+from deepmatrix.study.expressiveness import judge_training
+from deepmatrix.study.figures import FIGURES, LEAST_ROUNDS, Number
+
+#: The probes that show what a new kind of layer takes.
+LAYER_PROBES = ("own_layer", "derived_gradient")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """*part* of a *whole*, which is not 0."""
+
+    part: int
+    whole: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ratio:
+    """A figure over the best of its period, 1 and more, with its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """One input of a rating of a framework. *record*: a file below the folder of all runs."""
+
+    area: str
+    what: str
+    framework: str
+    figure: Share | Ratio
+    text: str
+    record: str
+
+
+def measure(
+    frameworks: Sequence[str], runs: Sequence[Results], matrix: Matrix
+) -> Iterator[Measured]:
+    """Yield what runs say of the frameworks of a period, compared within a run only."""
+    cells = {cell.id: cell for cell in all_cells(matrix)}
+    for framework in frameworks:
+        yield from _networks(framework, runs)
+        yield from _probes(framework, runs)
+        yield from _layers(framework, runs)
+        yield from _serving(framework, runs, cells)
+    for compared in COMPARED:
+        yield from _ratios(compared, frameworks, runs)
+
+
+def _networks(framework: str, runs: Sequence[Results]) -> Iterator[Measured]:
+    """Yield how many of the networks it learned, of those that have to reach an accuracy."""
+    tried: dict[str, tuple[bool, str]] = {}
+    for results in runs:
+        names = {cell.cell for cell in cells_of(framework, results) if not cell.emulated}
+        for row in results.training:
+            if row.cell in names and row.status != "not-run" and row.accuracy_wanted:
+                record = f"{results.run}/{record_path(row.cell, row.workload)}"
+                tried[row.workload] = (judge_training(row)[0] is True, record)
+    yield from _counted("modeling capability", "networks trained", framework, tried)
+
+
+def _probes(framework: str, runs: Sequence[Results]) -> Iterator[Measured]:
+    tried = _probed(framework, runs)
+    yield from _counted("modeling capability", "probes passed in the graph", framework, tried)
+
+
+def _layers(framework: str, runs: Sequence[Results]) -> Iterator[Measured]:
+    tried = _probed(framework, runs)
+    asked = {probe: tried[probe] for probe in LAYER_PROBES if probe in tried}
+    yield from _counted("architecture", "new layers in Python, with gradient", framework, asked)
+
+
+def _probed(framework: str, runs: Sequence[Results]) -> dict[str, tuple[bool, str]]:
+    """Return by probe whether it matched in the framework's own graph, and the record."""
+    tried = {}
+    for results in runs:
+        names = {cell.cell for cell in cells_of(framework, results) if not cell.emulated}
+        for row in results.probes:
+            if row.cell in names:
+                record = f"{results.run}/{record_path(row.cell, row.workload)}"
+                tried[row.probe] = (row.verdict == "match" and not row.outside, record)
+    return tried
+
+
+def _counted(
+    area: str, what: str, framework: str, tried: Mapping[str, tuple[bool, str]]
+) -> Iterator[Measured]:
+    """Yield the share of what was tried that succeeded, with the name of what did not."""
+    if not tried:
+        return
+    failed = sorted(name for name, (succeeded, _) in tried.items() if not succeeded)
+    part = len(tried) - len(failed)
+    without = f", without {', '.join(failed)}" if failed else ""
+    yield Measured(
+        area=area,
+        what=what,
+        framework=framework,
+        figure=Share(part=part, whole=len(tried)),
+        text=f"{part} of {len(tried)}{without}",
+        record=next(iter(tried.values()))[1],
+    )
+
+
+def _serving(
+    framework: str, runs: Sequence[Results], cells: Mapping[str, Cell]
+) -> Iterator[Measured]:
+    """Yield where the models of a framework match, of all that the last such run could show."""
+    for results in reversed(runs):
+        producers = {row.cell for row in results.cells if row.name == framework}
+        tried = [row for row in results.portability if row.artifact.split("--")[0] in producers]
+        if tried and any(row.verdict != "not-run" for row in tried):
+            yield from _reached(framework, tried, results, cells)
+            return
+
+
+def _reached(
+    framework: str,
+    tried: Sequence[PortabilityRow],
+    results: Results,
+    cells: Mapping[str, Cell],
+) -> Iterator[Measured]:
+    matched = [row for row in tried if row.verdict == "match"]
+    record = f"{results.run}/results.json"
+    consumers = {
+        row.consumer: cells[row.consumer]
+        for row in results.portability
+        if row.consumer in cells and cells[row.consumer].role == "runtime" and not row.judges
+    }
+    reached = {row.consumer for row in matched} & set(consumers)
+    rows = {row.cell: row for row in results.cells}
+    every = {name: _target(rows[name], cell) for name, cell in consumers.items()}
+    shares: dict[tuple[str, str], tuple[set[str], set[str]]] = {
+        ("model deployment", "cells of runtimes that serve its models"): (
+            reached,
+            set(consumers),
+        ),
+        ("interfaces", "languages that serve its models"): (
+            {rows[name].language for name in reached},
+            {rows[name].language for name in consumers},
+        ),
+        ("cross-platform", "platforms that serve its models"): (
+            {every[name] for name in reached},
+            set(every.values()),
+        ),
+    }
+    for (area, what), (part, whole) in shares.items():
+        if whole:
+            yield Measured(
+                area=area,
+                what=what,
+                framework=framework,
+                figure=Share(part=len(part), whole=len(whole)),
+                text=f"{len(part)} of {len(whole)}",
+                record=record,
+            )
+
+
+def _target(row: CellRow, cell: Cell) -> str:
+    """Return the architecture and the operating system that a cell serves on."""
+    system = "Windows" if "Windows" in row.language else "Linux"
+    return f"{system} on {cell.architecture}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """A figure that is compared with the best of a period, in an area."""
+
+    area: str
+    what: str
+    figure: Figure
+
+
+COMPARED = (
+    Compared(area="modeling capability", what="lines of its networks", figure="lines"),
+    Compared(area="performance", what="time of a step", figure="step"),
+    Compared(area="performance", what="time forward and backward", figure=BOTH_PASSES),
+    Compared(area="performance", what="time to the first step", figure="start"),
+    Compared(area="architecture", what="time of its import", figure="import"),
+    Compared(area="architecture", what="size of its image", figure="image"),
+)
+
+
+def _ratios(
+    compared: Compared, frameworks: Sequence[str], runs: Sequence[Results]
+) -> Iterator[Measured]:
+    """Yield each framework's ratio to the best, the geometric mean over the workloads it has."""
+    by_framework: dict[str, dict[str, tuple[Ratio, str]]] = {}
+    for results in runs:
+        for workload in _workloads(compared.figure, results):
+            numbers = _comparable(compared.figure, workload, frameworks, results)
+            for framework, ratio in _over_best(numbers).items():
+                record = f"{results.run}/{numbers[framework].record}"
+                by_framework.setdefault(framework, {})[workload] = (ratio, record)
+    for framework, ratios in by_framework.items():
+        yield _mean(compared, framework, ratios)
+
+
+def _workloads(figure: Figure, results: Results) -> list[str]:
+    """Return the workloads that a run may have a figure of; an image is of none."""
+    if figure == "image":
+        return [""]
+    names = (
+        [row.workload for row in rows]
+        for rows in (results.startup, results.training, results.passes, results.idioms)
+    )
+    return list(dict.fromkeys(itertools.chain.from_iterable(names)))
+
+
+def _comparable(
+    figure: Figure, workload: str, frameworks: Iterable[str], results: Results
+) -> dict[str, Number]:
+    """Return the figures of frameworks that can be compared: at least two, else none."""
+    numbers: dict[str, Number] = {}
+    for framework in frameworks:
+        for cell in (row for row in cells_of(framework, results) if not row.emulated):
+            for number in FIGURES[figure](workload, cell, results):
+                if _counts(number):
+                    numbers.setdefault(framework, number)
+    return numbers if len(numbers) > 1 else {}
+
+
+def _counts(number: Number) -> bool:
+    """Return whether a figure is exact, or of enough rounds without a disturbance."""
+    if number.rounds is None:
+        return number.value > 0
+    return not number.disturbed and len(number.rounds) >= LEAST_ROUNDS and min(number.rounds) > 0
+
+
+def _over_best(numbers: Mapping[str, Number]) -> dict[str, Ratio]:
+    """Return each figure over the smallest; intervals allow for its choice from the same data."""
+    if not numbers:
+        return {}
+    best = min(numbers.values(), key=lambda number: number.value)
+    ratios = {}
+    for framework, number in numbers.items():
+        value = number.value / best.value
+        low = high = value
+        if number is not best and number.rounds and best.rounds:
+            comparison = compare(number.rounds, best.rounds, fastest_of=len(numbers))
+            if comparison:
+                low, high = min(value, comparison.low), max(value, comparison.high)
+        ratios[framework] = Ratio(value=value, low=max(1.0, low), high=max(1.0, high))
+    return ratios
+
+
+def _mean(compared: Compared, framework: str, ratios: Mapping[str, tuple[Ratio, str]]) -> Measured:
+    mean = Ratio(
+        value=_geometric(ratio.value for ratio, _ in ratios.values()),
+        low=_geometric(ratio.low for ratio, _ in ratios.values()),
+        high=_geometric(ratio.high for ratio, _ in ratios.values()),
+    )
+    names = ", ".join(name for name in ratios if name)
+    interval = f" [{mean.low:.3g}, {mean.high:.3g}]" if mean.high > mean.low else ""
+    return Measured(
+        area=compared.area,
+        what=compared.what,
+        framework=framework,
+        figure=mean,
+        text=f"{mean.value:.3g} times the best{interval}" + (f", on {names}" if names else ""),
+        record=next(iter(ratios.values()))[1],
+    )
+
+
+def _geometric(values: Iterable[float]) -> float:
+    return math.exp(fmean(math.log(value) for value in values))

@@ -1,0 +1,117 @@
+"""Ratings: one to five stars for each area of the study, by one rule from inputs that are shown.
+
+An input is a share (networks trained of those tried) or a ratio to the best of its period (the time
+of a step). A share of nothing is one star, of all five. A ratio loses one star each time that it
+doubles. An area is the mean of its inputs. As in the study, nothing is added up over areas.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from deepmatrix.config.matrix import Matrix
+from deepmatrix.results.rows import Results
+from deepmatrix.study.rating import measures
+from deepmatrix.study.rating.measures import Measured, Ratio
+from deepmatrix.study.rating.packages import Packages
+from deepmatrix.study.rating.packages import measure as measure_packages
+from deepmatrix.study.rating.systems import PERIODS, Period, rated
+from deepmatrix.study.statements import AREAS
+
+LEAST, MOST = 1.0, 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stars:
+    """A number of stars, with its 95 % interval; of what was counted, all three are the same."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Input:
+    """One input of a rating: what was measured, how many stars it gives."""
+
+    measured: Measured
+    stars: Stars
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rating:
+    """A system's rating in one area and period, with its inputs; no stars without any.
+
+    *system*: the study's name of it. *framework*: what stands for it in the matrix file.
+    """
+
+    area: str
+    period: Period
+    system: str
+    framework: str
+    inputs: tuple[Input, ...]
+
+    @property
+    def stars(self) -> Stars | None:
+        """The mean of the inputs, and of their ends: that is the widest interval it can have."""
+        if not self.inputs:
+            return None
+        parts = [entry.stars for entry in self.inputs]
+        return Stars(
+            value=fmean(part.value for part in parts),
+            low=fmean(part.low for part in parts),
+            high=fmean(part.high for part in parts),
+        )
+
+
+def rate(runs: Sequence[Results], matrix: Matrix, packages: Packages) -> list[Rating]:
+    """Rate every system in every area, then and now; of what several runs measured, the last."""
+    return [
+        rating
+        for period in PERIODS
+        for rating in _rate_period(period, list(_measured(period, runs, matrix, packages)))
+    ]
+
+
+def _measured(
+    period: Period, runs: Sequence[Results], matrix: Matrix, packages: Packages
+) -> Iterator[Measured]:
+    yield from measures.measure(tuple(rated(period)), runs, matrix)
+    yield from measure_packages(period, packages)
+
+
+def _rate_period(period: Period, measured: Sequence[Measured]) -> Iterator[Rating]:
+    for area in AREAS:
+        for framework, system in rated(period).items():
+            inputs = (
+                Input(measured=entry, stars=stars(entry))
+                for entry in measured
+                if (entry.area, entry.framework) == (area, framework)
+            )
+            yield Rating(
+                area=area,
+                period=period,
+                system=system.name,
+                framework=framework,
+                inputs=tuple(inputs),
+            )
+
+
+def stars(measured: Measured) -> Stars:
+    """Return the stars of one input."""
+    if isinstance(measured.figure, Ratio):
+        figure = measured.figure
+        return Stars(
+            value=_ratio_stars(figure.value),
+            low=_ratio_stars(figure.high),
+            high=_ratio_stars(figure.low),
+        )
+    value = LEAST + (MOST - LEAST) * measured.figure.part / measured.figure.whole
+    return Stars(value=value, low=value, high=value)
+
+
+def _ratio_stars(ratio: float) -> float:
+    return min(MOST, max(LEAST, MOST - math.log2(ratio)))

@@ -1,0 +1,50 @@
+"""The systems that the study rated, and what stands for each then and now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Literal, get_args
+
+Period = Literal["then", "now"]
+PERIODS: tuple[Period, ...] = get_args(Period)
+
+#: The day of the commit of the study's text that the statements are of.
+STUDY_DAY = date(2016, 12, 6)
+
+
+@dataclass(frozen=True, kw_only=True)
+class System:
+    """A system by the name that the study gives it.
+
+    *frameworks*: by period, the framework of the matrix file that stands for it. *packages*: by
+    period, its package in Python's index, if it is there.
+    """
+
+    name: str
+    frameworks: Mapping[Period, str]
+    packages: Mapping[Period, str] = field(default_factory=dict)
+
+
+SYSTEMS = (
+    System(name="Caffe", frameworks={"then": "caffe"}),
+    System(name="CNTK", frameworks={"then": "cntk"}, packages={"then": "cntk"}),
+    System(
+        name="TensorFlow",
+        frameworks={"then": "tensorflow1", "now": "tensorflow"},
+        packages={"then": "tensorflow", "now": "tensorflow"},
+    ),
+    System(
+        name="Theano",
+        frameworks={"then": "theano", "now": "pytensor"},
+        packages={"then": "theano", "now": "pytensor"},
+    ),
+    System(name="Torch", frameworks={"now": "torch"}, packages={"now": "torch"}),
+    System(name="JAX", frameworks={"now": "jax"}, packages={"now": "jax"}),
+)
+
+
+def rated(period: Period) -> dict[str, System]:
+    """Return the systems of a period by the framework that stands for each."""
+    return {system.frameworks[period]: system for system in SYSTEMS if period in system.frameworks}
