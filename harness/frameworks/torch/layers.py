@@ -179,7 +179,7 @@ class MultiheadAttention(nn.Module):
     def forward(self, x):
         """(N, T, D) -> (N, T, D)."""
         query, key, value = (
-            self.parts[part](x).unflatten(2, (self.heads, -1)).transpose(1, 2)
+            self.parts[part](x).reshape(*x.shape[:2], self.heads, -1).transpose(1, 2)
             for part in ("query", "key", "value")
         )
         joined = _attend(query, key, value).transpose(1, 2).flatten(2)
@@ -251,7 +251,7 @@ KINDS = {
     ),
     "relu": lambda layer, params: nn.ReLU(),
     "tanh": lambda layer, params: nn.Tanh(),
-    "flatten": lambda layer, params: nn.Flatten(),
+    "flatten": lambda layer, params: Function(lambda x: x.flatten(1)),
     "dense": Dense,
     "rnn": Recurrent,
     "lstm": Recurrent,
