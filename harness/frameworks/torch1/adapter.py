@@ -9,11 +9,9 @@ from harness.frameworks.torch import adapter as shared
 from harness.frameworks.torch.adapter import (  # noqa: F401 - the rest of the adapter
     activations,
     backward,
-    build,
     get_weights,
     gradients,
     multiply,
-    notes,
     put,
     set_rate,
     set_weights,
@@ -63,6 +61,20 @@ def _convolution(dims):
     while "Conv" not in node.name():
         node = node.next_functions[0][0]
     return node.name().replace("Backward", "")
+
+
+def build(network: Dict[str, Any], weights: protocol.Arrays, rate: float) -> Any:
+    """Build the network as a graph of torch's modules, and its SGD."""
+    from harness.frameworks.torch1 import layers
+
+    return shared.trainable(layers.Graph(network, weights), weights, rate)
+
+
+def notes(network: Dict[str, Any]) -> Dict[str, str]:
+    """Return, by kind of layer, what differs from the neutral description and is adapted."""
+    from harness.frameworks.torch1 import layers
+
+    return protocol.notes_on(network, layers.NOTES)
 
 
 def forward(model: Any, batch: Any) -> Any:
