@@ -114,6 +114,9 @@ def test_exports_of_old_frameworks_match_on_current_runtimes(
     ran = {row.name for row in results.cells if row.jobs and row.cell in OLD}
     assert served == ran
     assert {row.verdict for row in results.portability} == {"match"}
+    for row in results.cells:
+        if row.name == "torch1" and row.jobs:
+            assert "TH, THNN;" in str(row.environment["blas"]), "Torch's own C libraries"
 
 
 #: System -> probe -> its verdict, where that is no plain match: `outside`, Python does a part.
