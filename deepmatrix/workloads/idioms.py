@@ -9,7 +9,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 
+from deepmatrix.paths import HARNESS
 from deepmatrix.workloads.programs import idiom_files
 
 
@@ -58,8 +60,17 @@ def _heads(node: ast.stmt) -> int:
 def line_counts() -> dict[tuple[str, str], int]:
     """Return logical lines by (network, framework); the network ``training`` is the loop."""
     return {
-        key: logical_lines(path.read_text(encoding="utf-8")) for key, path in idiom_files().items()
+        key: logical_lines(_defining(path).read_text(encoding="utf-8"))
+        for key, path in idiom_files().items()
     }
+
+
+def _defining(path: Path) -> Path:
+    """Return the idiom that defines what *path* does: it may only name another framework's."""
+    match ast.parse(path.read_text(encoding="utf-8")).body:
+        case [ast.Expr(), ast.ImportFrom(module=str(module))] if module.startswith("harness."):
+            return HARNESS.parent.joinpath(*module.split(".")).with_suffix(".py")
+    return path
 
 
 def network_name(network: str) -> str:

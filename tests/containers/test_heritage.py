@@ -21,24 +21,28 @@ pytestmark = pytest.mark.timeout(2400)
 MATRIX = matrix_file.load(ROOT / "matrix.yaml", networks=networks.NETWORKS)
 
 
-#: What stands on a Python that this machine, or a registry, has to have.
-OLD = {"python36": "cntk-python36-amd64-cpu", "python37": "tensorflow1-python37-amd64-cpu"}
+#: What stands on a Python that this machine, or a registry, has to have, and its base.
+OLD = {
+    "cntk-python36-amd64-cpu": "python36",
+    "torch1-python36-amd64-cpu": "python36",
+    "tensorflow1-python37-amd64-cpu": "python37",
+}
 
 
 def run(engine: DockerEngine, runs: Path, preset: str, *cells: str) -> Results:
     """Run a preset on some cells and those old ones that can be."""
     lacking = MissingInterpreters(matrix=MATRIX, environment=engine.endpoint.environment())
-    old = [cell for base, cell in OLD.items() if base not in lacking]
+    old = [cell for cell, base in OLD.items() if base not in lacking]
     code = finish(runs, "--preset", preset, "--name", "heritage", *cells, *old)
     assert code == 0, (runs / "log").read_text()[-5000:]
     return Results.model_validate_json((runs / "heritage" / "results.json").read_text())
 
 
-@pytest.mark.parametrize("base", OLD)
-def test_bases_with_an_old_python_have_one(docker_engine: DockerEngine, base: str) -> None:
+@pytest.mark.parametrize("cell", OLD)
+def test_bases_with_an_old_python_have_one(docker_engine: DockerEngine, cell: str) -> None:
     environment = docker_engine.endpoint.environment()
-    if base in MissingInterpreters(matrix=MATRIX, environment=environment):
-        pytest.skip(f"no Python of {base} here, and no registry: {OLD[base]} is not tested")
+    if OLD[cell] in MissingInterpreters(matrix=MATRIX, environment=environment):
+        pytest.skip(f"no Python of {OLD[cell]} here, and no registry: {cell} is not tested")
 
 
 @pytest.fixture(scope="module")
@@ -107,9 +111,12 @@ def test_exports_of_old_frameworks_match_on_current_runtimes(
     runtimes = ["onnxruntime-debian12-amd64-cpu", "tensorflow-c-debian12-amd64-cpu"]
     results = run(docker_engine, tmp_path, "smoke", *runtimes)
     served = {row.artifact.split("-")[0] for row in results.portability if row.consumer in runtimes}
-    ran = {row.name for row in results.cells if row.jobs and row.cell in OLD.values()}
+    ran = {row.name for row in results.cells if row.jobs and row.cell in OLD}
     assert served == ran
     assert {row.verdict for row in results.portability} == {"match"}
+    for row in results.cells:
+        if row.name == "torch1" and row.jobs:
+            assert "TH, THNN;" in str(row.environment["blas"]), "Torch's own C libraries"
 
 
 #: System -> probe -> its verdict, where that is no plain match: `outside`, Python does a part.
@@ -131,6 +138,7 @@ LIMITS = {
     },
     "theano": {"python_loop": "unsupported"},
     "tensorflow1": {},
+    "torch1": {},
 }
 
 

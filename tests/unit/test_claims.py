@@ -636,8 +636,8 @@ def test_statements_about_torch_in_2016_name_the_stand_in() -> None:
     for claims in DOCUMENT.claims.values():
         for claim in claims:
             fields = claim.then.model_dump() if claim.then else {}
-            if claim.then and "torch" in (fields.get("of"), fields.get("over")):
-                assert "PyTorch for Torch" in str(claim.then.stand_in)
+            if claim.then and {"torch", "torch1"} & {fields.get("of"), fields.get("over")}:
+                assert "torch 1.0.0 for Lua's Torch" in str(claim.then.stand_in)
 
 
 @pytest.mark.parametrize(

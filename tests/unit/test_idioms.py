@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from deepmatrix.paths import ROOT
 from deepmatrix.workloads import idioms, networks
+from deepmatrix.workloads.programs import idiom_files
 
 
 @pytest.mark.parametrize(
@@ -36,13 +36,19 @@ def test_logical_lines(source: str, lines: int) -> None:
 def test_every_network_has_an_idiom_in_every_framework_and_each_a_training_loop() -> None:
     named = {idioms.network_name(name) for name in networks.NETWORKS if name.endswith("-small")}
     assert len(named) == 12
-    systems = ("torch", "tensorflow", "jax", "caffe", "cntk", "theano", "tensorflow1")
+    systems = ("torch", "tensorflow", "jax", "caffe", "cntk", "theano", "tensorflow1", "torch1")
     wanted = {(name, by) for name in (*named, "training") for by in systems}
     assert idioms.line_counts().keys() == wanted
     assert all(count > 0 for count in idioms.line_counts().values())
 
 
-def test_an_idiom_holds_only_the_definition() -> None:
-    for path in (ROOT / "harness" / "idioms").glob("*_*.py"):
-        if not path.stem.endswith("_proof"):
-            assert "harness" not in path.read_text(encoding="utf-8")
+def test_an_idiom_that_names_that_of_another_framework_has_its_lines() -> None:
+    counts = idioms.line_counts()
+    assert counts["lstm", "torch1"] == counts["lstm", "torch"]
+    assert counts["resnet", "torch1"] != counts["resnet", "torch"]
+
+
+def test_an_idiom_holds_only_the_definition_or_names_one() -> None:
+    for path in idiom_files().values():
+        source = path.read_text(encoding="utf-8")
+        assert "harness" not in source or idioms.logical_lines(source) == 0

@@ -56,7 +56,12 @@ def build(network: Dict[str, Any], weights: protocol.Arrays, rate: float) -> Any
     """Build the network as a graph of torch's modules, and its SGD."""
     from harness.frameworks.torch import layers
 
-    model = layers.Graph(network, weights).to(device)
+    return trainable(layers.Graph(network, weights), weights, rate)
+
+
+def trainable(model: Any, weights: protocol.Arrays, rate: float) -> Any:
+    """Put a graph of modules on the device, with its weights and its SGD."""
+    model = model.to(device)
     set_weights(model, weights)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     model.optimiser = torch.optim.SGD(trained, lr=rate)

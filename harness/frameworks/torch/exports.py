@@ -6,7 +6,6 @@ Import this module after torch only.
 import os
 import shutil
 import tempfile
-from importlib import metadata  # novm: torch's wheels are for newer Pythons only
 
 import torch
 
@@ -110,6 +109,8 @@ class _Versions(dict):  # type: ignore[type-arg] # Python 3.6
     """Versions of the installed packages by name."""
 
     def __missing__(self, package):
+        from importlib import metadata  # novm: torch 1.0.0, on Python 3.6, names only itself
+
         return metadata.version(package)
 
 

@@ -21,45 +21,6 @@ NOTES = {
 }
 
 
-class Graph(nn.Module):
-    """A network: modules by layer name, each with the names of its inputs."""
-
-    def __init__(self, network, weights):
-        super().__init__()
-        self.layers = nn.ModuleDict()
-        self.reads = []
-        before = "input"
-        for layer in network["layers"]:
-            params = {
-                name.split(".")[1]: value
-                for name, value in weights.items()
-                if name.split(".")[0] == layer["name"]
-            }
-            if layer["kind"] not in KINDS:
-                raise Unsupported("layer kind " + layer["kind"])
-            self.layers[layer["name"]] = KINDS[layer["kind"]](layer, params)
-            self.reads.append((layer["name"], layer.get("inputs", [before])))
-            before = layer["name"]
-
-    def forward(self, x):
-        """Return the logits of x."""
-        return self.values(x)[self.reads[-1][0]]
-
-    def values(self, x):
-        """Return every layer's output, and the input, by name."""
-        outputs = {"input": x}
-        for name, inputs in self.reads:
-            outputs[name] = self.layers[name](*[outputs[source] for source in inputs])
-        return outputs
-
-    def neutral(self):
-        """Yield (neutral name, parameter)."""
-        for name, module in self.layers.items():
-            if hasattr(module, "neutral"):
-                for parameter_name, value in module.neutral():
-                    yield name + "." + parameter_name, value
-
-
 class Conv(nn.Module):
     """A convolution of one, two or three dimensions, with the padding of its description."""
 
@@ -150,12 +111,17 @@ class Recurrent(nn.Module):
 
         It starts from the last step of *before*, (N, S, H), where that is given.
         """
-        y, _ = self.cell(x, None if before is None else before[:, -1].unsqueeze(0).contiguous())
+        y = self.steps(x, None if before is None else before[:, -1].unsqueeze(0).contiguous())
         if self.whole:
             return y
         if len(self.ways) == 1:
             return y[:, -1]
         return torch.cat([y[:, -1, : self.units], y[:, 0, self.units :]], 1)
+
+    def steps(self, x, state=None):
+        """(N, T, D) -> every step of all directions, (N, T, ways * H); *state*: (1, N, H)."""
+        y, _ = self.cell(x, state)
+        return y
 
     def neutral(self):
         """Yield (parameter's name, parameter)."""
@@ -182,11 +148,18 @@ class MultiheadAttention(nn.Module):
     def forward(self, x):
         """(N, T, D) -> (N, T, D)."""
         query, key, value = (
-            self.parts[part](x).unflatten(2, (self.heads, -1)).transpose(1, 2)
-            for part in ("query", "key", "value")
+            self.split(self.parts[part](x)).transpose(1, 2) for part in ("query", "key", "value")
         )
-        joined = _attend(query, key, value).transpose(1, 2).flatten(2)
+        joined = self.join(_attend(query, key, value).transpose(1, 2))
         return self.parts["output"](joined)
+
+    def split(self, x):
+        """(N, T, D) -> (N, T, heads, D / heads)."""
+        return x.unflatten(2, (self.heads, -1))
+
+    def join(self, x):
+        """(N, T, heads, D / heads) -> (N, T, D)."""
+        return x.flatten(2)
 
     def neutral(self):
         """Yield (parameter's name, parameter)."""
@@ -270,3 +243,44 @@ KINDS = {
     "slice": _slice,
     "mean": lambda layer, params: Function(lambda x: x.mean(1)),
 }
+
+
+class Graph(nn.Module):
+    """A network: modules by layer name, each with the names of its inputs."""
+
+    kinds = KINDS
+
+    def __init__(self, network, weights):
+        super().__init__()
+        self.layers = nn.ModuleDict()
+        self.reads = []
+        before = "input"
+        for layer in network["layers"]:
+            params = {
+                name.split(".")[1]: value
+                for name, value in weights.items()
+                if name.split(".")[0] == layer["name"]
+            }
+            if layer["kind"] not in self.kinds:
+                raise Unsupported("layer kind " + layer["kind"])
+            self.layers[layer["name"]] = self.kinds[layer["kind"]](layer, params)
+            self.reads.append((layer["name"], layer.get("inputs", [before])))
+            before = layer["name"]
+
+    def forward(self, x):
+        """Return the logits of x."""
+        return self.values(x)[self.reads[-1][0]]
+
+    def values(self, x):
+        """Return every layer's output, and the input, by name."""
+        outputs = {"input": x}
+        for name, inputs in self.reads:
+            outputs[name] = self.layers[name](*[outputs[source] for source in inputs])
+        return outputs
+
+    def neutral(self):
+        """Yield (neutral name, parameter)."""
+        for name, module in self.layers.items():
+            if hasattr(module, "neutral"):
+                for parameter_name, value in module.neutral():
+                    yield name + "." + parameter_name, value

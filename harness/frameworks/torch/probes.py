@@ -8,11 +8,11 @@ from torch.nn import functional
 from harness.probes import called
 
 
-def _tensor(array, grad=False):
+def tensor(array, grad=False):
     return torch.tensor(array, requires_grad=grad)
 
 
-def _numpy(**tensors):
+def arrays(**tensors):
     return {name: value.detach().numpy() for name, value in tensors.items()}
 
 
@@ -27,17 +27,17 @@ class Round(torch.autograd.Function):
 
 
 def own_layer(x, upstream):
-    x = _tensor(x, grad=True)
+    x = tensor(x, grad=True)
     y = Round.apply(x)
-    (y * _tensor(upstream)).sum().backward()
-    return _numpy(y=y, gradient=x.grad)
+    (y * tensor(upstream)).sum().backward()
+    return arrays(y=y, gradient=x.grad)
 
 
 def derived_gradient(x, upstream):
-    x = _tensor(x, grad=True)
+    x = tensor(x, grad=True)
     y = x * torch.sin(x)
-    (y * _tensor(upstream)).sum().backward()
-    return _numpy(y=y, gradient=x.grad)
+    (y * tensor(upstream)).sum().backward()
+    return arrays(y=y, gradient=x.grad)
 
 
 def _loop(x, w):
@@ -49,90 +49,90 @@ def _loop(x, w):
 
 
 def data_dependent_loop(x, brief, w):
-    long, many = _loop(_tensor(x), _tensor(w))
-    short, few = _loop(_tensor(brief), _tensor(w))
-    return dict(_numpy(long=long, short=short), steps=[many, few])
+    long, many = _loop(tensor(x), tensor(w))
+    short, few = _loop(tensor(brief), tensor(w))
+    return dict(arrays(long=long, short=short), steps=[many, few])
 
 
 def data_dependent_loop_gradient(x, brief, w):
-    w = _tensor(w, grad=True)
-    last, _ = _loop(_tensor(x), w)
+    w = tensor(w, grad=True)
+    last, _ = _loop(tensor(x), w)
     last.sum().backward()
-    return _numpy(gradient=w.grad)
+    return arrays(gradient=w.grad)
 
 
 def python_loop(x, w):
-    w = _tensor(w, grad=True)
-    y, _ = _loop(_tensor(x), w)
+    w = tensor(w, grad=True)
+    y, _ = _loop(tensor(x), w)
     y.sum().backward()
-    return _numpy(y=y, gradient=w.grad)
+    return arrays(y=y, gradient=w.grad)
 
 
-def _lstm(width, units, **weights):
+def lstm_with(width, units, **weights):
     lstm = nn.LSTM(width, units, batch_first=True, bidirectional="backward_kernel" in weights)
     with torch.no_grad():
         for way, end in (("", ""), ("backward_", "_reverse")):
             if way + "kernel" in weights:
-                getattr(lstm, "weight_ih_l0" + end).copy_(_tensor(weights[way + "kernel"]))
-                getattr(lstm, "weight_hh_l0" + end).copy_(_tensor(weights[way + "recurrent"]))
-                getattr(lstm, "bias_ih_l0" + end).copy_(_tensor(weights[way + "bias"]))
+                getattr(lstm, "weight_ih_l0" + end).copy_(tensor(weights[way + "kernel"]))
+                getattr(lstm, "weight_hh_l0" + end).copy_(tensor(weights[way + "recurrent"]))
+                getattr(lstm, "bias_ih_l0" + end).copy_(tensor(weights[way + "bias"]))
                 getattr(lstm, "bias_hh_l0" + end).zero_()
     return lstm
 
 
 def different_lengths(x, lengths, upstream, **weights):
-    lstm = _lstm(x.shape[2], upstream.shape[1], **weights)
+    lstm = lstm_with(x.shape[2], upstream.shape[1], **weights)
     packed = nn.utils.rnn.pack_padded_sequence(
-        _tensor(x), _tensor(lengths), batch_first=True, enforce_sorted=False
+        tensor(x), tensor(lengths), batch_first=True, enforce_sorted=False
     )
     _, (hidden, _) = lstm(packed)
     last = hidden[0]
-    (last * _tensor(upstream)).sum().backward()
+    (last * tensor(upstream)).sum().backward()
     kernel, recurrent, bias = lstm.weight_ih_l0, lstm.weight_hh_l0, lstm.bias_ih_l0
-    return _numpy(last=last, kernel=kernel.grad, recurrent=recurrent.grad, bias=bias.grad)
+    return arrays(last=last, kernel=kernel.grad, recurrent=recurrent.grad, bias=bias.grad)
 
 
 def beam_search(embedding, recurrent, output):
-    embedding, recurrent, output = _tensor(embedding), _tensor(recurrent), _tensor(output)
+    embedding, recurrent, output = tensor(embedding), tensor(recurrent), tensor(output)
     sequences = torch.zeros(1, 1, dtype=torch.long)
     scores, hidden = torch.zeros(1), torch.zeros(1, embedding.shape[1])
     for _ in range(5):
-        hidden = torch.tanh(embedding[sequences[:, -1]] + hidden @ recurrent.T)
-        grown = scores[:, None] + functional.log_softmax(hidden @ output.T, dim=-1)
+        hidden = torch.tanh(embedding[sequences[:, -1]] + hidden @ recurrent.t())
+        grown = scores[:, None] + functional.log_softmax(hidden @ output.t(), dim=-1)
         scores, chosen = grown.flatten().topk(3)
         parents, tokens = chosen // len(output), chosen % len(output)
         sequences = torch.cat([sequences[parents], tokens[:, None]], dim=1)
         hidden = hidden[parents]
-    return _numpy(sequences=sequences[:, 1:], scores=scores)
+    return arrays(sequences=sequences[:, 1:], scores=scores)
 
 
 def bidirectional(x, **weights):
-    lstm = _lstm(x.shape[2], weights["recurrent"].shape[1], **weights)
-    y, _ = lstm(_tensor(x))
-    return _numpy(y=y)
+    lstm = lstm_with(x.shape[2], weights["recurrent"].shape[1], **weights)
+    y, _ = lstm(tensor(x))
+    return arrays(y=y)
 
 
 def attention(query, key, value, mask, upstream):
-    query, key, value = (_tensor(array, grad=True) for array in (query, key, value))
-    allowed = _tensor(mask).bool()
+    query, key, value = (tensor(array, grad=True) for array in (query, key, value))
+    allowed = tensor(mask).bool()
     y = functional.scaled_dot_product_attention(query, key, value, attn_mask=allowed)
-    (y * _tensor(upstream)).sum().backward()
-    return _numpy(y=y, query=query.grad, key=key.grad, value=value.grad)
+    (y * tensor(upstream)).sum().backward()
+    return arrays(y=y, query=query.grad, key=key.grad, value=value.grad)
 
 
 def convolution_of_video(x, kernel, upstream):
-    kernel = _tensor(kernel, grad=True)
-    y = functional.conv3d(_tensor(x), kernel)
-    (y * _tensor(upstream)).sum().backward()
-    return _numpy(y=y, gradient=kernel.grad)
+    kernel = tensor(kernel, grad=True)
+    y = functional.conv3d(tensor(x), kernel)
+    (y * tensor(upstream)).sum().backward()
+    return arrays(y=y, gradient=kernel.grad)
 
 
 def temporal_convolution(x, kernel, upstream):
-    kernel = _tensor(kernel, grad=True)
-    y = functional.conv1d(functional.pad(_tensor(x), (2, 0)), kernel)
-    (y * _tensor(upstream)).sum().backward()
+    weight = tensor(kernel, grad=True)
+    y = functional.conv1d(functional.pad(tensor(x), (2, 0)), weight)
+    (y * tensor(upstream)).sum().backward()
     ran = called(functional.conv1d.__name__, kernel)
-    return dict(_numpy(y=y, gradient=kernel.grad), ran=ran)
+    return dict(arrays(y=y, gradient=weight.grad), ran=ran)
 
 
 def weight_sharing(tokens, targets, embedding):
@@ -140,45 +140,45 @@ def weight_sharing(tokens, targets, embedding):
     embed, decode = nn.Embedding(count, width), nn.Linear(width, count, bias=False)
     decode.weight = embed.weight
     with torch.no_grad():
-        embed.weight.copy_(_tensor(embedding))
-    logits = decode(torch.tanh(embed(_tensor(tokens))))
-    loss = functional.cross_entropy(logits.flatten(0, 1), _tensor(targets).flatten())
+        embed.weight.copy_(tensor(embedding))
+    logits = decode(torch.tanh(embed(tensor(tokens))))
+    loss = functional.cross_entropy(logits.flatten(0, 1), tensor(targets).flatten())
     loss.backward()
-    return _numpy(loss=loss, gradient=embed.weight.grad)
+    return arrays(loss=loss, gradient=embed.weight.grad)
 
 
 def higher_order_gradients(x, w1, w2):
-    x, w1, w2 = (_tensor(array, grad=True) for array in (x, w1, w2))
+    x, w1, w2 = (tensor(array, grad=True) for array in (x, w1, w2))
     y = (torch.tanh(x @ w1) @ w2).sum()
     (by_input,) = torch.autograd.grad(y, x, create_graph=True)
     penalty = (by_input**2).sum()
     penalty.backward()
-    return _numpy(penalty=penalty, w1=w1.grad, w2=w2.grad)
+    return arrays(penalty=penalty, w1=w1.grad, w2=w2.grad)
 
 
-def _dense(weights):
+def dense(weights):
     layer = nn.Linear(weights.shape[1], weights.shape[0], bias=False)
     with torch.no_grad():
-        layer.weight.copy_(_tensor(weights))
+        layer.weight.copy_(tensor(weights))
     return layer
 
 
 def changed_model(x, y, w1, w2, w3):
-    model = nn.Sequential(_dense(w1), nn.Tanh(), _dense(w2))
-    losses = [_step(model, x, y)]
-    model.insert(2, _dense(w3))
+    model = nn.Sequential(dense(w1), nn.Tanh(), dense(w2))
+    losses = [step(model, x, y)]
+    model.insert(2, dense(w3))
     model.insert(3, nn.Tanh())
-    losses.append(_step(model, x, y))
+    losses.append(step(model, x, y))
     return dict(
-        _numpy(w1=model[0].weight, w2=model[4].weight, w3=model[2].weight),
+        arrays(w1=model[0].weight, w2=model[4].weight, w3=model[2].weight),
         losses=numpy.array(losses),
     )
 
 
-def _step(model, x, y):
+def step(model, x, y):
     optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
     optimiser.zero_grad()
-    loss = functional.cross_entropy(model(_tensor(x)), _tensor(y))
+    loss = functional.cross_entropy(model(tensor(x)), tensor(y))
     loss.backward()
     optimiser.step()
     return loss.item()

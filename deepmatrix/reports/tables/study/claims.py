@@ -39,7 +39,8 @@ WORDS: dict[str, dict[Outcome, str]] = {
 
 NOTE = (
     "Then: the last versions of the study's systems, Caffe 1.0, CNTK 2.7, Theano 1.0 and "
-    "TensorFlow 1.15; they are years younger than the study. Now: PyTorch for Torch, TensorFlow 2, "
+    "TensorFlow 1.15, and torch 1.0.0, which has Torch's C libraries TH and THNN, for Torch; they "
+    "are years younger than the study. Now: PyTorch for Torch, TensorFlow 2, "
     "and for Theano its successor PyTensor, or JAX where PyTensor was not tried. "
     "`docs/claims.yaml` has the check that decides each statement. A failure decides a statement "
     "only if it shows what the system lacks; what Python does outside a graph, and a cell that "

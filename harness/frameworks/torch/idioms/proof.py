@@ -8,14 +8,14 @@ from harness import idioms
 from harness.frameworks.torch.idioms import training
 
 
-def logits(network, weights, x):
-    """Return the float32 logits of the idiom on x, with the neutral weights."""
-    return _answer(_with_weights(network, weights), network, x)
+def logits(network, weights, x, framework="torch"):
+    """Return the float32 logits of the framework's idiom on x, with the neutral weights."""
+    return _answer(_with_weights(network, weights, framework), network, x)
 
 
-def trained_logits(network, weights, batches, rate):
+def trained_logits(network, weights, batches, rate, framework="torch"):
     """Return the logits of the first batch after the idiomatic training on all batches."""
-    model = _with_weights(network, weights)
+    model = _with_weights(network, weights, framework)
     fed_batches = [(_inputs(network, x), torch.tensor(y)) for x, y in batches]
     training.train(model, fed_batches, rate)
     return _answer(model, network, batches[0][0])
@@ -30,11 +30,11 @@ def _inputs(network, x):
     return [torch.tensor(array) for array in idioms.inputs(network, x, last=False)]
 
 
-def _with_weights(network, weights):
-    model = idioms.idiom(network, "torch").Network()
+def _with_weights(network, weights, framework):
+    model = idioms.idiom(network, framework).Network()
     modules, tables = _modules(model), model.parameters(recurse=False)
     with torch.no_grad():
-        for kind, params in idioms.layers(network, weights):
+        for kind, params in _layers(network, weights):
             if kind == "position":
                 _set(next(tables), params["table"])
             else:
@@ -48,9 +48,19 @@ def _with_weights(network, weights):
     return model
 
 
+def _layers(network, weights):
+    """Yield what `idioms.layers` does; torch 1.0 has no attention but four layers."""
+    for kind, params in idioms.layers(network, weights):
+        if kind == "multihead_attention" and not hasattr(nn, "MultiheadAttention"):
+            for part in idioms.PARTS:
+                yield "dense", {name: params[part + "_" + name] for name in ("kernel", "bias")}
+        else:
+            yield kind, params
+
+
 def _modules(module):
     """Yield the modules with weights in creation order; those of an encoder in the order of use."""
-    if isinstance(module, nn.TransformerEncoderLayer):
+    if isinstance(module, getattr(nn, "TransformerEncoderLayer", ())):
         yield from (module.norm1, module.self_attn, module.norm2, module.linear1, module.linear2)
     elif isinstance(module, tuple(PLACES)):
         yield module
@@ -98,8 +108,9 @@ def _attention(module, params):
         _set(last, output)
 
 
+#: By class of module. torch 1.0 has no attention of its own, and of no class there is no module.
 PLACES = {
-    nn.MultiheadAttention: _attention,
+    getattr(nn, "MultiheadAttention", ()): _attention,
     nn.RNNBase: _recurrent,
     nn.modules.conv._ConvNd: _plain,
     nn.Linear: _plain,
