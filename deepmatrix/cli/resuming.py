@@ -39,8 +39,8 @@ def resume(
     *planning* holds the values of the options that plan a run: none may be given.
 
     Raises:
-        ArgumentError: an option that plans is given, another command made the run, or it wants
-            less around its processes than a new run would have.
+        ArgumentError: an option that plans is given, another command made the run, it served
+            nothing, or it wants less around its processes than a new run would have.
         EngineError: the engine does not answer.
         RecordError: there is no such run.
     """
@@ -59,6 +59,7 @@ def resume(
             if made_by in RESUMED
             else not_resumed(made_by),
         )
+    _refuse_empty(resumed, "finish")
     print_line(console, describe_rest(resumed), "dim", wrap=False)
     engine = choose_engine(resumed, options, starting.line_printer(console))
     starting.check_run(resumed, engine, options)
@@ -110,7 +111,7 @@ def reused_run(options: argparse.Namespace, command: str) -> str:
     """Return the name of the run that a new one of *command* reuses, or nothing.
 
     Raises:
-        ArgumentError: it lies elsewhere, or another command made it.
+        ArgumentError: it lies elsewhere, another command made it, or it served nothing.
         RecordError: there is no such run, or it cannot be read.
     """
     if options.reuse is None:
@@ -127,7 +128,16 @@ def reused_run(options: argparse.Namespace, command: str) -> str:
             _made_by_another(earlier, command),
             hint=f"name a run of {command}, or leave --reuse out",
         )
+    _refuse_empty(earlier, "reuse")
     return earlier.path.resolve().name
+
+
+def _refuse_empty(run: Run, verb: str) -> None:
+    """Raise ArgumentError, with its reasons, for a run whose models were all refused."""
+    plan = run.manifest.plan
+    if not plan.cells:
+        reasons = (f"{run.id} served nothing: {file.reason}" for file in plan.refused)
+        raise ArgumentError("\n".join(reasons), hint=f"it has nothing to {verb}: start a new run")
 
 
 def _made_by_another(run: Run, command: str) -> str:

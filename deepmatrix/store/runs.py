@@ -363,11 +363,18 @@ _GOLD = TypeAdapter(_Gold)
 def latest(parent: Path, command: str = "") -> Run:
     """Return the newest run, of all or of one command. Raises RecordError when there is none.
 
-    A run without cells has nothing that a command could finish, or use again.
+    A run without cells has nothing that a command could finish, or use again: it is the last
+    choice of a command.
     """
+    empty: Run | None = None
     for path in sorted(listing.plans(parent), key=lambda path: path.stat().st_mtime, reverse=True):
-        if not command or _is_made_by(Run(path=path.parent), command):
-            return Run.open(path.parent)
+        run = Run(path=path.parent)
+        if not command or _is_made_by(run, command):
+            if not command or run.manifest.plan.cells:
+                return Run.open(run.path)
+            empty = empty or run
+    if empty:
+        return Run.open(empty.path)
     of_command = f" of {command}" if command else ""
     raise RecordError(
         f"no run{of_command} under {parent}",
@@ -378,6 +385,5 @@ def latest(parent: Path, command: str = "") -> Run:
 def _is_made_by(run: Run, command: str) -> bool:
     """Return whether a command made a run; one that this version cannot read was made by none."""
     with contextlib.suppress(RecordError):
-        plan = run.manifest.plan
-        return plan.command == command and bool(plan.cells)
+        return run.manifest.plan.command == command
     return False

@@ -414,3 +414,23 @@ def test_what_ends_a_project_early_names_the_models_that_are_left(
     assert code == EngineError.exit_code
     shown = " ".join(capsys.readouterr().err.split())
     assert f"3 models are left: {command} net.onnx 'b c.onnx' d.onnx" in shown
+
+
+@pytest.mark.skipif(
+    sys.version_info[:2] != (3, 11), reason="no cell of the evaluator has this Python"
+)
+@pytest.mark.parametrize("named", [True, False])
+def test_a_run_that_served_nothing_says_so_again_where_it_is_to_be_finished_or_reused(
+    folder: Path, capsys: pytest.CaptureFixture[str], named: bool
+) -> None:
+    options = ["--engine", "here", "--only", CELL, "--runs", str(folder / "runs")]
+    assert main.main(["verify", "missing.onnx", *options]) == ArgumentError.exit_code
+    (path,) = (folder / "runs").iterdir()
+    names = [path.name] if named else []
+    capsys.readouterr()
+    runs_only = ["--engine", "here", "--runs", str(folder / "runs")]
+    for words in (["--resume", *names, *runs_only], ["net.onnx", *options, "--reuse", *names]):
+        assert main.main(["verify", *words]) == ArgumentError.exit_code
+        shown = " ".join(capsys.readouterr().err.split())
+        assert f"{path.name} served nothing: missing.onnx is not there" in shown
+        assert f"nothing to {'reuse' if '--reuse' in words else 'finish'}" in shown
