@@ -419,6 +419,37 @@ def test_what_ends_a_project_early_names_the_models_that_are_left(
 @pytest.mark.skipif(
     sys.version_info[:2] != (3, 11), reason="no cell of the evaluator has this Python"
 )
+def test_a_project_that_ends_early_is_reviewed_as_such_with_what_was_refused_before(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = "import os, signal\n\n\ndef make():\n    os.kill(os.getppid(), signal.SIGINT)\n"
+    (folder / "interrupting.py").write_text(module)
+    (folder / "pointer.onnx").write_text("version https://git-lfs.github.com/spec/v1\n")
+    (folder / "big.onnx").write_bytes((folder / "net.onnx").read_bytes())
+    write(entry() + "- model: pointer.onnx\n- {model: big.onnx, inputs: ['interrupting:make']}\n")
+    options = ["--engine", "here", "--only", CELL, "--runs", str(folder / "runs")]
+    assert main.main(["verify", *options]) == Interrupted.exit_code
+    capsys.readouterr()
+    left = [str(path) for path in (folder / "runs").glob("*/")]
+    assert main.main(["review", *left]) == 1
+    shown = capsys.readouterr().out
+    assert "the model is not served: pointer.onnx is a Git LFS pointer" in shown
+    assert "the model is not served: big.onnx: the verification ended before it" in shown
+
+
+@pytest.mark.skipif(
+    sys.version_info[:2] != (3, 11), reason="no cell of the evaluator has this Python"
+)
+def test_a_run_that_serves_nothing_has_the_name_that_the_user_gives(folder: Path) -> None:
+    options = ["--engine", "here", "--only", CELL, "--runs", str(folder / "runs")]
+    words = ["verify", "missing.onnx", "--name", "fresh", *options]
+    assert main.main(words) == ArgumentError.exit_code
+    assert [path.name for path in (folder / "runs").iterdir()] == ["fresh"]
+
+
+@pytest.mark.skipif(
+    sys.version_info[:2] != (3, 11), reason="no cell of the evaluator has this Python"
+)
 @pytest.mark.parametrize("named", [True, False])
 def test_a_run_that_served_nothing_says_so_again_where_it_is_to_be_finished_or_reused(
     folder: Path, capsys: pytest.CaptureFixture[str], named: bool

@@ -15,6 +15,7 @@ from deepmatrix.boundary.opening import is_there
 from deepmatrix.cli import options as shared
 from deepmatrix.cli import resuming, running, starting
 from deepmatrix.cli.own_models import choosing, projects, refusing
+from deepmatrix.config.matrix import Matrix
 from deepmatrix.config.sections import Infer
 from deepmatrix.drawing import numbers
 from deepmatrix.drawing.terminal import make_console, print_block, print_line
@@ -199,14 +200,15 @@ def _verify_project(options: argparse.Namespace, path: Path, console: Console) -
                 print_block(console, f"hint: {error.hint}")
         except (DeepmatrixError, KeyboardInterrupt) as error:
             unverified = [entry for entry, _ in entries[number + (created is not None) :]]
+            left = {path.parent / entry.model: projects.NOT_REACHED for entry in unverified}
+            _leave_report(options, without_run | left, matrix)
             raise projects.ended_early(error, unverified, path) from None
     console.print()
     count = len(entries)
     if not failures:
         print_line(console, f"✓ {path}: {numbers.count(count, 'model')} as expected", "green")
         return
-    if without_run:
-        refusing.leave_report(options.runs, without_run, matrix, OWN_MODEL, options.seed)
+    _leave_report(options, without_run, matrix)
     message = f"{path}: {len(failures)} of {numbers.count(count, 'model')} not as expected"
     if len(failures) == count and all(isinstance(error, ArgumentError) for error in failures):
         raise ArgumentError(message, hint="below each model above stands what to do")
@@ -233,8 +235,7 @@ def _verify(options: argparse.Namespace, console: Console) -> None:
         try:
             verification, engine = _create_run(options, console)
         except refusing.NothingServed as error:
-            matrix = starting.load_matrix(options)
-            refusing.leave_report(options.runs, error.errors, matrix, OWN_MODEL, options.seed)
+            _leave_report(options, error.errors, starting.load_matrix(options))
             raise
     else:
         planning = [options.models, options.inputs, options.reference, options.only]
@@ -244,6 +245,15 @@ def _verify(options: argparse.Namespace, console: Console) -> None:
         planning += [options.reuse is not None, options.beside]
         verification, engine = resuming.resume(options, "verify", console, planning)
     _serve(verification, engine, options, console)
+
+
+def _leave_report(
+    options: argparse.Namespace, errors: Mapping[Path, ArgumentError], matrix: Matrix
+) -> None:
+    """Leave a run that says why some models have none, if there are any."""
+    if errors:
+        infer, seed, name = OWN_MODEL, options.seed, options.name or ""
+        refusing.leave_report(options.runs, errors, matrix, infer=infer, seed=seed, name=name)
 
 
 def _serve(

@@ -35,6 +35,9 @@ READERS: dict[str, Callable[[str], Any]] = {
 #: Keys whose values are paths, from the folder of the file.
 PATHS = ("model", "reference", "original")
 
+#: Why the models of a project after the one at which it ended have no run.
+NOT_REACHED = ArgumentError("the verification ended before it")
+
 
 def add_config(parser: argparse.ArgumentParser) -> None:
     """Declare the option that names the project's file; *models* is declared beside it."""

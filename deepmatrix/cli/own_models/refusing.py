@@ -33,31 +33,35 @@ class WrongRequest(ArgumentError):
 
 
 def by_path(model: Path, error: ArgumentError) -> Mapping[Path, ArgumentError]:
-    """Return why a model of a project is not served, with a message that names the model."""
-    if isinstance(error, NothingServed):
-        return error.errors
-    if isinstance(error, WrongRequest):
-        return {model: error}
-    return {model: ArgumentError(f"{model}: {error.message}", hint=error.hint)}
+    """Return why the models of a project's entry are not served."""
+    return error.errors if isinstance(error, NothingServed) else {model: error}
 
 
 def refusals(errors: Mapping[Path, ArgumentError]) -> tuple[Refused, ...]:
-    """Return what a run and its reports say of paths that are not served."""
+    """Return what a run and its reports say of paths that are not served; each reason names one."""
     return tuple(
-        Refused(
-            source=path_text(path),
-            reason=one_line(path_text("; ".join(filter(None, [error.message, error.hint])))),
-        )
+        Refused(source=path_text(path), reason=one_line(_reason(path_text(path), error)))
         for path, error in errors.items()
     )
 
 
+def _reason(source: str, error: ArgumentError) -> str:
+    text = path_text("; ".join(filter(None, [error.message, error.hint])))
+    return text if text.startswith(source) else f"{source}: {text}"
+
+
 def leave_report(
-    parent: Path, errors: Mapping[Path, ArgumentError], matrix: Matrix, infer: Infer, seed: int
+    parent: Path,
+    errors: Mapping[Path, ArgumentError],
+    matrix: Matrix,
+    *,
+    infer: Infer,
+    seed: int,
+    name: str = "",
 ) -> None:
     """Write a run that says of paths only why they are not served, so that a review has them."""
     plan = plan_refused(Selection().preset, seed, infer, refusals(errors))
-    run = Run.create(parent, plan, matrix, version=__version__)
+    run = Run.create(parent, plan, matrix, version=__version__, name=name)
     reports.write(run, merging.merge([run]))
 
 

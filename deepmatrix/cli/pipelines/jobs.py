@@ -84,7 +84,7 @@ def _nothing_served(
     errors: Mapping[Path, ArgumentError], runs: Path, matrix: Matrix
 ) -> ArgumentError:
     """Return the error of models of which none is served; a run in *runs* has them, too."""
-    refusing.leave_report(runs, errors, matrix, verify.OWN_MODEL, seed=0)
+    refusing.leave_report(runs, errors, matrix, infer=verify.OWN_MODEL, seed=0)
     return refusing.NothingServed(errors)
 
 
