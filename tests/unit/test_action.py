@@ -15,7 +15,7 @@ import onnx
 import pytest
 from onnx.reference import ReferenceEvaluator
 
-from deepmatrix.errors import ArgumentError
+from deepmatrix.errors import ArgumentError, ConfigError, Interrupted
 from deepmatrix.paths import ROOT
 from deepmatrix.reports.comment import MARKER
 from tests import planted
@@ -143,7 +143,7 @@ def test_a_file_that_is_no_model_is_named_beside_the_verdicts_of_the_others(
     code, runner = run_action(repository, installed, **inputs[given])
     assert code == ArgumentError.exit_code, "nothing was served"
     page = comment(runner)
-    assert page.startswith(f"{MARKER}\n### deepmatrix: ✗ 2 problems"), page
+    assert page.startswith(f"{MARKER}\n### deepmatrix: ✗ 3 problems"), page
     for name in ("far.onnx", "net.onnx"):
         assert f"- the model is not served: {name} is a Git LFS pointer" in page
     assert page in runner.summary
@@ -157,7 +157,8 @@ def test_a_model_that_only_its_inspector_finds_damaged_is_named_on_the_comment(
     code, runner = run_action(repository, installed, models="net.onnx", decide=decide)
     assert code == ArgumentError.exit_code, runner.log
     page = comment(runner)
-    assert page.startswith(f"{MARKER}\n### deepmatrix: ✗ 1 problem"), page
+    assert page.startswith(f"{MARKER}\n### deepmatrix: ✗ 2 problems"), page
+    assert "- verify could not serve all: it ended with the exit code 2\n" in page
     assert "**Not served**\n\n- net: the model is not served: " in page
     assert page in runner.summary
     assert runner.value(ACTION["outputs"]["code"]["value"]) == "2"
@@ -271,6 +272,66 @@ def test_results_of_one_run_are_no_baseline_of_several(
     assert code == 2
     assert "results.json is of one run, and there are 2 runs to compare with it" in runner.log
     assert "accepted verdicts: --baseline FILE RUN" in " ".join(runner.log.split())
+    page = comment(runner)
+    assert "- nothing was compared: compare ended with the exit code 2\n" in page
+    assert "other.onnx: 1 of 1 consumer matches" in page
+    assert page in runner.summary
+
+
+def interrupt(repository: Path) -> None:
+    """Add a model whose inputs interrupt its verification, and one after it."""
+    module = "import os, signal\n\n\ndef make():\n    os.kill(os.getppid(), signal.SIGINT)\n"
+    (repository / "interrupting.py").write_text(module)
+    for name in ("big.onnx", "last.onnx"):
+        shutil.copy(repository / "net.onnx", repository / name)
+    entries = "{model: net.onnx}, {model: big.onnx, inputs: ['interrupting:make']}"
+    text = f"version: 1\nmodels: [{entries}, {{model: last.onnx}}]\n"
+    (repository / "deepmatrix.yaml").write_text(text)
+
+
+def test_what_a_verification_that_ended_early_did_not_reach_is_named(
+    repository: Path, installed: dict[str, str]
+) -> None:
+    interrupt(repository)
+    code, runner = run_action(repository, installed, config="deepmatrix.yaml")
+    assert code == Interrupted.exit_code, runner.log
+    page = comment(runner)
+    assert "### deepmatrix: ✗ 3 problems" in page
+    assert "- verify could not serve all: it ended with the exit code 130\n" in page
+    assert "last.onnx: the verification ended before it" in page
+    assert "net.onnx: 1 of 1 consumer matches" in page
+
+
+def test_where_nothing_was_planned_the_comment_says_so(
+    repository: Path, installed: dict[str, str]
+) -> None:
+    (repository / "deepmatrix.yaml").write_text("version: 1\n")
+    (repository / "verdicts.yaml").write_text("version: 1\n")
+    inputs = {"config": "deepmatrix.yaml", "baseline": "verdicts.yaml"}
+    code, runner = run_action(repository, installed, **inputs)
+    assert code == ConfigError.exit_code, runner.log
+    assert "verify could not serve all: it ended with the exit code 2" in comment(runner)
+
+
+WRONG_LIMITS = [
+    ({"baseline": "missing.yaml"}, "missing.yaml"),
+    ({"baseline": "verdicts.yaml"}, "verdicts.yaml:1:1: unknown key 'versoin'"),
+    ({"baseline": "results.json"}, "results.json"),
+    ({"baseline": "accepted.yaml", "fail-on": "drfit"}, "drfit"),
+    ({"baseline": "accepted.yaml", "fail-on": "slower:5%"}, "a baseline has no times"),
+]
+
+
+@pytest.mark.parametrize(("inputs", "said"), WRONG_LIMITS)
+def test_a_wrong_baseline_or_limit_is_said_before_the_verification(
+    repository: Path, installed: dict[str, str], inputs: dict[str, str], said: str
+) -> None:
+    (repository / "verdicts.yaml").write_text("versoin: 1\n")
+    (repository / "accepted.yaml").write_text("version: 1\n")
+    code, runner = run_action(repository, installed, config="deepmatrix.yaml", **inputs)
+    assert code == ArgumentError.exit_code, runner.log
+    assert said in " ".join(runner.log.split())
+    assert not Path(installed["runs"]).exists()
 
 
 def test_gitlabs_template_is_green_red_and_then_green_with_a_baseline(
@@ -326,6 +387,27 @@ def test_gitlabs_template_reviews_what_is_damaged_and_then_fails(
     page = (repository / ".deepmatrix" / "comment.md").read_text()
     assert "net: the model is not served: " in page
     assert (repository / ".deepmatrix" / "junit.xml").is_file()
+
+
+def test_gitlabs_template_says_what_ended_early_and_what_is_wrong_with_its_limits(
+    repository: Path, tmp_path: Path
+) -> None:
+    venv.create(tmp_path / "program", with_pip=True)
+    lend(tmp_path / "program")
+    interrupt(repository)
+    page = repository / ".deepmatrix" / "comment.md"
+    code, log = run_gitlab(repository, tmp_path / "program")
+    assert code == Interrupted.exit_code, log
+    assert "verify could not serve all: it ended with the exit code 130" in page.read_text()
+    assert "last.onnx: the verification ended before it" in page.read_text()
+    code, log = run_gitlab(repository, tmp_path / "program", CONFIG="missing.yaml")
+    assert code == ConfigError.exit_code, log
+    assert "verify could not serve all: it ended with the exit code 2" in page.read_text()
+    (repository / "verdicts.yaml").write_text("versoin: 1\n")
+    code, log = run_gitlab(repository, tmp_path / "program", BASELINE="verdicts.yaml")
+    assert code == ConfigError.exit_code, log
+    assert "verdicts.yaml:1:1: unknown key 'versoin'" in log
+    assert not page.parent.exists()
 
 
 def run_gitlab(repository: Path, program: Path, **variables: str) -> tuple[int, str]:

@@ -158,3 +158,34 @@ def test_a_run_without_verdicts_updates_no_baseline(
     assert main.main(words) == ArgumentError.exit_code
     assert f"error: {baseline} is not written: no cell served" in capsys.readouterr().err
     assert (baseline.read_bytes() if baseline.exists() else None) == before
+
+
+CHECKED = [
+    (["--baseline", "accepted.yaml"], ""),
+    (["results.json", "--fail-on", "slower:5%"], ""),
+    (["--baseline", "missing.yaml"], "missing.yaml"),
+    (["--baseline", "accepted.yaml", "--fail-on", "drfit"], "drfit"),
+    (["missing.json"], "missing.json is not there"),
+    ([], "--check takes --baseline FILE, or an earlier run, and no later run"),
+    (["results.json", "results.json"], "--check takes --baseline FILE, or an earlier run"),
+    (["results.json", "--json", "c.json"], "--json and --check cannot be combined"),
+    (["--baseline", "accepted.yaml", "--update-baseline"], "--update-baseline and --check"),
+    (["results.json", "--with", "a==1"], "--with and --check cannot be combined"),
+]
+
+
+@pytest.mark.parametrize(("words", "said"), CHECKED)
+def test_a_check_reads_what_is_compared_with_and_compares_nothing(
+    words: list[str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("accepted.yaml").write_text("version: 1\n")
+    Path("results.json").write_text(verifications.results().model_dump_json(), "utf-8")
+    assert main.main(["compare", "--check", *words]) == (ArgumentError.exit_code if said else 0)
+    shown = capsys.readouterr()
+    assert said in shown.err
+    assert not shown.out

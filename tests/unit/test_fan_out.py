@@ -417,6 +417,34 @@ def test_a_plan_that_failed_leaves_a_comment_too(
     assert "nothing was verified: the job that plans ended as failure" in page
 
 
+@pytest.mark.parametrize(
+    ("baseline", "fail_on"), [("versoin: 1", "drift"), ("version: 1", "drfit")]
+)
+def test_a_wrong_baseline_or_limit_is_said_before_anything_is_planned(
+    models: Path, tmp_path: Path, baseline: str, fail_on: str
+) -> None:
+    (models / "verdicts.yaml").write_text(f"{baseline}\n")
+    inputs = {"baseline": "verdicts.yaml", "fail_on": fail_on}
+    runner = new_runner(models, tmp_path / "temp", **inputs)
+    assert runner.job(VERIFY, "plan") == 2, runner.log
+    assert "steps.plan.outputs.started" not in runner.context
+    assert "versoin" in runner.log or "drfit" in runner.log
+
+
+@needs_evaluator
+def test_where_a_comparison_fails_the_verdicts_are_reviewed_without_it(
+    models: Path, tmp_path: Path
+) -> None:
+    verify(models, tmp_path / "temp", "amd64-1")
+    (models / "verdicts.yaml").write_text("versoin: 1\n")
+    baseline = {"baseline": "verdicts.yaml"}
+    code, page, runner = review(models, tmp_path / "temp", ["amd64-1"], **baseline)
+    assert code == 1, runner.log
+    assert "- nothing was compared: compare ended with the exit code 2\n" in page
+    assert "net.onnx: 1 of 1 consumer matches" in page
+    assert page in runner.summary
+
+
 def verify(models: Path, temporary: Path, job: str, max_error: str = "1") -> Path:
     """Verify, and leave the run as a job of the workflow does; return its results."""
     runner = new_runner(models, temporary / job)

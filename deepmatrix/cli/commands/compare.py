@@ -24,9 +24,16 @@ from deepmatrix.errors import ArgumentError, CellFailed
 from deepmatrix.planning.trials import EXAMPLE
 
 #: Options of a comparison, and of serving artifacts, and what they are where nobody gave them.
-JUDGING: Mapping[str, object] = {"fail_on": "", "json": None, "markdown": None, "html": None}
+WRITING: Mapping[str, object] = {"json": None, "markdown": None, "html": None}
+JUDGING: Mapping[str, object] = {"fail_on": "", **WRITING}
 REPEATING: Mapping[str, object] = {"rounds": None, "engine": "auto", "trust": False}
 SERVING: Mapping[str, object] = {"only": [], "no_repeat": False, **REPEATING}
+
+#: What compares nothing, and the options that it would ignore.
+INSTEAD: Mapping[str, Mapping[str, object]] = {
+    "update_baseline": JUDGING,
+    "check": {"update_baseline": False, "versions": [], **WRITING, **SERVING},
+}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -58,6 +65,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--update-baseline",
         action="store_true",
         help="write the verdicts of the runs into the file of --baseline; others stay there",
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="compare nothing yet: say what is wrong with --fail-on, and with the file of "
+        "--baseline or the earlier run",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all changes as JSON")
     parser.add_argument(
@@ -102,6 +115,9 @@ def run(options: argparse.Namespace) -> None:
     _check(options)
     wanted = _limits(options)
     _refuse_unused(options, wanted)
+    if options.check:
+        _check_base(options)
+        return
     if options.update_baseline:
         _update(options, console)
         return
@@ -151,6 +167,18 @@ def _check(options: argparse.Namespace) -> None:
     _refuse_ignored(options)
     if options.versions:
         return
+    _check_sides(options)
+
+
+def _check_sides(options: argparse.Namespace) -> None:
+    """Raise ArgumentError for too few runs, or too many."""
+    if options.check:
+        if len(options.sides) != (0 if options.baseline else 1):
+            raise ArgumentError(
+                "compare --check takes --baseline FILE, or an earlier run, and no later run",
+                hint="compare --check --baseline FILE; or compare --check BASE",
+            )
+        return
     if len(options.sides) > 2 and not options.baseline:
         raise ArgumentError(
             f"{path_text(options.sides[0])} is of one run, and there are "
@@ -168,11 +196,12 @@ def _check(options: argparse.Namespace) -> None:
 
 def _refuse_ignored(options: argparse.Namespace) -> None:
     """Raise ArgumentError for an option that what is asked for would ignore."""
-    if options.update_baseline and (named := _given(options, JUDGING)):
-        raise ArgumentError(
-            f"--{named[0].replace('_', '-')} and --update-baseline cannot be combined",
-            hint="leave one out: --update-baseline writes the verdicts, and compares nothing",
-        )
+    for name, ignored in INSTEAD.items():
+        if getattr(options, name) and (named := _given(options, ignored)):
+            raise ArgumentError(
+                f"{_flag(named[0])} and {_flag(name)} cannot be combined",
+                hint=f"leave one out: {_flag(name)} compares nothing",
+            )
 
 
 def _refuse_unused(options: argparse.Namespace, wanted: Sequence[Limit]) -> None:
@@ -186,7 +215,7 @@ def _refuse_unused(options: argparse.Namespace, wanted: Sequence[Limit]) -> None
     used = {"no_repeat", *(() if options.no_repeat else REPEATING)} if can_repeat else set()
     if named := [name for name in _given(options, SERVING) if name not in used]:
         raise ArgumentError(
-            f"--{named[0].replace('_', '-')} is for what is served: models, with --with; or what "
+            f"{_flag(named[0])} is for what is served: models, with --with; or what "
             "seems slower between two runs, with --fail-on slower",
             hint=f"leave it out, or name two versions: {EXAMPLE}",
         )
@@ -194,6 +223,10 @@ def _refuse_unused(options: argparse.Namespace, wanted: Sequence[Limit]) -> None
 
 def _given(options: argparse.Namespace, unset: Mapping[str, object]) -> list[str]:
     return [name for name, value in unset.items() if getattr(options, name) != value]
+
+
+def _flag(name: str) -> str:
+    return "--with" if name == "versions" else f"--{name.replace('_', '-')}"
 
 
 def _limits(options: argparse.Namespace) -> tuple[Limit, ...]:
@@ -219,6 +252,14 @@ def _update(options: argparse.Namespace, console: Console) -> None:
         kept = f"kept: {numbers.count(unseen, 'verdict')} of models or cells that are not in "
         kept += numbers.count(len(heads), "run") + "; delete those that are gone"
         print_line(console, kept)
+
+
+def _check_base(options: argparse.Namespace) -> None:
+    """Raise as reading does where what runs are to be compared with cannot be read."""
+    if options.baseline:
+        accepted.load(options.baseline)
+    else:
+        read_results(options.sides[0], options.runs)
 
 
 def _compare(options: argparse.Namespace, growth: float) -> Comparison:
