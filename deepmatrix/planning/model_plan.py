@@ -95,24 +95,27 @@ def find_unserved(
     models: Sequence[tuple[str, str, str]],
     selection: Selection,
     capabilities: Capabilities,
+    *,
+    first: First = "served",
     isas: Sequence[str] = (),
 ) -> dict[str, ArgumentError]:
     """Return why some models cannot be served, by their names; arguments as of `plan_models`.
 
-    Raises:
-        ArgumentError: a preset, glob or tag that matches nothing.
+    A preset, glob or tag that matches nothing serves none of them.
     """
-    formats = {format for _, format, _ in models}
-    cells, skipped = find_readers(matrix, formats, selection, capabilities, isas)
-    reasons = {}
-    for name, format, _ in models:
-        if error := _unread(name, format, cells, skipped):
-            reasons[name] = error
-            continue
+    original, served = models[: first == "original"], models[first == "original" :]
+    formats = {format for _, format, _ in served}
+    try:
+        cells, skipped = find_readers(matrix, formats, selection, capabilities, isas)
+    except ArgumentError as error:
+        return {name: error for name, _, _ in models}
+    unread = {name: _unread(name, format, cells, skipped) for name, format, _ in served}
+    reasons = {name: error for name, error in unread.items() if error}
+    for name, format, _ in (*original, *served):
         try:
             find_inspector(matrix, format, capabilities)
         except ArgumentError as error:
-            reasons[name] = error
+            reasons.setdefault(name, error)
     return reasons
 
 

@@ -229,6 +229,9 @@ def test_wrong_arguments_and_files_say_what_is_wrong(
 ) -> None:
     assert main.main(["history", "--runs", str(tmp_path)]) == 2
     assert capsys.readouterr().err.startswith("error: no history: ")
+    (tmp_path / history.FILE).touch()
+    assert main.main(["history", "--runs", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith("error: no measurements yet: ")
     path = write(tmp_path, measured(0, 1.0))
     assert main.main(["history", "cel/*", "--runs", str(tmp_path)]) == 2
     assert capsys.readouterr().err.startswith("error: 'cel/*' matches no series")

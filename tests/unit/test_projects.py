@@ -15,6 +15,7 @@ from deepmatrix.cli import main
 from deepmatrix.cli.own_models import projects
 from deepmatrix.errors import ArgumentError, ConfigError, EngineError, Interrupted
 from deepmatrix.models import files, project
+from deepmatrix.paths import RUNS
 from deepmatrix.store import runs
 from tests import planted
 from tests.unit.examples import MATRIX
@@ -465,3 +466,42 @@ def test_a_run_that_served_nothing_says_so_again_where_it_is_to_be_finished_or_r
         shown = " ".join(capsys.readouterr().err.split())
         assert f"{path.name} served nothing: missing.onnx is not there" in shown
         assert f"nothing to {'reuse' if '--reuse' in words else 'finish'}" in shown
+
+
+@pytest.mark.skipif(
+    sys.version_info[:2] != (3, 11), reason="no cell of the evaluator has this Python"
+)
+@pytest.mark.parametrize(
+    ("words", "reasons"),
+    [
+        (["--same", "net.onnx", "lite.tflite"], ["lite.tflite: no selected cell that can"]),
+        (["lite.tflite", "--original", "net.onnx"], ["lite.tflite: no selected cell that can"]),
+        (["net.onnx", "lite.tflite", "--only", "nosuch*"], ["net.onnx: ", "lite.tflite: "]),
+    ],
+)
+def test_what_serves_no_model_leaves_a_report_that_names_their_paths(
+    folder: Path, words: list[str], reasons: list[str]
+) -> None:
+    (folder / "lite.tflite").write_bytes(b"\0\0\0\0TFL3")
+    only = [] if "--only" in words else ["--only", CELL]
+    options = [*only, "--engine", "here", "--runs", str(folder / "runs")]
+    assert main.main(["verify", *words, *options]) == ArgumentError.exit_code
+    (path,) = folder.glob("runs/*/results.json")
+    problems = json.loads(path.read_text())["problems"]
+    for problem, reason in zip(problems, reasons, strict=True):
+        assert problem.startswith(f"the model is not served: {reason}")
+
+
+def test_jobs_leave_a_report_only_where_a_folder_is_named(folder: Path) -> None:
+    words = ["jobs", "net.onnx", "--native", "amd64", "--only", "nosuch*"]
+
+    def left_in_all_runs() -> list[Path]:  # where other tests leave theirs meanwhile
+        return [path for path in RUNS.glob("*/results.json") if "nosuch*" in path.read_text()]
+
+    before = left_in_all_runs()
+    assert main.main(words) == ArgumentError.exit_code
+    assert left_in_all_runs() == before
+    assert main.main([*words, "--runs", "runs"]) == ArgumentError.exit_code
+    (path,) = folder.glob("runs/*/results.json")
+    (problem,) = json.loads(path.read_text())["problems"]
+    assert problem.startswith("the model is not served: net.onnx: 'nosuch*' matches no cell")

@@ -52,15 +52,12 @@ def split_served(
 ) -> tuple[list[files.Model], Reasons]:
     """Return the models that a selected cell serves, and *refused* with the others.
 
-    Models that are compared with the first are served all, or `plan_models` says why not.
-
-    Raises NothingServed where none is served.
+    Raises NothingServed where none is served, or not all that are compared with the first.
     """
-    if first(options) != "served":
-        return list(own_models), refused
     named = [(str(model.path), model.format, model.main) for model in own_models]
     able = engine.capabilities()
-    unserved = find_unserved(matrix, named, selection(options), able, options.isa)
+    role = first(options)
+    unserved = find_unserved(matrix, named, selection(options), able, first=role, isas=options.isa)
     served = [model for model in own_models if str(model.path) not in unserved]
     reasons = {Path(path): error for path, error in unserved.items()}
     _check_served(served, refused | reasons, options)

@@ -219,7 +219,7 @@ def read(path: Path) -> list[Measurement]:
     """Return all measurements, the oldest run first.
 
     Raises:
-        RecordError: there is no history, it is too large, or a line of it is damaged.
+        RecordError: there is no history, it is empty or too large, or a line of it is damaged.
     """
     if not is_there(path):
         raise RecordError(
@@ -232,6 +232,11 @@ def read(path: Path) -> list[Measurement]:
         if len(parts) > MOST_LINES:
             raise _too_long(path, f"{MOST_LINES} lines")
         lines = [_measurement_of(path, *numbered) for numbered in enumerate(parts, 1)]
+    if not lines:
+        raise RecordError(
+            f"no measurements yet: {path} is empty",
+            hint="every run that serves or trains a model adds to it",
+        )
     return sorted(lines, key=lambda line: line.created)
 
 
