@@ -46,7 +46,7 @@ def _add_suites(root: ET.Element, results: Results, review: Review) -> None:
         root,
         "cells",
         [
-            (row.cell, "cell", *_cell_ending(row, results, review, fails=row.cell in failing))
+            (row.cell, "cell", *_cell_ending(row, results, fails=row.cell in failing))
             for row in results.cells
         ],
     )
@@ -62,9 +62,7 @@ def _add_suites(root: ET.Element, results: Results, review: Review) -> None:
     )
 
 
-def _cell_ending(
-    row: CellRow, results: Results, review: Review, *, fails: bool
-) -> tuple[Ending, str]:
+def _cell_ending(row: CellRow, results: Results, *, fails: bool) -> tuple[Ending, str]:
     """Return how the test of a cell ended. *fails*: one of its trainings or verdicts does."""
     problem = remarks.cell_problem(row)
     if problem and problem in results.problems:
@@ -72,7 +70,7 @@ def _cell_ending(
     if row.status in remarks.SUCCESS:
         return "passed", ""
     outcome = f"{row.status}: {row.reason}"
-    return ("failure", outcome) if fails else ("skipped", _excuse(row.status, outcome, review))
+    return ("failure" if fails else "skipped"), outcome
 
 
 def _ending(
@@ -92,13 +90,8 @@ def _ending(
     outcome = f"{status}: {row.reason}"
     if judges:
         return "skipped", f"it judges the model, and is no consumer: {outcome}"
-    return "skipped", _excuse(status, outcome, review)
-
-
-def _excuse(status: str, outcome: str, review: Review) -> str:
-    """Return why what did not succeed fails nothing: it has not run, or a comparison accepts it."""
-    is_accepted = review.comparison is not None and status != "not-run"
-    return f"accepted: {outcome}" if is_accepted else outcome
+    excuse = review.excuse(row)
+    return "skipped", f"{excuse}: {outcome}" if excuse else outcome
 
 
 def _suite(root: ET.Element, name: str, cases: list[Case]) -> None:

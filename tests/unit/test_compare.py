@@ -239,7 +239,7 @@ def test_an_error_is_named_that_doubled_and_uses_half_of_its_tolerance(
     key = ("serving", "artifact", "cell")
     before = Outcome(verdict="match", subject="artifact", error=1e-7, tolerance=2e-6)
     after = dataclasses.replace(before, error=error)
-    assert bool(compare_verdicts({key: before}, {key: after}).drifts) == is_named
+    assert bool(compare_verdicts({key: before}, {key: [after]}).drifts) == is_named
 
 
 def test_a_worse_verdict_is_a_new_failure_and_a_better_one_another_verdict(
@@ -388,7 +388,7 @@ def test_an_error_that_is_no_longer_finite_breaks_any_limit_on_drift(limit: str)
     key = ("serving", "artifact", "cell")
     for error in (after, None):
         later = dataclasses.replace(before, error=error)
-        drifts = compare_verdicts({key: before}, {key: later}, growth=100).drifts
+        drifts = compare_verdicts({key: before}, {key: [later]}, growth=100).drifts
         (line,) = broken_by(limit, drifts=tuple(drifts))
         assert line.startswith("drift: m on cell: error 1.0e-01, now ")
 

@@ -242,19 +242,17 @@ def test_a_link_that_is_no_address_is_refused(
     assert "is not the address of a page" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("version", [0, 1])
+@pytest.mark.parametrize("version", [0, 1, 3])
 def test_a_file_that_is_no_comparison_says_what_writes_one(
     version: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = run_of(WEB)
-    later = compared(run, run, "changed").model_copy(update={"schema_version": version + 1})
+    later = compared(run, run, "changed").model_copy(update={"schema_version": version})
     (tmp_path / "results.json").write_text(run.model_dump_json())
     (tmp_path / "other.json").write_text((later if version else run).model_dump_json())
     words = ["review", str(tmp_path), "--comparison", str(tmp_path / "other.json")]
     assert main.main(words) == 2
     error = capsys.readouterr().err
-    assert (
-        f"{tmp_path}/other.json: {'a comparison of schema 2' if version else 'no comparison'}"
-        in error
-    )
-    assert error.endswith("hint: name the file that `compare --json FILE` wrote\n")
+    fault = f"a comparison of schema {version};" if version else "no comparison"
+    assert f"{tmp_path}/other.json: {fault}" in error
+    assert error.endswith("hint: name the file that `compare --json FILE` of this version wrote\n")
