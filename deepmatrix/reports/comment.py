@@ -71,7 +71,7 @@ def _wrong(review: Review, wrong: Wrong) -> str:
     if cause and cause.node:
         as_on = f", as on {markdown_code(cause.as_on)}" if cause.as_on else ""
         line += f", first wrong node {markdown_code(cause.node)}{as_on}"
-    if judged.error is not None and judged.tolerance:
+    if judged.verdict == "drift" and (judged.share_of_tolerance or 0) > 1:
         error, tolerance = numbers.error(judged.error), numbers.error(judged.tolerance)
         return f"{line}: the error is {error}, the tolerance {tolerance}"
     explained = cause.text if cause and not cause.node else ""

@@ -84,6 +84,18 @@ def test_what_is_wrong_is_named_with_its_first_wrong_node_and_broken_budgets() -
     assert "**Not served**\n\n- vit: the model is not served" in page
 
 
+def test_a_verdict_that_its_error_does_not_explain_is_told_by_its_reason() -> None:
+    run = run_of(DRIFTED)
+    small = {"error": 1.6e-7, "tolerance": 3.3e-6, "cause": None, "reason": "nothing decides: y"}
+    for verdict, error in (("not-run", 1.6e-7), ("not-run", 0.1), ("drift", 1.6e-7)):
+        (row,) = run.portability
+        row = row.model_copy(update={**small, "verdict": verdict, "error": error})
+        problems = (remarks.row_problem(row),)
+        told = run.model_copy(update={"portability": (row,), "problems": problems})
+        page = reports.comment_page(Review(runs=(told,)))
+        assert f"- resnet50 on `{DRIFTED}`: {verdict}: nothing decides: y\n" in page
+
+
 def test_runs_of_one_model_are_counted_together_and_named_where_they_ran() -> None:
     venv = {"venv-1": {"engine": "venv", "system": "Windows-11-10.0"}}
     windows = run_of(DRIFTED).model_copy(update={"engines": venv})
