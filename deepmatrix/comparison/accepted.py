@@ -113,7 +113,7 @@ def compare_accepted(
         ArgumentError: two runs are of different models with one name.
     """
     _check_names(heads)
-    if any(results.models for results in heads):
+    if any(results.models or not results.cells for results in heads):  # all may be refused
         accepted = dict(_by_model(accepted))
     judged = verdicts.compare_verdicts(accepted, verdicts.all_outcomes(*heads), growth)
     return Comparison(

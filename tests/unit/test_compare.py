@@ -577,6 +577,21 @@ def test_accepted_verdicts_fail_nothing_until_one_is_worse(
     assert "as the run shows it" in capsys.readouterr().out
 
 
+def test_where_all_models_are_refused_the_lost_are_called_by_their_names() -> None:
+    run = verifications.results("onnxruntime-debian12-amd64-cpu")
+    empty = {"models": (), "portability": (), "inference": ()}
+    refused, matrix = (
+        run.model_copy(update={**empty, "cells": cells}) for cells in ((), run.cells)
+    )
+    for head, subject in ((refused, "resnet50"), (matrix, verifications.ARTIFACT)):
+        known = {
+            key: dataclasses.replace(outcome, subject=key[1])
+            for key, outcome in worst_outcomes(run).items()
+        }
+        (lost,) = accepted.compare_accepted(known, [head], ("base", "head"), 2).failures
+        assert (lost.subject, lost.head) == (subject, "absent")
+
+
 def test_an_update_keeps_reasons_comments_and_entries_that_agree(
     recorded: Path, tmp_path: Path
 ) -> None:
