@@ -77,14 +77,20 @@ class Review:
         if change := self._change(row):
             return describe_broken(change) if change.breaks else ""
         line = remarks.row_problem(row)
-        return line if line in results.problems else ""
+        if line not in results.problems:
+            return ""
+        return f"not compared: {line}" if self.comparison else line
 
     def excuse(self, row: TrainingRow | PortabilityRow) -> str:
         """Return why a row that did not succeed fails nothing, empty without a comparison."""
         change = self._change(row)
-        if self.comparison is None or change is None:
+        if change is None:
             return ""
-        return "accepted" if change in self.comparison.accepted else "it breaks no limit"
+        return "accepted" if change in self._accepted else "it breaks no limit"
+
+    @cached_property
+    def _accepted(self) -> frozenset[VerdictChange]:
+        return frozenset(self.comparison.accepted if self.comparison else ())
 
     def _change(self, row: TrainingRow | PortabilityRow) -> VerdictChange | None:
         """Return what the comparison says of the verdict of a row, None where it does not have it.

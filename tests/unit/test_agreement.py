@@ -38,6 +38,7 @@ class Reviewed:
     comment: str
     annotations: list[str]
     failed: set[tuple[str, str]]
+    reasons: list[str]
     skipped: list[str]
 
     @property
@@ -77,6 +78,7 @@ def review(
         comment=comment,
         annotations=[line for line in out.getvalue().splitlines() if line.startswith("::error ")],
         failed=set(_failed(root)),
+        reasons=[element.get("message", "") for element in root.iter("failure")],
         skipped=[element.get("message", "") for element in root.iter("skipped")],
     )
 
@@ -189,6 +191,7 @@ def test_a_verdict_that_was_not_compared_fails_as_it_does_without_a_comparison()
     reviewed = review([run], compare(other, [other], "new-failure"))
     assert reviewed.is_red
     assert reviewed.failed == review([run], None).failed
+    assert f"not compared: resnet50 on {OPENVINO}: drift: too far" in reviewed.reasons
     assert "the error is 3.0e-02" in reviewed.comment
 
 
