@@ -129,6 +129,22 @@ class Review:
         wrong = [entry for results in self.runs for entry in self._wrong(results)]
         return sorted(wrong, key=lambda entry: -_badness(entry.judged))
 
+    def faults(self) -> list[list[Wrong]]:
+        """Return the verdicts that fail by their cause, the worst first.
+
+        The consumers of a fault are wrong alike: by the same cause, or for the same reason. An
+        error without a cause stands for itself.
+        """
+        grouped: dict[tuple[str, str, str, str], list[Wrong]] = {}
+        for entry in self.wrong():
+            judged = entry.judged
+            cause = judged.cause.text if judged.cause else judged.message or judged.reason
+            is_known = judged.cause or not judged.share_of_tolerance
+            alone = "" if is_known else f"{judged.consumer} {judged.error} {entry.place}"
+            key = (judged.title, judged.verdict, cause, alone)
+            grouped.setdefault(key, []).append(entry)
+        return list(grouped.values())
+
     def _wrong(self, results: Results) -> Iterator[Wrong]:
         sources = {model.artifact: model.source for model in results.models}
         for judged in results.portability:

@@ -304,9 +304,10 @@ def test_a_consumer_is_named_by_its_id_which_has_its_instruction_set() -> None:
     errors = [each.subject for each in measurements(results) if each.quantity == "error"]
     assert errors == [f"resnet50 on {name}" for name in ids.values()]
     for name in ids.values():
-        assert f"resnet50 on `{name}`: drift" in reports.comment_page(review)
-        assert any(f"drift on {name}::" in line for line in reports.annotation_lines(review))
+        assert f"`{name}`" in reports.comment_page(review)
         assert f'classname="{name}"' in junit.document(results)
+    (annotation,) = reports.annotation_lines(review)
+    assert f"drift on {ids['haswell']} and 1 other cell::" in annotation
 
 
 def test_node_data_of_model_explorer_shows_errors_over_tolerances() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -75,8 +76,9 @@ def test_what_is_wrong_is_named_with_its_first_wrong_node_and_broken_budgets() -
     page = reports.comment_page(review)
     assert "### deepmatrix: ✗ 4 problems" in page
     assert (
-        f"- resnet50 on `{DRIFTED}`: drift, first wrong node `layer4.2.conv3`: "
-        "the error is 6.1e-02, the tolerance 2.0e-02"
+        f"- resnet50 on `{DRIFTED}`: drift, first wrong node `layer4.2.conv3`, also alone: "
+        "the error is 6.1e-02, the tolerance 2.0e-02\n"
+        "  - see it again: `nox -s verify -- causes/model.onnx`\n"
     ) in page
     assert f"resnet50 on `{WEB}`: unsupported: " in page
     assert "**Broken budgets**" in page
@@ -203,6 +205,53 @@ def test_a_consumer_that_drifts_like_another_names_the_one_that_was_searched() -
     run = run.model_copy(update={"portability": (row.model_copy(update={"cause": cause}),)})
     page = reports.comment_page(Review(runs=(run,)))
     assert f"first wrong node `layer4.2.conv3`, as on `{WEB}`: the error is" in page
+
+
+def test_a_fault_is_told_once_for_all_cells_with_what_to_do() -> None:
+    cells = [f"openvino-debian{number}-amd64-cpu" for number in (10, 11, 12, 13, 14)]
+    (row,) = run_of(DRIFTED).portability
+    assert row.cause
+    wrong = {"kind": "reference", "node": "", "text": "the reference differs; check --reference"}
+    rows = [
+        row.model_copy(
+            update={
+                "consumer": name,
+                "cause": row.cause.model_copy(update={**wrong, "as_on": name and cells[0]}),
+            }
+        )
+        for name in cells
+    ]
+    run = run_of(DRIFTED)
+    cell = next(each for each in run.cells if each.cell == DRIFTED)
+    run = run.model_copy(
+        update={
+            "cells": tuple(cell.model_copy(update={"cell": name}) for name in cells),
+            "portability": tuple(rows),
+            "problems": tuple(map(remarks.row_problem, rows)),
+        }
+    )
+    review = Review(runs=(run,))
+    page = reports.comment_page(review)
+    assert page.count("check --reference") == 1
+    assert f"on `{cells[0]}`, `{cells[1]}`, `{cells[2]}` and 2 other cells: drift" in page
+    assert "first wrong node" not in page
+    (annotation,) = reports.annotation_lines(review)
+    assert f"{cells[0]} and 4 other cells" in annotation
+    failures = ET.fromstring(reports.review_document(review)).iterfind(".//failure")
+    causes = [failure.text for failure in failures if failure.text]
+    assert len(causes) == len(cells)
+    assert all("check --reference\nsee it again: nox -s" in cause for cause in causes)
+
+
+def test_a_node_of_the_judge_is_not_called_wrong() -> None:
+    run = run_of(DRIFTED)
+    (row,) = run.portability
+    assert row.cause
+    cause = row.cause.model_copy(update={"kind": "opaque", "text": "float32 rounds too much"})
+    run = run.model_copy(update={"portability": (row.model_copy(update={"cause": cause}),)})
+    page = reports.comment_page(Review(runs=(run,)))
+    assert "first wrong node" not in page
+    assert "drift: float32 rounds too much: the error is" in page
 
 
 def test_what_breaks_a_limit_is_annotated_once_and_what_is_lost_first() -> None:
