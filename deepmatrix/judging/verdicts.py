@@ -221,10 +221,10 @@ def _judge_round(record: JobRecord, terms: Terms) -> Verdict:
 def _cautioned(output: Deviation, agreement: Agreement, terms: Terms) -> Deviation:
     """Return an output with how many of its slices are smaller than a tolerance that is wide.
 
-    What float32 costs a producer at most is not wide.
+    What float32 costs at most is not wide.
     """
     tolerance, _ = terms.allowed_of(output, agreement)
-    if output.slices is None or tolerance <= terms.tolerances.producer:
+    if output.slices is None or tolerance <= terms.tolerances.rounded:
         return output
     smaller = sum(size < tolerance for size in output.slices.small)
     if not smaller:

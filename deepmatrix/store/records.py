@@ -158,8 +158,8 @@ class Agreement(Part):
 class Parity(Part):
     """A framework's first step against gold: errors in the network's order.
 
-    Largest absolute difference over largest absolute gold value; None where a value is not
-    finite. See `deepmatrix.judging.parity`.
+    Largest absolute difference over largest absolute gold value, of an output or of a gradient's
+    row; None where a value is not finite. See `deepmatrix.judging.parity`.
     """
 
     outputs: Errors

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -228,6 +229,32 @@ def test_every_output_has_the_tolerance_of_its_own_producer_error() -> None:
     verdict = judge([record(JOB, agreement=measured)], TERMS, "")
     assert (verdict.name, verdict.basis) == ("drift", "the smallest tolerance")
     assert verdict.reason == "output scores: error 3.0e-05 is above 1.0e-06"
+
+
+@pytest.mark.parametrize("own", [0.0, 1e-7, 4e-6, 5e-6, 5e-5, 1e-4, 1e-3, 1.0])
+def test_a_sloppy_producer_lets_no_consumer_be_sloppy(own: float) -> None:
+    terms = Terms(tolerances=MATRIX.tolerances)
+    assert judge([record(JOB, agreement=agreement(7e-5, own=own))], terms, "").name == "drift"
+
+
+@pytest.mark.parametrize("off", [0.0, 3.5e-6, 2e-5])
+def test_the_approximation_of_gelu_is_another_function(off: float) -> None:
+    """By a tanh it is up to 4.7e-4 from the error function; *off*: the producer's own error."""
+    x = np.linspace(-4, 4, 801).reshape(9, 89)
+    exact = x * (1 + np.vectorize(math.erf)(x / math.sqrt(2))) / 2
+    approximate = x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))) / 2
+    produced = (exact * (1 + off)).astype(np.float32)
+    truth = Truth(gold={"y": exact}, produced={"y": produced})
+    terms = Terms(tolerances=MATRIX.tolerances)
+    names = [
+        judge(
+            [record(JOB, agreement=deviations.compare({"y": answer.astype(np.float32)}, truth))],
+            terms,
+            "",
+        ).name
+        for answer in (exact, approximate)
+    ]
+    assert names == ["match" if off < MATRIX.tolerances.producer else "drift", "drift"]
 
 
 def test_a_tolerance_is_set_for_the_artifacts_and_consumers_that_its_globs_name() -> None:
