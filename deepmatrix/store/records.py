@@ -93,12 +93,14 @@ class Slices(Part):
     """The slices of an output along one *axis*, as many as the *count*, which are not zero.
 
     *small*: the largest values of the small ones over the output's scale, in ascending order, each
-    of gold or of the answer.
+    of gold or of the answer. *error*, *producer_error*: the largest of a slice over its own scale.
     """
 
     axis: Count
     count: Count
     small: FewFixed[Measure]
+    error: Measure | None = None
+    producer_error: Measure | None = None
 
 
 class Deviation(Part):
