@@ -92,11 +92,11 @@ def slices(answer: Values, gold: Values, scale: float, own: tuple[Values, Values
             best = Slices(axis=axis, count=len(present), small=small)
     if best is None or scale <= SMALLEST_SCALE:
         return best
-    errors = [_slice_error(*pair, best.axis) for pair in ((answer, gold), own)]
+    errors = [slice_error(*pair, best.axis) for pair in ((answer, gold), own)]
     return best.model_copy(update={"error": errors[0], "producer_error": errors[1]})
 
 
-def _slice_error(answer: Values, gold: Values, axis: int) -> float | None:
+def slice_error(answer: Values, gold: Values, axis: int) -> float | None:
     """Return the largest error of a slice over its largest gold value, at least the least scale.
 
     None where shapes differ. Values that are not finite are judged elsewhere.

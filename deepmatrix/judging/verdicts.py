@@ -293,7 +293,7 @@ def _compare(agreement: Agreement, terms: Terms) -> Verdict:
     unjudged = "; ".join(_why_unjudged(agreement, terms))
     if unjudged and not outputs:
         return Verdict(name="not-run", reason=unjudged)
-    limits = [limit for output in outputs for limit in _limits(output, agreement, terms)]
+    limits = [limit for output in outputs for limit in limits_of(output, agreement, terms)]
     worst, tolerance, basis = max(limits, key=lambda limit: _excess(limit[0].error, limit[1]))
     name, fault = _name(agreement, outputs, terms)
     if name == "match" and not _excess(worst.error, tolerance) <= 1:
@@ -311,15 +311,16 @@ def _compare(agreement: Agreement, terms: Terms) -> Verdict:
     )
 
 
-def _limits(
+def limits_of(
     output: Deviation, agreement: Agreement, terms: Terms
 ) -> Iterator[tuple[Deviation, float, str]]:
-    """Yield an output with its tolerance; and its slices, if outside theirs, unless it is wide."""
+    """Yield an output with its tolerance; and its slices, if only they are outside a narrow one."""
     tolerance, basis = terms.allowed_of(output, agreement)
     yield output, tolerance, basis
     of, own = output.slices, _own_error(output, agreement) or 0.0
     is_wide = tolerance >= terms.tolerances.rounded or output.steps or terms.override(output.name)
-    if is_wide or of is None or of.error is None or of.producer_error is None:
+    is_within = _excess(output.error, tolerance) <= 1 and not is_wide
+    if not is_within or of is None or of.error is None or of.producer_error is None:
         return
     sensitive = output.model_copy(update={"producer_error": max(own, of.producer_error)})
     allowed, basis = terms.allowed_of(sensitive, agreement)
