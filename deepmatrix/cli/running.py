@@ -134,13 +134,15 @@ def report(
     *exports*: names of other tools' formats, each with the file to write.
 
     Raises:
+        ArgumentError: a format cannot hold the results.
         CellFailed: something is not as expected.
     """
     merged = merging.merge(parts, expected_failures)
     merged = _beside(parts[0], merged, console)
     reports.write(parts[0], merged)
-    for name, path in exports:
-        write_named(path, EXPORTS[name](merged))
+    exported = [(path, EXPORTS[name](merged)) for name, path in exports]
+    for path, text in exported:  # none is written where one is refused
+        write_named(path, text)
     reports.show(console, merged, all_tables=all_tables)
     line = f"written: {parts[0].path}/report.html, report.md, results.json, junit.xml"
     print_line(console, line, "dim", wrap=False)

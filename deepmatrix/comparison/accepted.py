@@ -112,16 +112,17 @@ def compare_accepted(
     Raises:
         ArgumentError: two runs are of different models with one name.
     """
-    outcomes = _outcomes(heads)
-    if any(results.models for results in heads):
+    _check_names(heads)
+    if any(results.models or not results.cells for results in heads):  # all may be refused
         accepted = dict(_by_model(accepted))
-    judged = verdicts.compare_verdicts(accepted, outcomes, growth)
+    judged = verdicts.compare_verdicts(accepted, verdicts.all_outcomes(*heads), growth)
     return Comparison(
         base=Side(name=names[0]),
         head=side(heads[0], names[1]) if len(heads) == 1 else Side(name=names[1]),
         failures=tuple(judged.failures),
         changes=tuple(judged.changes),
         drifts=tuple(judged.drifts),
+        accepted=tuple(judged.accepted),
         unchanged=judged.unchanged,
         added=judged.added,
         gone=judged.gone,
@@ -136,8 +137,8 @@ def _by_model(accepted: dict[Key, Outcome]) -> Iterator[tuple[Key, Outcome]]:
         yield key, replace(outcome, subject=name)
 
 
-def _outcomes(heads: Sequence[Results]) -> dict[Key, Outcome]:
-    """Return the verdicts of some runs. Raises ArgumentError where one name has two models."""
+def _check_names(heads: Sequence[Results]) -> None:
+    """Raise ArgumentError where one name has two models."""
     known: dict[str, ModelRow] = {}
     for model in (model for results in heads for model in results.models if model.sha256):
         other = known.setdefault(model.artifact, model)
@@ -148,7 +149,6 @@ def _outcomes(heads: Sequence[Results]) -> dict[Key, Outcome]:
                 hint="verify them in one run, or list both in deepmatrix.yaml: then each has a "
                 "name of its own",
             )
-    return verdicts.worst_outcomes(*heads)
 
 
 def update(path: Path, heads: Sequence[Results]) -> bool:
@@ -161,7 +161,8 @@ def update(path: Path, heads: Sequence[Results]) -> bool:
         ConfigError: the file is there, and wrong.
         ArgumentError: two runs are of different models with one name, or nothing ran in any.
     """
-    outcomes = _outcomes(heads)
+    _check_names(heads)
+    outcomes = verdicts.worst_outcomes(*heads)
     if all(outcome.verdict == verdicts.NOT_RUN for outcome in outcomes.values()):
         raise ArgumentError(
             f"{path_text(path)} is not written: no cell served or trained anything in what is "

@@ -7,8 +7,8 @@ from typing import Literal
 from deepmatrix.config import documents
 from deepmatrix.results.timing.rows import Row
 
-#: 1: first version.
-COMPARISON_SCHEMA = 1
+#: 1: first version. 2: it says of each change which limit it breaks, and what is accepted.
+COMPARISON_SCHEMA = 2
 
 #: What a verdict is about: an artifact that a cell serves, a training, an idiom or a probe.
 Kind = Literal["serving", "training", "idiom", "probe"]
@@ -138,7 +138,8 @@ class Comparison(Row):
     """What changed between two runs: ``compare --json``.
 
     *failures*: new ones, and consumers that are lost. *changes*: verdicts that are other ones, and
-    no new failure. *drifts*: errors that grew under the same verdict. *sizes*: grown or shrunk.
+    no new failure. *drifts*: errors that grew under the same verdict. *accepted*: failures of HEAD
+    that BASE has too, or has worse. *sizes*: grown or shrunk.
     *unchanged*: how many verdicts are the same. *added*: how many only HEAD has, and are no
     failures. *gone*: how many only BASE has, and did not run, or might fail. *compared*: how many
     both sides have, and ran for. *single*: how many times have one round on a side, which tells
@@ -154,6 +155,7 @@ class Comparison(Row):
     failures: tuple[VerdictChange, ...] = ()
     changes: tuple[VerdictChange, ...] = ()
     drifts: tuple[VerdictChange, ...] = ()
+    accepted: tuple[VerdictChange, ...] = ()
     times: tuple[TimeChange, ...] = ()
     sizes: tuple[SizeChange, ...] = ()
     untimed: tuple[Untimed, ...] = ()

@@ -25,7 +25,7 @@ def compare_results(
         growth: so many times an error has to grow to be named.
     """
     judged = verdicts.compare_verdicts(
-        verdicts.worst_outcomes(base), verdicts.worst_outcomes(head), growth
+        verdicts.worst_outcomes(base), verdicts.all_outcomes(head), growth
     )
     cells, untimed = same_machine(base, head)
     before, after = times_of(base), times_of(head)
@@ -37,6 +37,7 @@ def compare_results(
         failures=tuple(judged.failures),
         changes=tuple(judged.changes),
         drifts=tuple(judged.drifts),
+        accepted=tuple(judged.accepted),
         unchanged=judged.unchanged,
         added=judged.added,
         gone=judged.gone,

@@ -35,7 +35,7 @@ def read_results(path: Path, parent: Path) -> Results:
 
 def read_comparison(path: Path) -> Comparison:
     """Return what ``compare --json`` wrote. Raises RecordError for anything else."""
-    hint = "name the file that `compare --json FILE` wrote"
+    hint = "name the file that `compare --json FILE` of this version wrote"
     try:
         comparison = read_json(path, _COMPARISON)
     except Damaged as error:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import get_args
+from typing import Literal, get_args
 
 from deepmatrix.comparison.changes import ABSENT, Key, Kind, VerdictChange
 from deepmatrix.judging.verdicts import VerdictName
@@ -62,37 +62,61 @@ class Outcome:
         return RANKS.get(self.verdict, WORST)
 
     @property
+    def failed(self) -> bool:
+        """Whether it is neither good nor excused."""
+        return bool(self.rank) and not self.excused
+
+    @property
     def weight(self) -> tuple[bool, int, float, str, str]:
         """What the worst of several is told by: a failure first, then the larger error."""
         is_finite = self.error is not None and math.isfinite(self.error)
         error = self.error if self.error is not None and is_finite else math.inf
-        failed = bool(self.rank) and not self.excused
-        return failed, self.rank, error, self.verdict, self.reason
+        return self.failed, self.rank, error, self.verdict, self.reason
+
+
+#: What a verdict is against an earlier one.
+Part = Literal["failures", "changes", "drifts", "unchanged", "added", "gone"]
 
 
 @dataclass(kw_only=True)
 class VerdictChanges:
-    """What changed between two sets of verdicts."""
+    """What changed between two sets of verdicts. *accepted*: failures that were there before."""
 
     failures: list[VerdictChange] = field(default_factory=list)
     changes: list[VerdictChange] = field(default_factory=list)
     drifts: list[VerdictChange] = field(default_factory=list)
+    accepted: list[VerdictChange] = field(default_factory=list)
     unchanged: int = 0
     added: int = 0
     gone: int = 0
     compared: int = 0
 
+    def add(self, part: Part, change: VerdictChange) -> None:
+        """Add a change to a part; one of those that are no change is only counted."""
+        if part in ("failures", "changes", "drifts"):
+            getattr(self, part).append(change)
+        else:
+            setattr(self, part, getattr(self, part) + 1)
 
-def worst_outcomes(*runs: Results) -> dict[Key, Outcome]:
-    """Return every verdict of some runs, the worst of several; what judges itself has none.
+
+def all_outcomes(*runs: Results) -> dict[Key, list[Outcome]]:
+    """Return every verdict of some runs, the worst of several first; what judges itself has none.
 
     Neither the order of the runs nor that of their rows counts.
     """
-    worst: dict[Key, Outcome] = {}
+    outcomes: dict[Key, dict[Outcome, None]] = {}
     for results in runs:
         for key, outcome in (*_serving(results), *_own(results)):
-            worst[key] = max(worst.get(key, outcome), outcome, key=lambda one: one.weight)
-    return worst
+            outcomes.setdefault(key, {})[outcome] = None
+    return {
+        key: sorted(several, key=lambda one: one.weight, reverse=True)
+        for key, several in outcomes.items()
+    }
+
+
+def worst_outcomes(*runs: Results) -> dict[Key, Outcome]:
+    """Return what `all_outcomes` does, only the worst of several."""
+    return {key: several[0] for key, several in all_outcomes(*runs).items()}
 
 
 def key_of(row: PortabilityRow | TrainingRow) -> Key:
@@ -149,14 +173,28 @@ def _own(results: Results) -> Iterator[tuple[Key, Outcome]]:
 
 
 def compare_verdicts(
-    base: Mapping[Key, Outcome], head: Mapping[Key, Outcome], growth: float = GROWTH
+    base: Mapping[Key, Outcome], head: Mapping[Key, Sequence[Outcome]], growth: float = GROWTH
 ) -> VerdictChanges:
-    """Return what changed. *growth*: so many times an error has to grow to be named."""
+    """Return what changed: of several later verdicts the worst, and each that is worse than before.
+
+    Args:
+        base: the earlier verdicts.
+        head: the later ones, the worst first.
+        growth: so many times an error has to grow to be named.
+    """
     changes = VerdictChanges()
     for key in sorted(base.keys() | head.keys()):
-        _sort_in(changes, key, base.get(key), head.get(key), growth)
+        before = base.get(key)
+        for number, after in enumerate(head.get(key, (None,))):
+            change = _change(key, before, after)
+            part = _part(change, before, after, growth)
+            is_worse = part in ("failures", "drifts")
+            if is_worse or number == 0:
+                changes.add(part, change)
+            if after and after.failed and not is_worse:
+                changes.accepted.append(change)
     both = base.keys() & head.keys()
-    changes.compared = sum(NOT_RUN not in (base[key].verdict, head[key].verdict) for key in both)
+    changes.compared = sum(NOT_RUN not in (base[key].verdict, head[key][0].verdict) for key in both)
     return changes
 
 
@@ -166,27 +204,19 @@ def agree(before: Outcome, after: Outcome) -> bool:
     return before.verdict == after.verdict and not _has_grown(change, GROWTH)
 
 
-def _sort_in(
-    changes: VerdictChanges, key: Key, before: Outcome | None, after: Outcome | None, growth: float
-) -> None:
-    change = _change(key, before, after)
-    if before is None and after is not None:
-        if after.rank and not after.excused:
-            changes.failures.append(change)
-        else:
-            changes.added += 1
-    elif after is None:
-        if before is not None and before.verdict != NOT_RUN and not before.excused:
-            changes.failures.append(change)
-        else:
-            changes.gone += 1
-    elif before is not None and before.verdict != after.verdict:
+def _part(
+    change: VerdictChange, before: Outcome | None, after: Outcome | None, growth: float
+) -> Part:
+    """Return what a change is."""
+    if after is None:
+        was_there = before is not None and before.verdict != NOT_RUN and not before.excused
+        return "failures" if was_there else "gone"
+    if before is None:
+        return "failures" if after.failed else "added"
+    if before.verdict != after.verdict:
         is_worse = after.rank > before.rank and not after.excused
-        (changes.failures if is_worse else changes.changes).append(change)
-    elif _has_grown(change, growth):
-        changes.drifts.append(change)
-    else:
-        changes.unchanged += 1
+        return "failures" if is_worse else "changes"
+    return "drifts" if _has_grown(change, growth) else "unchanged"
 
 
 def _change(key: Key, before: Outcome | None, after: Outcome | None) -> VerdictChange:

@@ -30,6 +30,27 @@ else:
 Device = Literal["cpu", "cuda"]
 Precision = Literal["float32", "bfloat16", "float16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+LayerKind = Literal[
+    "add",
+    "attention",
+    "concat",
+    "conv",
+    "dense",
+    "flatten",
+    "global_average_pool",
+    "gru",
+    "layer_norm",
+    "lrn",
+    "lstm",
+    "max_pool",
+    "mean",
+    "multihead_attention",
+    "position",
+    "relu",
+    "rnn",
+    "slice",
+    "tanh",
+]
 
 
 #: The file with the digests of pushed images, where none is named.
@@ -263,8 +284,15 @@ class Tolerances(Section):
     producer: PositiveFloat
     rounded: PositiveFloat = 1e-4
     parity: PositiveFloat
+    layers: dict[LayerKind, PositiveFloat] = Field(default_factory=dict)
+    gradient: PositiveFloat = 1e-4
     loss: PositiveFloat
     steps: PositiveInt = Field(le=1_000_000)
+
+    def of_layer(self, kind: str) -> float:
+        """Return the largest error of an output of a layer of this kind."""
+        errors = (error for name, error in self.layers.items() if name == kind)
+        return next(errors, self.parity)
 
 
 class Limits(Section):

@@ -11,7 +11,8 @@ from deepmatrix.diagnosis.faults import Fault
 from deepmatrix.diagnosis.search.tracing import Trace, Tracer
 from deepmatrix.judging import deviations, masked
 from deepmatrix.judging.quantised_steps import as_gold_is
-from deepmatrix.judging.verdicts import judged_outputs, terms_of
+from deepmatrix.judging.similarity import slice_error
+from deepmatrix.judging.verdicts import judged_outputs, limits_of, terms_of
 from deepmatrix.planning.subjects import Artifact
 from deepmatrix.store import artifacts, truths
 from deepmatrix.store.arrays import Values
@@ -104,6 +105,10 @@ class Case:
         elif self.steps and tensor not in self.outputs:
             tolerance = max(tolerance, self.steps.count / LARGEST_INT8)
         measured = deviations.deviation(tensor, value, truth, scale, in_steps=bool(self.steps))
+        output = self.outputs.get(tensor)
+        if output and output.slices and self._is_sliced(output):
+            error = slice_error(value, truth, output.slices.axis)
+            return measured.model_copy(update={"error": error}), self._limit_of(output)[1]
         return measured, tolerance
 
     def float32_error(self, trace: Trace, tensor: str) -> float | None:
@@ -116,13 +121,22 @@ class Case:
 
     def _excess(self, output: Deviation) -> float:
         """Return the error of an output over its tolerance."""
-        tolerance, _ = self.terms.allowed_of(output, self.agreement)
-        return math.inf if output.error is None else output.error / tolerance
+        limited, tolerance = self._limit_of(output)
+        return math.inf if limited.error is None else limited.error / tolerance
+
+    def _limit_of(self, output: Deviation) -> tuple[Deviation, float]:
+        """Return an output, or its slices where they are wrong, with the tolerance."""
+        *_, (limited, tolerance, _) = limits_of(output, self.agreement, self.terms)
+        return limited, tolerance
+
+    def _is_sliced(self, output: Deviation) -> bool:
+        """Return whether slices of an output are wrong by their own scale."""
+        return self._limit_of(output)[0] is not output
 
     def _select_rows(self) -> list[int]:
         """Return the smallest batch of rows with the worst one; empty stands for all rows."""
-        if not self.described.in_parts:
-            return []
+        if not self.described.in_parts or (self.worst and self._is_sliced(self.worst)):
+            return []  # a slice's error has no row
         size = self.described.batch or 1
         first = (self.worst.row or 0) // size * size if self.worst else 0
         return list(range(first, first + size))

@@ -112,7 +112,8 @@ def _output_deviation(
     measure_output = statistics if is_random else _in_steps if grid else deviation
     measured = _type_mismatch(name, answer, produced)
     measured = measured or measure_output(name, answer, right, scale)
-    own = measure_output(name, *_compared(name, produced, truth), scale).error
+    own_pair = _compared(name, produced, truth)
+    own = measure_output(name, *own_pair, scale).error
     types = (str(produced.dtype), truth.computed_in.get(name, ""))
     if own is not None:
         own = max(own, truth.baseline_errors.get(name, 0.0))
@@ -126,7 +127,7 @@ def _output_deviation(
             "rounded": name in truth.rounded,
             "computed_in": types[1],
             "growth": truth.growth.get(name, 1.0),
-            "slices": None if is_random else slices(answer, right, scale),
+            "slices": None if is_random else slices(answer, right, scale, own_pair),
             "steps": allowed_steps(grid, gold, scale, *types) if grid else None,
         }
     )

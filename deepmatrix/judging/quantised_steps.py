@@ -7,7 +7,7 @@ import numpy as np
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.parts import Quantised
 from deepmatrix.store.records import Steps
-from harness.record import allowed_distance
+from harness.record import MOST_OF_RANGE, allowed_distance
 
 #: The kinds of numpy's dtypes of integers.
 INTEGERS = "iu"
@@ -80,3 +80,11 @@ def allowed_steps(
         capped=allowed < grid.steps * size,
         allowed_by=grid.allowed_by,
     )
+
+
+def describe(steps: Steps) -> str:
+    """Return what an output is allowed in steps, and why, for people."""
+    plural = "s" * (steps.count != 1)
+    text = f"{steps.count} quantisation step{plural} of {steps.real or steps.size:.3g}"
+    text += f", at most {100 * MOST_OF_RANGE:g} % of the range" if steps.capped else ""
+    return f"{text}: {steps.allowed_by}" if steps.allowed_by else text

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from deepmatrix.store.arrays import FLOATS, Values
 from deepmatrix.store.records import Slices
+from harness.record import SMALLEST_SCALE
 
 
 def top1(name: str, answer: Values, gold: Values) -> float | None:
@@ -69,11 +70,12 @@ FEWEST_VALUES = 4
 SMALL = 0.25
 
 
-def slices(answer: Values, gold: Values, scale: float) -> Slices | None:
+def slices(answer: Values, gold: Values, scale: float, own: tuple[Values, Values]) -> Slices | None:
     """Return the slices of an output along the axis with the smallest one; None if none is small.
 
     A detector's output may have pixels, scores and classes along one axis: an error that is small
     beside the pixels may be larger than every score. Slices that are zero in both do not count.
+    *own* are the producer's answer and its gold.
     """
     if {answer.dtype.kind, gold.dtype.kind} != {FLOATS} or answer.shape != gold.shape:
         return None
@@ -88,7 +90,25 @@ def slices(answer: Values, gold: Values, scale: float) -> Slices | None:
         small = tuple(map(float, present[present < SMALL]))
         if small and (best is None or small[0] < best.small[0]):
             best = Slices(axis=axis, count=len(present), small=small)
-    return best
+    if best is None or scale <= SMALLEST_SCALE:
+        return best
+    errors = [slice_error(*pair, best.axis) for pair in ((answer, gold), own)]
+    return best.model_copy(update={"error": errors[0], "producer_error": errors[1]})
+
+
+def slice_error(answer: Values, gold: Values, axis: int) -> float | None:
+    """Return the largest error of a slice over its largest gold value, at least the least scale.
+
+    None where shapes differ. Values that are not finite are judged elsewhere.
+    """
+    if answer.shape != gold.shape:
+        return None
+    finite = np.isfinite(answer) & np.isfinite(gold)
+    right = np.where(finite, gold, 0).astype(np.float64)
+    difference = np.abs(np.where(finite, answer, 0).astype(np.float64) - right)
+    others = tuple(other for other in range(gold.ndim) if other != axis)
+    scales = np.maximum(np.abs(right).max(axis=others), SMALLEST_SCALE)
+    return float((difference.max(axis=others) / scales).max())
 
 
 _INTEGERS: dict[int, type[np.signedinteger[Any]]] = {2: np.int16, 4: np.int32, 8: np.int64}

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import fnmatch
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from deepmatrix.config.sections import PRECISIONS, Override, Precision, Tolerances
+from deepmatrix.judging.quantised_steps import describe
 from deepmatrix.judging.steadiness import Limits, between_threads, within_threads
 from deepmatrix.planning.cells import Cell
 from deepmatrix.store.manifests import Manifest
 from deepmatrix.store.records import Agreement, Deviation, JobRecord, Steps
 from deepmatrix.store.reported.phases import InferData
-from harness.record import MOST_OF_RANGE
 
 VerdictName = Literal["match", "drift", "error", "unsupported", "not-run"]
 
@@ -99,15 +99,14 @@ class Terms:
         *computed_in*, where that is less than float32. *growth*: by what rounding costs more in its
         sums than in short ones.
         """
-        for override in self.overrides:
-            if fnmatch.fnmatchcase(output, override.outputs):
-                return override.error, f"override: {override.reason}"
+        if override := self.override(output):
+            return override.error, f"override: {override.reason}"
         own = self.tolerances.factor * (producer_error or 0.0)
         terms = [
             (self.tolerances.floor * growth, _describe_floor(growth)),
             (own, f"{self.tolerances.factor:g} times {self.own_error}")
             if steps is None
-            else (steps.error, _describe_steps(steps)),
+            else (steps.error, describe(steps)),
             (self._reduced(self.precision), f"tolerance of {self.precision}"),
             (self._reduced(dtype), f"tolerance of {dtype}"),
             (
@@ -116,6 +115,11 @@ class Terms:
             ),
         ]
         return max(terms, key=lambda term: term[0])
+
+    def override(self, output: str) -> Override | None:
+        """Return the first tolerance that is set by hand for an output."""
+        matching = (of for of in self.overrides if fnmatch.fnmatchcase(output, of.outputs))
+        return next(matching, None)
 
     def allowed_of(self, output: Deviation, agreement: Agreement) -> tuple[float, str]:
         """Return the same for an output of an agreement."""
@@ -155,13 +159,6 @@ class Terms:
 def _describe_floor(growth: float) -> str:
     long = f", grown {growth:.3g} times in a long sum" if growth > 1 else ""
     return f"the smallest tolerance{long}"
-
-
-def _describe_steps(steps: Steps) -> str:
-    plural = "s" * (steps.count != 1)
-    text = f"{steps.count} quantisation step{plural} of {steps.real or steps.size:.3g}"
-    text += f", at most {100 * MOST_OF_RANGE:g} % of the range" if steps.capped else ""
-    return f"{text}: {steps.allowed_by}" if steps.allowed_by else text
 
 
 def terms_of(manifest: Manifest, consumer: Cell, artifact: str) -> Terms:
@@ -221,10 +218,10 @@ def _judge_round(record: JobRecord, terms: Terms) -> Verdict:
 def _cautioned(output: Deviation, agreement: Agreement, terms: Terms) -> Deviation:
     """Return an output with how many of its slices are smaller than a tolerance that is wide.
 
-    What float32 costs a producer at most is not wide.
+    What float32 costs at most is not wide.
     """
     tolerance, _ = terms.allowed_of(output, agreement)
-    if output.slices is None or tolerance <= terms.tolerances.producer:
+    if output.slices is None or tolerance <= terms.tolerances.rounded:
         return output
     smaller = sum(size < tolerance for size in output.slices.small)
     if not smaller:
@@ -296,7 +293,7 @@ def _compare(agreement: Agreement, terms: Terms) -> Verdict:
     unjudged = "; ".join(_why_unjudged(agreement, terms))
     if unjudged and not outputs:
         return Verdict(name="not-run", reason=unjudged)
-    limits = [(output, *terms.allowed_of(output, agreement)) for output in outputs]
+    limits = [limit for output in outputs for limit in limits_of(output, agreement, terms)]
     worst, tolerance, basis = max(limits, key=lambda limit: _excess(limit[0].error, limit[1]))
     name, fault = _name(agreement, outputs, terms)
     if name == "match" and not _excess(worst.error, tolerance) <= 1:
@@ -312,6 +309,24 @@ def _compare(agreement: Agreement, terms: Terms) -> Verdict:
         worst_output=worst.name,
         reason=fault,
     )
+
+
+def limits_of(
+    output: Deviation, agreement: Agreement, terms: Terms
+) -> Iterator[tuple[Deviation, float, str]]:
+    """Yield an output with its tolerance; and its slices, if only they are outside a narrow one."""
+    tolerance, basis = terms.allowed_of(output, agreement)
+    yield output, tolerance, basis
+    of, own = output.slices, _own_error(output, agreement) or 0.0
+    is_wide = tolerance >= terms.tolerances.rounded or output.steps or terms.override(output.name)
+    is_within = _excess(output.error, tolerance) <= 1 and not is_wide
+    if not is_within or of is None or of.error is None or of.producer_error is None:
+        return
+    sensitive = output.model_copy(update={"producer_error": max(own, of.producer_error)})
+    allowed, basis = terms.allowed_of(sensitive, agreement)
+    if of.error > allowed:
+        note = f"{output.name}, slice of axis {of.axis}: {_describe_excess(of.error, allowed)}"
+        yield output.model_copy(update={"error": of.error, "note": note}), allowed, basis
 
 
 def judged_outputs(agreement: Agreement, terms: Terms) -> list[Deviation]:

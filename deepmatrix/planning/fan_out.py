@@ -32,7 +32,11 @@ def schema() -> str:
 
 
 def fan_out(
-    readers: Mapping[tuple[str, str], Sequence[str]], job_limit: int, cells_a_job: int = CELLS
+    readers: Mapping[tuple[str, str], Sequence[str]],
+    job_limit: int,
+    cells_a_job: int = CELLS,
+    *,
+    unserved_jobs: int = 0,
 ) -> list[Share]:
     """Spread models over the fewest jobs that take `JOB_MIN` at most, by `minutes`.
 
@@ -41,6 +45,7 @@ def fan_out(
         job_limit: so many jobs at most.
         cells_a_job: so many cells at most. Where there would be too many jobs, each may have more
             models, then more cells, and take longer.
+        unserved_jobs: so many of the jobs are for what no cell serves.
 
     Returns:
         Jobs that have every pair of a model and its cells once.
@@ -52,9 +57,9 @@ def fan_out(
     for (model, architecture), cells in readers.items():
         if cells:
             groups.setdefault((architecture, tuple(cells)), []).append(model)
-    if len(groups) > job_limit:
+    if len(groups) + unserved_jobs > job_limit:
         raise ArgumentError(
-            f"the models need {len(groups)} jobs, and there may be {job_limit}",
+            f"the models need {len(groups) + unserved_jobs} jobs, and there may be {job_limit}",
             hint="give models of one format the same cells, or verify them in several workflows",
         )
     times_longer = 1
@@ -65,7 +70,7 @@ def fan_out(
             for some in _batches(cells, cells_a_job)
             for models in _batches(names, times_longer * _models_a_job(len(some)))
         ]
-        if len(shares) <= job_limit:
+        if len(shares) + unserved_jobs <= job_limit:
             return shares
         times_longer *= 2
         if times_longer > max(map(len, groups.values())):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePath
 
 from deepmatrix.comparison.changes import ABSENT, Comparison
 from deepmatrix.comparison.limits import describe_broken
+from deepmatrix.drawing import numbers
 from deepmatrix.drawing.escaping import annotation, annotation_property
 from deepmatrix.reports.review import Review, Wrong
 
@@ -19,15 +20,14 @@ def annotation_lines(review: Review) -> list[str]:
 
     What is lost comes first, and a limit that a wrong verdict breaks is told by the verdict.
     """
-    wrong = review.wrong()
     compared = review.comparison
     lost = _lost(compared) if compared else []
-    told = {*lost, *(entry.line for entry in wrong)}
+    told = {*lost, *(entry.line for entry in review.wrong())}
     others = [line for line in compared.broken if line not in told] if compared else []
     return [
         *_lines("lost", review.lost),
         *_lines("broken limit", lost),
-        *map(_wrong, wrong),
+        *map(_fault, review.faults()),
         *_lines("broken limit", others),
         *_lines("broken budget", review.over_budget),
         *_lines("not served", review.unserved),
@@ -40,11 +40,12 @@ def _lost(comparison: Comparison) -> list[str]:
     return [describe_broken(each) for each in changes if each.breaks and each.head == ABSENT]
 
 
-def _wrong(wrong: Wrong) -> str:
-    judged = wrong.judged
+def _fault(fault: Sequence[Wrong]) -> str:
+    wrong, judged = fault[0], fault[0].judged
     path = PurePath(wrong.source)
     file = "" if path.is_absolute() else annotation_property(path.as_posix())
-    title = annotation_property(f"{judged.title}: {judged.verdict} on {judged.consumer}")
+    more = f" and {numbers.count(len(fault) - 1, 'other cell')}" if len(fault) > 1 else ""
+    title = annotation_property(f"{judged.title}: {judged.verdict} on {judged.consumer}{more}")
     text = (judged.cause.text if judged.cause else judged.message or judged.reason) or wrong.line
     return f"::error {f'file={file},' if file else ''}title={title}::{annotation(text)}"
 

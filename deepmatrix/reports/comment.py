@@ -23,6 +23,9 @@ MOST_MODELS = 8
 MOST_WRONG = 5
 MOST_LINES = 5
 
+#: So many consumers of one fault are named.
+MOST_CELLS = 3
+
 #: The longest line of a list, in characters.
 LONGEST_LINE = 300
 
@@ -40,7 +43,7 @@ def comment_page(review: Review, link: str = "") -> str:
         f"{MARKER}\n### deepmatrix: {verdict}",
         _list("Lost", [_short(line) for line in review.lost], MOST_LINES),
         _list("", list(_models(review)), MOST_MODELS),
-        _list("Wrong", [_wrong(review, entry) for entry in review.wrong()], MOST_WRONG),
+        _list("Wrong", [_fault(review, fault) for fault in review.faults()], MOST_WRONG),
         _list("Broken budgets", [escape(line) for line in review.over_budget], MOST_LINES),
         _list("Not served", [_short(line) for line in review.unserved], MOST_LINES),
         _changes(review.comparison) if review.comparison else "",
@@ -62,20 +65,40 @@ def _models(review: Review) -> Iterator[str]:
         yield f"{'○' if is_accepted else _SYMBOLS.get(mood, '○')} {escape(text)}"
 
 
-def _wrong(review: Review, wrong: Wrong) -> str:
-    """Return a wrong verdict in one line, with its first wrong node where that was found."""
-    judged = wrong.judged
-    place = f" ({escape(wrong.place)})" if wrong.place and len(review.runs) > 1 else ""
-    line = f"{escape(judged.title)} on {markdown_code(judged.consumer)}{place}: {judged.verdict}"
+def _fault(review: Review, fault: Sequence[Wrong]) -> str:
+    """Return wrong verdicts of one cause in one line, and the command that shows it again."""
+    judged = fault[0].judged
+    parts = [f"{escape(judged.title)} on {_consumers(review, fault)}: {judged.verdict}"]
     cause = judged.cause
-    if cause and cause.node:
+    if cause and cause.kind == "runtime" and cause.node:
+        where = "" if cause.only_node else ", also alone" if cause.alone else ", only in the model"
         as_on = f", as on {markdown_code(cause.as_on)}" if cause.as_on else ""
-        line += f", first wrong node {markdown_code(cause.node)}{as_on}"
-    if judged.error is not None and judged.tolerance:
+        parts[0] += f", first wrong node {markdown_code(cause.node)}{as_on or where}"
+        parts.append(_short(cause.hint))
+    elif cause:
+        parts.append(_short(cause.text))
+    share = judged.share_of_tolerance or 0
+    if judged.verdict == "drift" and share > 1:
         error, tolerance = numbers.error(judged.error), numbers.error(judged.tolerance)
-        return f"{line}: the error is {error}, the tolerance {tolerance}"
-    explained = cause.text if cause and not cause.node else ""
-    return f"{line}: {_short(explained or judged.reason or judged.message)}"
+        which = "the largest error" if len(fault) > 1 else "the error"
+        parts.append(f"{which} is {error}, the tolerance {tolerance}")
+    elif not cause:
+        parts.append(_short(judged.reason or judged.message))
+    line = ": ".join(filter(None, parts))
+    again = cause.reproduce if cause else ""
+    return f"{line}\n  - see it again: {markdown_code(again)}" if again else line
+
+
+def _consumers(review: Review, fault: Sequence[Wrong]) -> str:
+    """Return the consumers of a fault: some by name, with where they ran, and how many more."""
+    names = [_consumer(review, wrong) for wrong in fault[:MOST_CELLS]]
+    more = len(fault) - len(names)
+    return ", ".join(names) + (f" and {numbers.count(more, 'other cell')}" if more else "")
+
+
+def _consumer(review: Review, wrong: Wrong) -> str:
+    place = f" ({escape(wrong.place)})" if wrong.place and len(review.runs) > 1 else ""
+    return f"{markdown_code(wrong.judged.consumer)}{place}"
 
 
 def _changes(comparison: Comparison) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from dataclasses import dataclass
 from typing import Literal
 
 from deepmatrix.drawing import numbers
@@ -12,8 +13,20 @@ from deepmatrix.results import remarks
 from deepmatrix.results.rows import CellRow, PortabilityRow, Results, TrainingRow
 
 Ending = Literal["passed", "failure", "skipped"]
-Case = tuple[str, str, Ending, str]
-"""A test: its name, its class, how it ended, and why; of one that passed, what it measured."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A test, of the class *group*.
+
+    *reason*: why it ended so; of one that passed, what it measured. *details*: the cause.
+    """
+
+    name: str
+    group: str
+    ending: Ending
+    reason: str = ""
+    details: str = ""
 
 
 def document(results: Results) -> str:
@@ -32,7 +45,8 @@ def _page(title: str, review: Review) -> str:
         _add_suites(root, results, review)
     problems = "; ".join(review.failures)
     ending: Ending = "failure" if problems else "passed"
-    _suite(root, "run", [("all as expected", "run", ending, problems)])  # what the exit code says
+    whole = Case(name="all as expected", group="run", ending=ending, reason=problems)
+    _suite(root, "run", [whole])  # what the exit code says
     ET.indent(root)
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
@@ -42,29 +56,33 @@ def _add_suites(root: ET.Element, results: Results, review: Review) -> None:
         *(row.cell for row in results.training if review.failure(results, row)),
         *(row.consumer for row in results.portability if review.failure(results, row)),
     }
-    _suite(
-        root,
-        "cells",
-        [
-            (row.cell, "cell", *_cell_ending(row, results, review, fails=row.cell in failing))
-            for row in results.cells
-        ],
-    )
-    _suite(
-        root,
-        "training",
-        [(row.workload, row.cell, *_ending(row, results, review)) for row in results.training],
-    )
-    _suite(
-        root,
-        "portability",
-        [(row.title, row.consumer, *_ending(row, results, review)) for row in results.portability],
-    )
+    _suite(root, "cells", [_cell(row, results, fails=row.cell in failing) for row in results.cells])
+    _suite(root, "training", [_case(row, results, review) for row in results.training])
+    _suite(root, "portability", [_case(row, results, review) for row in results.portability])
 
 
-def _cell_ending(
-    row: CellRow, results: Results, review: Review, *, fails: bool
-) -> tuple[Ending, str]:
+def _cell(row: CellRow, results: Results, *, fails: bool) -> Case:
+    ending, reason = _cell_ending(row, results, fails=fails)
+    return Case(name=row.cell, group="cell", ending=ending, reason=reason)
+
+
+def _case(row: TrainingRow | PortabilityRow, results: Results, review: Review) -> Case:
+    ending, reason = _ending(row, results, review)
+    if isinstance(row, TrainingRow):
+        return Case(name=row.workload, group=row.cell, ending=ending, reason=reason)
+    details = _details(row) if ending == "failure" else ""
+    return Case(name=row.title, group=row.consumer, ending=ending, reason=reason, details=details)
+
+
+def _details(judged: PortabilityRow) -> str:
+    """Return the cause of a wrong answer, and the command that shows it again."""
+    if judged.cause is None:
+        return judged.message
+    again = judged.cause.reproduce
+    return judged.cause.text + (f"\nsee it again: {again}" if again else "")
+
+
+def _cell_ending(row: CellRow, results: Results, *, fails: bool) -> tuple[Ending, str]:
     """Return how the test of a cell ended. *fails*: one of its trainings or verdicts does."""
     problem = remarks.cell_problem(row)
     if problem and problem in results.problems:
@@ -72,7 +90,7 @@ def _cell_ending(
     if row.status in remarks.SUCCESS:
         return "passed", ""
     outcome = f"{row.status}: {row.reason}"
-    return ("failure", outcome) if fails else ("skipped", _excuse(row.status, outcome, review))
+    return ("failure" if fails else "skipped"), outcome
 
 
 def _ending(
@@ -92,24 +110,20 @@ def _ending(
     outcome = f"{status}: {row.reason}"
     if judges:
         return "skipped", f"it judges the model, and is no consumer: {outcome}"
-    return "skipped", _excuse(status, outcome, review)
-
-
-def _excuse(status: str, outcome: str, review: Review) -> str:
-    """Return why what did not succeed fails nothing: it has not run, or a comparison accepts it."""
-    is_accepted = review.comparison is not None and status != "not-run"
-    return f"accepted: {outcome}" if is_accepted else outcome
+    excuse = review.excuse(row)
+    return "skipped", f"{excuse}: {outcome}" if excuse else outcome
 
 
 def _suite(root: ET.Element, name: str, cases: list[Case]) -> None:
     suite = ET.SubElement(root, "testsuite", name=name, tests=str(len(cases)))
-    endings = [ending for _, _, ending, _ in cases]
+    endings = [case.ending for case in cases]
     suite.set("failures", str(endings.count("failure")))
     suite.set("errors", "0")
     suite.set("skipped", str(endings.count("skipped")))
-    for case, group, ending, reason in cases:
-        element = ET.SubElement(suite, "testcase", name=xml(case), classname=xml(group))
-        if ending != "passed":
-            ET.SubElement(element, ending, message=xml(reason))
-        elif reason:
-            ET.SubElement(element, "system-out").text = xml(reason)
+    for case in cases:
+        element = ET.SubElement(suite, "testcase", name=xml(case.name), classname=xml(case.group))
+        if case.ending != "passed":
+            outcome = ET.SubElement(element, case.ending, message=xml(case.reason))
+            outcome.text = xml(case.details) or None
+        elif case.reason:
+            ET.SubElement(element, "system-out").text = xml(case.reason)

@@ -37,7 +37,7 @@ def document(results: Results, titles: Sequence[str] = ()) -> str:
         ArgumentError: there is no table of such a title.
     """
     kind = "Verification" if results.models else "Matrix"
-    tables = _select(result_tables(results), titles)
+    tables = select(result_tables(results), titles)
     first = [table for table in tables if table.title == overview.TITLE]
     parts = [
         f"# {kind} {markdown_code(results.run)}",
@@ -96,7 +96,11 @@ def insert(path: Path, page: Callable[[Sequence[str]], str]) -> None:
     write_named(path, f"{before}\n\n{report}\n{after}")
 
 
-def _select(tables: list[Table], titles: Sequence[str]) -> list[Table]:
+def select(tables: list[Table], titles: Sequence[str]) -> list[Table]:
+    """Return the tables of these titles, all where there are none.
+
+    Raises ArgumentError for a title that no table has.
+    """
     known_titles = [table.title for table in tables]
     for title in titles:
         if title not in known_titles:

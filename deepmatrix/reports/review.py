@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 from deepmatrix.comparison import verdicts
-from deepmatrix.comparison.changes import Comparison, Key
+from deepmatrix.comparison.changes import Comparison, Key, VerdictChange
 from deepmatrix.comparison.limits import describe_broken
 from deepmatrix.results import remarks
 from deepmatrix.results.rows import ModelRow, PortabilityRow, Results, TrainingRow
@@ -31,9 +32,9 @@ class Wrong:
 class Review:
     """The results of one change, from one run or several, and what changed against a baseline.
 
-    Where there is a *comparison*, its limits decide on verdicts; else a verdict that is not as
-    expected fails. Broken budgets, models that no cell serves, cells that were not built or have
-    not done all their jobs, and what is *lost* always fail.
+    Where there is a *comparison*, its limits decide on the verdicts that it has; any other that is
+    not as expected fails. Broken budgets, models that no cell serves, cells that were not built or
+    have not done all their jobs, and what is *lost* always fail.
 
     *lost*: a line for each job of CI that left no results.
     """
@@ -47,7 +48,8 @@ class Review:
         """A line for everything that fails, each once."""
         lines = [line for results in self.runs for line in results.problems]
         if self.comparison:
-            lines = [*self.comparison.broken, *self.over_budget, *self.unserved]
+            wrong = (entry.line for entry in self.wrong())
+            lines = [*self.comparison.broken, *wrong, *self.over_budget, *self.unserved]
         return tuple(dict.fromkeys((*self.lost, *lines)))
 
     @property
@@ -63,31 +65,51 @@ class Review:
 
     def _unserved(self, results: Results) -> Iterator[str]:
         row_lines = set(map(remarks.row_problem, results.portability))
-        if self.comparison:
-            row_lines.update(map(remarks.row_problem, results.training))
+        compared = (row for row in results.training if self._change(row))
+        row_lines.update(map(remarks.row_problem, compared))
         row_lines.update(results.over_budget)
         return (line for line in results.problems if line not in row_lines)
 
     def failure(self, results: Results, row: TrainingRow | PortabilityRow) -> str:
         """Return the line by which a row of some results fails, empty where it does not."""
-        if self.comparison is None:
-            line = remarks.row_problem(row)
-            return line if line in results.problems else ""
-        if isinstance(row, TrainingRow):
-            return self._broken.get((verdicts.key_of(row), row.status, None), "")
-        if row.judges:
+        if isinstance(row, PortabilityRow) and row.judges:
             return ""
-        return self._broken.get((verdicts.key_of(row), row.verdict, row.finite_error), "")
+        if change := self._change(row):
+            return describe_broken(change) if change.breaks else ""
+        line = remarks.row_problem(row)
+        if line not in results.problems:
+            return ""
+        return f"not compared: {line}" if self.comparison else line
+
+    def excuse(self, row: TrainingRow | PortabilityRow) -> str:
+        """Return why a row that did not succeed fails nothing, empty without a comparison."""
+        change = self._change(row)
+        if change is None:
+            return ""
+        return "accepted" if change in self._accepted else "it breaks no limit"
 
     @cached_property
-    def _broken(self) -> dict[tuple[Key, str, float | None], str]:
-        """The lines of verdicts that break a limit: of several runs' the one that was compared."""
-        compared = self.comparison
-        changes = (*compared.failures, *compared.changes, *compared.drifts) if compared else ()
+    def _accepted(self) -> frozenset[VerdictChange]:
+        return frozenset(self.comparison.accepted if self.comparison else ())
+
+    def _change(self, row: TrainingRow | PortabilityRow) -> VerdictChange | None:
+        """Return what the comparison says of the verdict of a row, None where it does not have it.
+
+        It tells nothing of what is good before and after.
+        """
+        if isinstance(row, TrainingRow):
+            return self._changes.get((verdicts.key_of(row), row.status, None, row.reason))
+        told = (verdicts.key_of(row), row.verdict, row.finite_error, row.reason)
+        return self._changes.get(told)
+
+    @cached_property
+    def _changes(self) -> dict[tuple[Key, str, float | None, str], VerdictChange]:
+        """The verdicts of the comparison; where it has one twice, what may break a limit counts."""
+        told = self.comparison
+        parts = (told.accepted, told.changes, told.drifts, told.failures) if told else ()
         return {
-            (change.key, change.head, change.head_error): describe_broken(change)
-            for change in changes
-            if change.breaks
+            (change.key, change.head, change.head_error, change.reason): change
+            for change in itertools.chain(*parts)
         }
 
     def models(self) -> list[tuple[ModelRow, list[PortabilityRow], bool]]:
@@ -106,6 +128,22 @@ class Review:
         """Return the verdicts that fail, the worst first; those alike follow the one searched."""
         wrong = [entry for results in self.runs for entry in self._wrong(results)]
         return sorted(wrong, key=lambda entry: -_badness(entry.judged))
+
+    def faults(self) -> list[list[Wrong]]:
+        """Return the verdicts that fail by their cause, the worst first.
+
+        The consumers of a fault are wrong alike: by the same cause, or for the same reason. An
+        error without a cause stands for itself.
+        """
+        grouped: dict[tuple[str, str, str, str], list[Wrong]] = {}
+        for entry in self.wrong():
+            judged = entry.judged
+            cause = judged.cause.text if judged.cause else judged.message or judged.reason
+            is_known = judged.cause or not judged.share_of_tolerance
+            alone = "" if is_known else f"{judged.consumer} {judged.error} {entry.place}"
+            key = (judged.title, judged.verdict, cause, alone)
+            grouped.setdefault(key, []).append(entry)
+        return list(grouped.values())
 
     def _wrong(self, results: Results) -> Iterator[Wrong]:
         sources = {model.artifact: model.source for model in results.models}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator, Sequence
 
@@ -40,7 +41,7 @@ def model_rows(manifest: Manifest, runs: Sequence[Run]) -> Iterator[ModelRow]:
             has_reference=_has_reference(model, manifest, runs),
             inputs=described.inputs if described else (),
             refusal=described.refusal if described else "",
-            sha256=artifacts.model_digests(described) if described else {},
+            sha256=artifacts.model_digests(described) if described else _digests(model, runs),
         )
 
 
@@ -54,6 +55,19 @@ def description(model: Import, runs: Sequence[Run]) -> Exported | None:
             except Damaged as error:
                 run.note_damage(error)
     return None
+
+
+def _digests(model: Import, runs: Sequence[Run]) -> dict[str, str]:
+    """Return the SHA-256 of the files of a model that no cell described, if they can be read."""
+    for folder in (run.model_path(model.name) for run in runs):
+        files = sorted(artifacts.plain_files(folder))
+        with contextlib.suppress(OSError):
+            digests = {
+                path.relative_to(folder).as_posix(): artifacts.sha256(path) for path in files
+            }
+            if digests:
+                return digests
+    return {}
 
 
 def _has_reference(model: Import, manifest: Manifest, runs: Sequence[Run]) -> bool:

@@ -250,7 +250,7 @@ class ModelRow(Row):
     by output, where gold comes from; *remarks*: why a better source does not count. *random*: the
     outputs that are random by design. *has_reference*: gold is the user's reference, or what
     another model gives. *refusal*: why a runtime takes no sample inputs. *sha256*: of its files, 64
-    hex digits each, by their paths; empty where no cell could read it.
+    hex digits each, by their paths; empty where the run does not have them.
     """
 
     name: str

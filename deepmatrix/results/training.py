@@ -15,6 +15,7 @@ from deepmatrix.results.timing.timings import floats, steady, warmup_of
 from deepmatrix.store.manifests import Manifest
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.reported.phases import TrainData
+from deepmatrix.workloads import networks
 from deepmatrix.workloads.guessing import guessed_accuracy
 from harness.record import PARITY, TRAIN
 
@@ -63,7 +64,8 @@ class TrainingRows:
             accuracy = _worst(data.accuracy for data in rounds)
             greedy = _worst(data.greedy_accuracy for data in rounds)
         step = next((record.parity for record in group if record.parity), None)
-        first_wrong = parity.first_wrong(step, matrix.tolerances.parity) if step else ""
+        network = networks.NETWORKS[workload.network]
+        first_wrong = parity.first_wrong(step, network, matrix.tolerances) if step else ""
         outcome = self._outcome(group, accuracy, loss_error)
         if outcome.status == "ok" and step is None and PARITY in self.manifest.plan.phases:
             outcome = _failed("the first step was not compared with gold")

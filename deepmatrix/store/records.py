@@ -93,12 +93,14 @@ class Slices(Part):
     """The slices of an output along one *axis*, as many as the *count*, which are not zero.
 
     *small*: the largest values of the small ones over the output's scale, in ascending order, each
-    of gold or of the answer.
+    of gold or of the answer. *error*, *producer_error*: the largest of a slice over its own scale.
     """
 
     axis: Count
     count: Count
     small: FewFixed[Measure]
+    error: Measure | None = None
+    producer_error: Measure | None = None
 
 
 class Deviation(Part):
@@ -158,8 +160,8 @@ class Agreement(Part):
 class Parity(Part):
     """A framework's first step against gold: errors in the network's order.
 
-    Largest absolute difference over largest absolute gold value; None where a value is not
-    finite. See `deepmatrix.judging.parity`.
+    Largest absolute difference over largest absolute gold value, of an output or of a gradient's
+    row; None where a value is not finite. See `deepmatrix.judging.parity`.
     """
 
     outputs: Errors

@@ -239,7 +239,7 @@ def test_an_error_is_named_that_doubled_and_uses_half_of_its_tolerance(
     key = ("serving", "artifact", "cell")
     before = Outcome(verdict="match", subject="artifact", error=1e-7, tolerance=2e-6)
     after = dataclasses.replace(before, error=error)
-    assert bool(compare_verdicts({key: before}, {key: after}).drifts) == is_named
+    assert bool(compare_verdicts({key: before}, {key: [after]}).drifts) == is_named
 
 
 def test_a_worse_verdict_is_a_new_failure_and_a_better_one_another_verdict(
@@ -388,7 +388,7 @@ def test_an_error_that_is_no_longer_finite_breaks_any_limit_on_drift(limit: str)
     key = ("serving", "artifact", "cell")
     for error in (after, None):
         later = dataclasses.replace(before, error=error)
-        drifts = compare_verdicts({key: before}, {key: later}, growth=100).drifts
+        drifts = compare_verdicts({key: before}, {key: [later]}, growth=100).drifts
         (line,) = broken_by(limit, drifts=tuple(drifts))
         assert line.startswith("drift: m on cell: error 1.0e-01, now ")
 
@@ -575,6 +575,21 @@ def test_accepted_verdicts_fail_nothing_until_one_is_worse(
     capsys.readouterr()
     assert main.main([*update, str(head)]) == 0
     assert "as the run shows it" in capsys.readouterr().out
+
+
+def test_where_all_models_are_refused_the_lost_are_called_by_their_names() -> None:
+    run = verifications.results("onnxruntime-debian12-amd64-cpu")
+    empty = {"models": (), "portability": (), "inference": ()}
+    refused, matrix = (
+        run.model_copy(update={**empty, "cells": cells}) for cells in ((), run.cells)
+    )
+    for head, subject in ((refused, "resnet50"), (matrix, verifications.ARTIFACT)):
+        known = {
+            key: dataclasses.replace(outcome, subject=key[1])
+            for key, outcome in worst_outcomes(run).items()
+        }
+        (lost,) = accepted.compare_accepted(known, [head], ("base", "head"), 2).failures
+        assert (lost.subject, lost.head) == (subject, "absent")
 
 
 def test_an_update_keeps_reasons_comments_and_entries_that_agree(

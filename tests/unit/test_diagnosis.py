@@ -15,14 +15,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepmatrix.diagnosis import explain
+from deepmatrix.diagnosis.case import Case
 from deepmatrix.diagnosis.cut_node import cut_node
 from deepmatrix.diagnosis.runtime_cause import RuntimeSearch, _Suspect
 from deepmatrix.diagnosis.search.bisection import TENSORS_PER_RUN, Bisection
 from deepmatrix.diagnosis.search.divergence import ExpectedLayer, find_divergence, layers_of
 from deepmatrix.diagnosis.search.graph import Graph
 from deepmatrix.diagnosis.search.tracing import Trace, Untraceable
+from deepmatrix.judging import deviations
 from deepmatrix.store.records import Agreement, Deviation
 from deepmatrix.store.reported.phases import Node
+from deepmatrix.store.truths import Truth
 from harness.graphs import inner
 from harness.graphs.operators import evaluator
 from harness.graphs.precise import widen
@@ -221,6 +224,28 @@ def test_an_output_that_nothing_judges_ends_no_search_for_another(is_unjudged: b
     )
     cause = explain._obvious_cause(case_of(agreement=agreement))
     assert (cause is None) == is_unjudged
+
+
+def test_a_slice_that_is_wrong_by_its_own_scale_is_wrong_where_it_is_searched() -> None:
+    gold = np.array([[640.0] * 4, [1.0] * 4])
+    produced, answer = gold.astype(np.float32), (gold + np.array([[0.0], [1e-4]])).astype("f4")
+    agreement = deviations.compare({"y": answer}, Truth(gold={"y": gold}, produced={"y": produced}))
+    case = object.__new__(Case)
+    outputs = {output.name: output for output in agreement.outputs}
+    vars(case).update(
+        fault=SimpleNamespace(agreement=agreement),
+        terms=TERMS,
+        masks={},
+        described=SimpleNamespace(quantised={}, apart={}, in_parts=True, batch=1),
+        outputs=outputs,
+        worst=outputs["y"],
+    )
+    found = {}
+    for tensor in ("y", "inner"):
+        measured, tolerance = case.compare(tensor, answer, gold, 1e-7)
+        found[tensor] = (measured.error or 0.0) > tolerance
+    assert found == {"y": True, "inner": False}
+    assert case._select_rows() == []
 
 
 def test_a_node_that_cannot_be_run_alone_does_not_show_the_fault(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from deepmatrix.reports.exports.measurements import measurements
 from deepmatrix.reports.review import Review
 from deepmatrix.results import merging, remarks
 from deepmatrix.store.causes import NodeError, NodeErrors
+from deepmatrix.store.runs import Run
 from tests import planted
 from tests.unit import verifications
 from tests.unit.test_results import whole
@@ -143,9 +144,12 @@ def test_github_action_benchmark_has_a_name_for_each_series() -> None:
     assert len(set(names)) == len(names)
 
 
-@pytest.mark.skipif(
+needs_evaluator = pytest.mark.skipif(
     sys.version_info[:2] != (3, 11), reason="no cell of the evaluator has this Python"
 )
+
+
+@needs_evaluator
 def test_an_in_toto_statement_is_about_the_bytes_of_the_model(tmp_path: Path) -> None:
     path = tmp_path / "net.onnx"
     onnx.save(planted.model(), path)
@@ -162,6 +166,44 @@ def test_an_in_toto_statement_is_about_the_bytes_of_the_model(tmp_path: Path) ->
     assert statement["subject"] == [{"name": path.as_posix(), "digest": {"sha256": digest}}]
     assert statement["predicate"]["result"] == "PASSED"
     assert statement["predicate"]["passedTests"] == ["onnxruntime-debian12-amd64-cpu"]
+
+
+@needs_evaluator
+def test_a_damaged_model_has_a_statement_that_it_failed(tmp_path: Path) -> None:
+    good, damaged = tmp_path / "net.onnx", tmp_path / "damaged.onnx"
+    onnx.save(planted.model(), good)
+    damaged.write_bytes(good.read_bytes()[:-7])
+    runs = ["--runs", str(tmp_path / "runs"), "--name", "one"]
+    cells = ["--only", "onnxruntime-debian12-amd64-cpu", "--only", "onnx-debian12-amd64-cpu"]
+    words = ["verify", str(good), str(damaged), "--engine", "here", *cells, *runs]
+    assert main.main(words) == 1
+    statements = EXPORTS["in-toto"](merging.merge([Run.open(tmp_path / "runs" / "one")]))
+    by_digest = {}
+    for statement in map(json.loads, statements.splitlines()):
+        jsonschema.validate(statement, IN_TOTO)
+        (subject,) = statement["subject"]
+        by_digest[subject["name"], subject["digest"]["sha256"]] = statement["predicate"]["result"]
+    assert by_digest == {
+        (path.as_posix(), hashlib.sha256(path.read_bytes()).hexdigest()): result
+        for path, result in ((good, "PASSED"), (damaged, "FAILED"))
+    }
+
+
+def test_where_one_export_is_refused_none_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pointer = tmp_path / "net.onnx"
+    pointer.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:1234\n")
+    assert main.main(["verify", str(pointer), "--engine=here", f"--runs={tmp_path / 'runs'}"]) == 2
+    (run,) = (tmp_path / "runs").glob("2*")
+    names = {"bencher": tmp_path / "b.json", "in-toto": tmp_path / "t.jsonl"}
+    exports = [f"--export={name}={path}" for name, path in names.items()]
+    capsys.readouterr()
+    assert main.main(["merge", str(run), *exports]) == 2
+    assert f"{run.name} has the files of no model of yours" in capsys.readouterr().err
+    assert not [path for path in names.values() if path.exists()]
+    assert main.main(["bench", "onnx*", "--run", str(run), "--engine", "here"]) == 2
+    assert f"hint: cells of {run.name}: none\n" in capsys.readouterr().err
 
 
 def test_a_statement_says_what_failed_and_which_image_served() -> None:
@@ -262,9 +304,10 @@ def test_a_consumer_is_named_by_its_id_which_has_its_instruction_set() -> None:
     errors = [each.subject for each in measurements(results) if each.quantity == "error"]
     assert errors == [f"resnet50 on {name}" for name in ids.values()]
     for name in ids.values():
-        assert f"resnet50 on `{name}`: drift" in reports.comment_page(review)
-        assert any(f"drift on {name}::" in line for line in reports.annotation_lines(review))
+        assert f"`{name}`" in reports.comment_page(review)
         assert f'classname="{name}"' in junit.document(results)
+    (annotation,) = reports.annotation_lines(review)
+    assert f"drift on {ids['haswell']} and 1 other cell::" in annotation
 
 
 def test_node_data_of_model_explorer_shows_errors_over_tolerances() -> None:
@@ -290,7 +333,7 @@ def test_a_run_without_latencies_is_no_suite_of_pyperf() -> None:
 
 
 def test_a_run_without_own_models_has_no_statement(tmp_path: Path) -> None:
-    with pytest.raises(ArgumentError, match="has no model of yours"):
+    with pytest.raises(ArgumentError, match="has the files of no model of yours"):
         EXPORTS["in-toto"](merging.merge([whole(tmp_path)]))
 
 

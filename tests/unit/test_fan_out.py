@@ -227,6 +227,8 @@ def test_a_model_that_no_selected_cell_reads_has_a_job_of_its_own(
     assert main.main(config) == 0
     *_, last = json.loads(capsys.readouterr().out)
     assert (last["models"], last["cells"]) == ([str(models / "softmax11.onnx")], [])
+    assert main.main([*words[:-1], "1", *only]) == ArgumentError.exit_code
+    assert "error: the models need 2 jobs, and there may be 1\n" in capsys.readouterr().err
     runs = ["--runs", str(tmp_path / "runs")]
     assert main.main([*words, "--only", "torch-*", *runs]) == ArgumentError.exit_code
     assert capsys.readouterr().err.count("no selected cell that can run here reads") == 2

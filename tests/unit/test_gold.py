@@ -1,10 +1,12 @@
 import itertools
+from typing import get_args
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deepmatrix.config.sections import LayerKind
 from deepmatrix.workloads import gold, inputs, networks
 from deepmatrix.workloads.networks import NETWORKS
 from deepmatrix.workloads.networks.weights import initial_weights
@@ -131,6 +133,10 @@ def example(described, seed):
     x = random.normal(size=(3, *described["input"]))
     *_, (_, _, output) = networks.shapes(described)
     return weights, x, random.integers(0, described["classes"], (3, *output[:-1]))
+
+
+def test_the_kinds_that_a_matrix_file_may_name_are_those_of_gold():
+    assert set(get_args(LayerKind)) == gold.KINDS.keys()
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -15,8 +15,8 @@ from deepmatrix.store.records import Parity
 from deepmatrix.workloads import gold, networks
 from deepmatrix.workloads.networks import Network
 from deepmatrix.workloads.networks.weights import initial_weights
+from tests.unit.examples import MATRIX
 
-TOLERANCE = 1e-4
 LABELS = np.arange(8) % 10
 
 
@@ -57,15 +57,15 @@ def judged(
     return parity.compare(of, truth, folder / "said.npz")
 
 
-def wrong(step: Parity) -> str:
-    return parity.first_wrong(step, TOLERANCE)
+def wrong(of: Network, step: Parity) -> str:
+    return parity.first_wrong(step, of, MATRIX.tolerances)
 
 
 @pytest.mark.parametrize("name", ["digits-conv", "digits-lstm"])
 def test_the_same_step_in_float32_is_within_tolerance(tmp_path: Path, name: str) -> None:
     of = network(name)
     step = judged(tmp_path, of, first_step(of, weights(of), x(of)))
-    assert wrong(step) == ""
+    assert wrong(of, step) == ""
     assert 0 < (parity.worst_parity_error(step.outputs) or 0) < 1e-6
     assert list(step.outputs) == [layer["name"] for layer in of["layers"]]
 
@@ -75,25 +75,25 @@ def test_a_wrong_gate_order_is_the_recurrent_layers(tmp_path: Path) -> None:
     for name in ("lstm.kernel", "lstm.recurrent", "lstm.bias"):
         i, f, g, o = np.split(start[name], 4)
         start[name] = np.concatenate([i, f, o, g])
-    assert wrong(judged(tmp_path, of, first_step(of, start, x(of)))) == "output of lstm"
+    assert wrong(of, judged(tmp_path, of, first_step(of, start, x(of)))) == "output of lstm"
 
 
 def test_a_missing_bias_is_its_layers(tmp_path: Path) -> None:
     of, start = network("digits-conv"), weights(network("digits-conv"))
     start["conv2.bias"] = np.zeros_like(start["conv2.bias"])
-    assert wrong(judged(tmp_path, of, first_step(of, start, x(of)))) == "output of conv2"
+    assert wrong(of, judged(tmp_path, of, first_step(of, start, x(of)))) == "output of conv2"
 
 
 def test_a_cast_to_float16_is_the_first_layers_that_is_cast(tmp_path: Path) -> None:
     of, start = network("digits-conv"), weights(network("digits-conv"))
     start["conv2.kernel"] = start["conv2.kernel"].astype(np.float16).astype(np.float64)
-    assert wrong(judged(tmp_path, of, first_step(of, start, x(of)))) == "output of conv2"
+    assert wrong(of, judged(tmp_path, of, first_step(of, start, x(of)))) == "output of conv2"
 
 
 def test_one_corrupted_weight_is_its_layers(tmp_path: Path) -> None:
     of, start = network("digits-conv"), weights(network("digits-conv"))
     start["conv1.kernel"][5, 0, 1, 1] *= 1.1
-    assert wrong(judged(tmp_path, of, first_step(of, start, x(of)))) == "output of conv1"
+    assert wrong(of, judged(tmp_path, of, first_step(of, start, x(of)))) == "output of conv1"
 
 
 def test_swapped_padding_is_its_layers(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_swapped_padding_is_its_layers(tmp_path: Path) -> None:
     layer = next(layer for layer in changed["layers"] if layer["name"] == "pool2")
     layer["padding"] = [[after, before] for before, after in layer["padding"]]
     answers = first_step(changed, start, x(of))
-    assert wrong(judged(tmp_path, of, answers, truth)) == "output of pool2"
+    assert wrong(of, judged(tmp_path, of, answers, truth)) == "output of pool2"
 
 
 @pytest.mark.parametrize("name", [name for name in networks.NETWORKS if name.endswith("-tiny")])
@@ -117,14 +117,17 @@ def test_a_corrupted_weight_of_any_layer_is_that_layers(tmp_path: Path, name: st
             continue  # nothing depends on it: behind a kernel that starts at zero, or a key's bias
         start[parameter][np.unravel_index(felt.argmax(), felt.shape)] += 0.5
         answers = first_step(of, start, x(of))
-        assert wrong(judged(tmp_path, of, answers, truth)) == f"output of {parameter.split('.')[0]}"
+        assert (
+            wrong(of, judged(tmp_path, of, answers, truth))
+            == f"output of {parameter.split('.')[0]}"
+        )
 
 
 def test_a_wrong_gradient_after_right_outputs_is_named(tmp_path: Path) -> None:
     of = network("digits-conv")
     answers = first_step(of, weights(of), x(of))
     answers["gradient/conv1.bias"] = answers["gradient/conv1.bias"] * len(LABELS)  # a sum, no mean
-    assert wrong(judged(tmp_path, of, answers)) == "gradient of conv1.bias"
+    assert wrong(of, judged(tmp_path, of, answers)) == "gradient of conv1.bias"
 
 
 def test_what_is_not_finite_is_outside_tolerance(tmp_path: Path) -> None:
@@ -134,7 +137,7 @@ def test_what_is_not_finite_is_outside_tolerance(tmp_path: Path) -> None:
     step = judged(tmp_path, of, answers)
     assert step.outputs["relu1"] is None
     assert parity.worst_parity_error(step.outputs) is None
-    assert wrong(step) == "output of relu1"
+    assert wrong(of, step) == "output of relu1"
 
 
 def test_a_gradient_that_is_all_rounding_is_judged_by_the_others_scale(tmp_path: Path) -> None:
@@ -143,7 +146,7 @@ def test_a_gradient_that_is_all_rounding_is_judged_by_the_others_scale(tmp_path:
     truth["gradient/conv1.kernel"] = np.zeros_like(truth["gradient/conv1.kernel"])
     answers = dict(truth)
     answers["gradient/conv1.kernel"] = np.full_like(truth["gradient/conv1.kernel"], 1e-9)
-    assert wrong(judged(tmp_path, of, answers, truth)) == ""
+    assert wrong(of, judged(tmp_path, of, answers, truth)) == ""
 
 
 @pytest.mark.parametrize("change", ["missing", "shape"])

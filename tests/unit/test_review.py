@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -75,13 +76,26 @@ def test_what_is_wrong_is_named_with_its_first_wrong_node_and_broken_budgets() -
     page = reports.comment_page(review)
     assert "### deepmatrix: ✗ 4 problems" in page
     assert (
-        f"- resnet50 on `{DRIFTED}`: drift, first wrong node `layer4.2.conv3`: "
-        "the error is 6.1e-02, the tolerance 2.0e-02"
+        f"- resnet50 on `{DRIFTED}`: drift, first wrong node `layer4.2.conv3`, also alone: "
+        "the error is 6.1e-02, the tolerance 2.0e-02\n"
+        "  - see it again: `nox -s verify -- causes/model.onnx`\n"
     ) in page
     assert f"resnet50 on `{WEB}`: unsupported: " in page
     assert "**Broken budgets**" in page
     assert "p99 9.1 ms is over the budget of 5.0 ms" in page
     assert "**Not served**\n\n- vit: the model is not served" in page
+
+
+def test_a_verdict_that_its_error_does_not_explain_is_told_by_its_reason() -> None:
+    run = run_of(DRIFTED)
+    small = {"error": 1.6e-7, "tolerance": 3.3e-6, "cause": None, "reason": "nothing decides: y"}
+    for verdict, error in (("not-run", 1.6e-7), ("not-run", 0.1), ("drift", 1.6e-7)):
+        (row,) = run.portability
+        row = row.model_copy(update={**small, "verdict": verdict, "error": error})
+        problems = (remarks.row_problem(row),)
+        told = run.model_copy(update={"portability": (row,), "problems": problems})
+        page = reports.comment_page(Review(runs=(told,)))
+        assert f"- resnet50 on `{DRIFTED}`: {verdict}: nothing decides: y\n" in page
 
 
 def test_runs_of_one_model_are_counted_together_and_named_where_they_ran() -> None:
@@ -193,6 +207,53 @@ def test_a_consumer_that_drifts_like_another_names_the_one_that_was_searched() -
     assert f"first wrong node `layer4.2.conv3`, as on `{WEB}`: the error is" in page
 
 
+def test_a_fault_is_told_once_for_all_cells_with_what_to_do() -> None:
+    cells = [f"openvino-debian{number}-amd64-cpu" for number in (10, 11, 12, 13, 14)]
+    (row,) = run_of(DRIFTED).portability
+    assert row.cause
+    wrong = {"kind": "reference", "node": "", "text": "the reference differs; check --reference"}
+    rows = [
+        row.model_copy(
+            update={
+                "consumer": name,
+                "cause": row.cause.model_copy(update={**wrong, "as_on": name and cells[0]}),
+            }
+        )
+        for name in cells
+    ]
+    run = run_of(DRIFTED)
+    cell = next(each for each in run.cells if each.cell == DRIFTED)
+    run = run.model_copy(
+        update={
+            "cells": tuple(cell.model_copy(update={"cell": name}) for name in cells),
+            "portability": tuple(rows),
+            "problems": tuple(map(remarks.row_problem, rows)),
+        }
+    )
+    review = Review(runs=(run,))
+    page = reports.comment_page(review)
+    assert page.count("check --reference") == 1
+    assert f"on `{cells[0]}`, `{cells[1]}`, `{cells[2]}` and 2 other cells: drift" in page
+    assert "first wrong node" not in page
+    (annotation,) = reports.annotation_lines(review)
+    assert f"{cells[0]} and 4 other cells" in annotation
+    failures = ET.fromstring(reports.review_document(review)).iterfind(".//failure")
+    causes = [failure.text for failure in failures if failure.text]
+    assert len(causes) == len(cells)
+    assert all("check --reference\nsee it again: nox -s" in cause for cause in causes)
+
+
+def test_a_node_of_the_judge_is_not_called_wrong() -> None:
+    run = run_of(DRIFTED)
+    (row,) = run.portability
+    assert row.cause
+    cause = row.cause.model_copy(update={"kind": "opaque", "text": "float32 rounds too much"})
+    run = run.model_copy(update={"portability": (row.model_copy(update={"cause": cause}),)})
+    page = reports.comment_page(Review(runs=(run,)))
+    assert "first wrong node" not in page
+    assert "drift: float32 rounds too much: the error is" in page
+
+
 def test_what_breaks_a_limit_is_annotated_once_and_what_is_lost_first() -> None:
     size = SizeChange(quantity="image", cell=WEB, base=100, head=200)
     run, base = run_of(DRIFTED), matching(run_of(DRIFTED, WEB))
@@ -242,19 +303,17 @@ def test_a_link_that_is_no_address_is_refused(
     assert "is not the address of a page" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("version", [0, 1])
+@pytest.mark.parametrize("version", [0, 1, 3])
 def test_a_file_that_is_no_comparison_says_what_writes_one(
     version: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = run_of(WEB)
-    later = compared(run, run, "changed").model_copy(update={"schema_version": version + 1})
+    later = compared(run, run, "changed").model_copy(update={"schema_version": version})
     (tmp_path / "results.json").write_text(run.model_dump_json())
     (tmp_path / "other.json").write_text((later if version else run).model_dump_json())
     words = ["review", str(tmp_path), "--comparison", str(tmp_path / "other.json")]
     assert main.main(words) == 2
     error = capsys.readouterr().err
-    assert (
-        f"{tmp_path}/other.json: {'a comparison of schema 2' if version else 'no comparison'}"
-        in error
-    )
-    assert error.endswith("hint: name the file that `compare --json FILE` wrote\n")
+    fault = f"a comparison of schema {version};" if version else "no comparison"
+    assert f"{tmp_path}/other.json: {fault}" in error
+    assert error.endswith("hint: name the file that `compare --json FILE` of this version wrote\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from deepmatrix.config.sections import Override, Precision, Tolerances
 from deepmatrix.judging import deviations
-from deepmatrix.judging.verdicts import Terms, judge, terms_of
+from deepmatrix.judging.verdicts import Terms, Verdict, judge, terms_of
 from deepmatrix.planning.cells import all_cells
 from deepmatrix.results import remarks
 from deepmatrix.results.rows import PortabilityRow
@@ -228,6 +229,76 @@ def test_every_output_has_the_tolerance_of_its_own_producer_error() -> None:
     verdict = judge([record(JOB, agreement=measured)], TERMS, "")
     assert (verdict.name, verdict.basis) == ("drift", "the smallest tolerance")
     assert verdict.reason == "output scores: error 3.0e-05 is above 1.0e-06"
+
+
+def detected(scores_off: float, *, produced_off: float = 0.0, pixels: float = 640.0) -> Verdict:
+    """Judge a detector, (1, 5, 8), four rows of whose one output are *pixels*, one is scores."""
+    gold = np.random.default_rng(0).uniform(0.5, 1.0, (1, 5, 8)) * [[[pixels]] * 4 + [[1.0]]]
+    produced, answer = gold.copy(), gold.copy()
+    answer[:, 4] += scores_off
+    produced[:, 4] += produced_off
+    truth = Truth(gold={"y": gold}, produced={"y": produced.astype(np.float32)})
+    measured = deviations.compare({"y": answer.astype(np.float32)}, truth)
+    return judge([record(JOB, agreement=measured)], TERMS, "")
+
+
+def test_small_values_beside_large_ones_are_judged_by_their_own_scale() -> None:
+    assert detected(1e-7).name == "match"
+    off = detected(1e-4)
+    assert (off.name, off.basis) == ("drift", "the smallest tolerance")
+    assert off.reason == "y, slice of axis 1: error 1.0e-04 is above 1.0e-06"
+    assert off.error == pytest.approx(1e-4, rel=0.1)
+
+
+def test_a_slice_is_allowed_what_it_cost_the_producer() -> None:
+    assert detected(1e-4, produced_off=2e-5).name == "match"
+    assert detected(3e-4, produced_off=2e-5).name == "drift"
+
+
+def test_a_slice_below_the_least_scale_is_judged_by_that() -> None:
+    gold = np.array([[1.0] * 4, [1e-6] * 4])
+    answer = gold + np.array([[0.0], [2e-7]])
+    truth = Truth(gold={"y": gold}, produced={"y": gold.astype(np.float32)})
+    measured = deviations.compare({"y": answer.astype(np.float32)}, truth)
+    assert judge([record(JOB, agreement=measured)], TERMS, "").name == "match"
+
+
+def test_a_tolerance_that_is_set_by_hand_is_of_the_whole_output() -> None:
+    override = Override(subjects="*", error=1e-6, reason="pixels")
+    gold = np.array([[640.0] * 4, [1.0] * 4])
+    truth = Truth(gold={"y": gold}, produced={"y": gold.astype(np.float32)})
+    measured = deviations.compare(
+        {"y": (gold + np.array([[0.0], [1e-4]])).astype(np.float32)}, truth
+    )
+    by_hand = replace(TERMS, overrides=(override,))
+    names = [judge([record(JOB, agreement=measured)], of, "").name for of in (TERMS, by_hand)]
+    assert names == ["drift", "match"]
+
+
+@pytest.mark.parametrize("own", [0.0, 1e-7, 4e-6, 5e-6, 5e-5, 1e-4, 1e-3, 1.0])
+def test_a_sloppy_producer_lets_no_consumer_be_sloppy(own: float) -> None:
+    terms = Terms(tolerances=MATRIX.tolerances)
+    assert judge([record(JOB, agreement=agreement(7e-5, own=own))], terms, "").name == "drift"
+
+
+@pytest.mark.parametrize("off", [0.0, 3.5e-6, 2e-5])
+def test_the_approximation_of_gelu_is_another_function(off: float) -> None:
+    """By a tanh it is up to 4.7e-4 from the error function; *off*: the producer's own error."""
+    x = np.linspace(-4, 4, 801).reshape(9, 89)
+    exact = x * (1 + np.vectorize(math.erf)(x / math.sqrt(2))) / 2
+    approximate = x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))) / 2
+    produced = (exact * (1 + off)).astype(np.float32)
+    truth = Truth(gold={"y": exact}, produced={"y": produced})
+    terms = Terms(tolerances=MATRIX.tolerances)
+    names = [
+        judge(
+            [record(JOB, agreement=deviations.compare({"y": answer.astype(np.float32)}, truth))],
+            terms,
+            "",
+        ).name
+        for answer in (exact, approximate)
+    ]
+    assert names == ["match" if off < MATRIX.tolerances.producer else "drift", "drift"]
 
 
 def test_a_tolerance_is_set_for_the_artifacts_and_consumers_that_its_globs_name() -> None:

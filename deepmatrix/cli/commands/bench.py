@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> None:
     engine = starting.choose_engine(options, opened_run.manifest.matrix, console)
     starting.check_run(opened_run, engine, options)
     ids = [cell.id for cell in opened_run.manifest.plan.cells]
-    check_globs(ids, options.globs, hint=f"cells of {opened_run.id}: {', '.join(ids)}")
+    check_globs(ids, options.globs, hint=f"cells of {opened_run.id}: {', '.join(ids) or 'none'}")
     selected_ids = match_globs(ids, options.globs)
     waves: Sequence[Wave] = options.wave or WAVES
     jobs = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 from deepmatrix import reports
@@ -55,10 +54,13 @@ def merged(options: argparse.Namespace) -> list[Results]:
     ]
 
 
-def write(options: argparse.Namespace, title: str, tables: Sequence[Table]) -> None:
+def write(options: argparse.Namespace, title: str, tables: list[Table]) -> None:
     """Print tables, and write the pages that are asked for."""
     reports.show_tables(make_console(), tables)
     if options.into:
-        markdown.insert(options.into, lambda _: reports.tables_page(title, tables))
+        markdown.insert(
+            options.into,
+            lambda titles: reports.tables_page(title, markdown.select(tables, titles)),
+        )
     if options.html:
         write_named(options.html, html.tables_page(title, tables))

@@ -76,7 +76,7 @@ def run(options: argparse.Namespace) -> None:
             readers[str(path), architecture] = own
     if not readers:
         raise _nothing_served({**refused, **unserved}, options.runs, matrix)
-    shares = fan_out(readers, options.most - bool(unserved))
+    shares = fan_out(readers, options.most, unserved_jobs=int(bool(unserved)))
     if refused:  # the first job, which verifies others, says why these are not served
         shares[0] = replace(shares[0], models=(*shares[0].models, *map(str, refused)))
     if unserved:  # cells of other jobs may read them, and are not selected for them

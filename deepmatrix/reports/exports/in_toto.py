@@ -22,7 +22,7 @@ PREDICATE = "https://in-toto.io/attestation/test-result/v0.1"
 
 
 def document(results: Results) -> str:
-    """Return a statement for each of the users' own models that a cell could read.
+    """Return a statement for each of the users' own models whose files the run has.
 
     Raises:
         ArgumentError: there is none.
@@ -30,8 +30,8 @@ def document(results: Results) -> str:
     statements = [_statement(results, model) for model in results.models if model.sha256]
     if not statements:
         raise ArgumentError(
-            f"{results.run} has no model of yours, which an in-toto statement is about",
-            hint="name a run of `verify`",
+            f"{results.run} has the files of no model of yours, which a statement is about",
+            hint="name a run of `verify` that did not refuse all models",
         )
     return "".join(json.dumps(statement) + "\n" for statement in statements)
 

@@ -40,7 +40,11 @@ SYSTEMS = (
         frameworks={"then": "theano", "now": "pytensor"},
         packages={"then": "theano", "now": "pytensor"},
     ),
-    System(name="Torch", frameworks={"now": "torch"}, packages={"now": "torch"}),
+    System(
+        name="Torch",
+        frameworks={"then": "torch1", "now": "torch"},
+        packages={"now": "torch"},
+    ),
     System(name="JAX", frameworks={"now": "jax"}, packages={"now": "jax"}),
 )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from deepmatrix.workloads.gold import attention, elementary, recurrent, windows
 from deepmatrix.workloads.gold.operation import Array, Operation, Parameters
@@ -63,18 +63,27 @@ def forward(network: Network, weights: Weights, x: NDArray[np.floating]) -> Arra
     return _Graph(network, weights).forward(x)
 
 
-def activations(network: Network, weights: Weights, x: NDArray[np.floating]) -> dict[str, Array]:
-    """Return every layer's output, float64, by the layer's name, in the network's order."""
-    graph = _Graph(network, weights)
+def activations(
+    network: Network, weights: Weights, x: NDArray[np.floating], dtype: DTypeLike = np.float64
+) -> dict[str, Array]:
+    """Return every layer's output by the layer's name, in the network's order.
+
+    All is computed in *dtype*: float32 shows what rounding alone does to a network.
+    """
+    graph = _Graph(network, weights, dtype)
     graph.forward(x)
     return {name: output for name, output in graph.outputs.items() if name != "input"}
 
 
 def loss_and_gradients(
-    network: Network, weights: Weights, x: NDArray[np.floating], labels: Labels
+    network: Network,
+    weights: Weights,
+    x: NDArray[np.floating],
+    labels: Labels,
+    dtype: DTypeLike = np.float64,
 ) -> tuple[float, Parameters]:
-    """Return the mean cross entropy of a batch and its gradients by neutral name."""
-    graph = _Graph(network, weights)
+    """Return the mean cross entropy of a batch and its gradients by neutral name, in *dtype*."""
+    graph = _Graph(network, weights, dtype)
     loss, gradient = cross_entropy(graph.forward(x), labels)
     return loss, graph.backward(gradient)
 
@@ -85,12 +94,13 @@ def train(
     batches: Iterable[tuple[NDArray[np.floating], Labels]],
     *,
     rates: Iterable[float],
+    dtype: DTypeLike = np.float64,
 ) -> Training:
     """Train with plain SGD on batches (x (N, ...), labels (N, ...)), in order; a rate a step."""
-    trained = {name: array.astype(np.float64) for name, array in weights.items()}
+    trained = {name: array.astype(dtype) for name, array in weights.items()}
     losses = []
     for (x, labels), rate in zip(batches, rates, strict=False):  # rates may be endless
-        loss, gradients = loss_and_gradients(network, trained, x, labels)
+        loss, gradients = loss_and_gradients(network, trained, x, labels, dtype)
         losses.append(loss)
         for name, gradient in gradients.items():
             trained[name] -= rate * gradient
@@ -119,15 +129,16 @@ def cross_entropy(logits: Array, labels: Labels) -> tuple[float, Array]:
 class _Graph:
     """A network on one batch; ``outputs`` are the layers' outputs by name, and the ``input``."""
 
-    def __init__(self, network: Network, weights: Weights) -> None:
+    def __init__(self, network: Network, weights: Weights, dtype: DTypeLike = np.float64) -> None:
+        self.dtype = dtype
         self.operations = [
-            (KINDS[layer["kind"]](layer, _layer_weights(layer, weights)), names)
+            (KINDS[layer["kind"]](layer, _layer_weights(layer, weights, dtype)), names)
             for layer, names in inputs_of(network)
         ]
         self.outputs: dict[str, Array] = {}
 
     def forward(self, x: NDArray[np.floating]) -> Array:
-        y = x.astype(np.float64)
+        y: Array = x.astype(self.dtype)
         self.outputs = {"input": y}
         for operation, names in self.operations:
             y = operation.forward(*(self.outputs[name] for name in names))
@@ -151,10 +162,10 @@ class _Graph:
         }
 
 
-def _layer_weights(layer: Layer, weights: Weights) -> Parameters:
+def _layer_weights(layer: Layer, weights: Weights, dtype: DTypeLike) -> Parameters:
     prefix = f"{layer['name']}."
     return {
-        name.removeprefix(prefix): array.astype(np.float64, copy=False)
+        name.removeprefix(prefix): array.astype(dtype, copy=False)
         for name, array in weights.items()
         if name.startswith(prefix)
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from deepmatrix.workloads.gold.operation import Array, Operation, Unary
@@ -110,7 +112,7 @@ class Slice(Unary):
 
     def derive(self, upstream: Array) -> Array:
         """Return the input's gradient."""
-        dx = np.zeros(self.shape)
+        dx = np.zeros(self.shape, upstream.dtype)
         dx[self._part()] = upstream
         return dx
 
@@ -145,7 +147,7 @@ class GlobalAveragePool(Unary):
     def derive(self, upstream: Array) -> Array:
         """Return the input's gradient."""
         dims = (1,) * (len(self.shape) - 2)
-        share = upstream / np.prod(self.shape[2:])
+        share = upstream / math.prod(self.shape[2:])
         return np.broadcast_to(share.reshape(*upstream.shape, *dims), self.shape)
 
 

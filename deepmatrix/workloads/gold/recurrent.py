@@ -193,7 +193,7 @@ class _Direction:
 
         *start* is the state of a cell that has but its output, (N, H); None is zero.
         """
-        state: State = (np.zeros((len(x), self.units)),) * self.cell.parts
+        state: State = (np.zeros((len(x), self.units), x.dtype),) * self.cell.parts
         if start is not None:
             state = (start,)
         outputs = []
@@ -207,7 +207,7 @@ class _Direction:
 
     def backward(self, upstream: Array) -> tuple[Array, Array]:
         """Return the gradients of the input, (N, T, D), and of the output before it, (N, H)."""
-        dstate: State = (np.zeros((len(upstream), self.units)),) * self.cell.parts
+        dstate: State = (np.zeros((len(upstream), self.units), upstream.dtype),) * self.cell.parts
         if not self.return_sequences:
             dstate = (upstream, *dstate[1:])
         input_gradients = []

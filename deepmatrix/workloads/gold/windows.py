@@ -66,7 +66,7 @@ class Conv(_Windowed):
         outer = (0, *range(2, upstream.ndim))
         kernel = np.tensordot(upstream, self.windows, axes=(outer, outer))
         self.gradients = {"kernel": kernel, "bias": upstream.sum(axis=outer)}
-        dx: Array = np.zeros(self.padded_shape)
+        dx: Array = np.zeros(self.padded_shape, upstream.dtype)
         for place, reads in self._places(size, upstream.shape[2:]):
             weights = np.moveaxis(self.weights["kernel"], (0, 1), (-2, -1))[place]  # O, C
             dx[reads] += np.tensordot(weights, upstream, axes=((0,), (1,))).swapaxes(0, 1)
@@ -89,7 +89,7 @@ class MaxPool(_Windowed):
 
     def derive(self, upstream: Array) -> Array:
         """Return the input's gradient."""
-        dx = np.zeros(self.padded_shape)
+        dx = np.zeros(self.padded_shape, upstream.dtype)
         for index, (_, reads) in enumerate(self._places(self.layer["size"], upstream.shape[2:])):
             dx[reads] += np.where(self.chosen == index, upstream, 0.0)
         return self._unpadded(dx)
