@@ -78,7 +78,6 @@ def test_what_is_wrong_is_named_with_its_first_wrong_node_and_broken_budgets() -
     assert (
         f"- resnet50 on `{DRIFTED}`: drift, first wrong node `layer4.2.conv3`, also alone: "
         "the error is 6.1e-02, the tolerance 2.0e-02\n"
-        "  - see it again: `nox -s verify -- causes/model.onnx`\n"
     ) in page
     assert f"resnet50 on `{WEB}`: unsupported: " in page
     assert "**Broken budgets**" in page
