@@ -158,3 +158,44 @@ def test_a_run_without_verdicts_updates_no_baseline(
     assert main.main(words) == ArgumentError.exit_code
     assert f"error: {baseline} is not written: no cell served" in capsys.readouterr().err
     assert (baseline.read_bytes() if baseline.exists() else None) == before
+
+
+def sized(memory: float = 1.0, image: float = 1.0, source: str = "cgroup2") -> Results:
+    """Return results whose cells have an image and a peak memory of a size times a factor."""
+    results = verifications.results()
+    update = {
+        "image_bytes": int(10**9 * image),
+        "peak_memory_bytes": int(10**9 * memory),
+        "serving_memory_bytes": int(10**9 * memory),
+        "serving_memory_of": "resnet50",
+        "memory_source": source,
+    }
+    cells = tuple(row.model_copy(update=update) for row in results.cells)
+    return results.model_copy(update={"cells": cells})
+
+
+@pytest.mark.parametrize(
+    ("limit", "factors", "is_broken"),
+    [
+        ("hungrier:5%", {"memory": 1.08}, True),
+        ("hungrier:5%", {"memory": 1.04}, False),
+        ("hungrier:0%", {"memory": 1.0}, False),
+        ("hungrier", {"memory": 1.08}, False),
+        ("larger:0.5%", {"image": 1.008}, True),
+        ("larger:0.5%", {"memory": 1.08}, False),
+        ("larger", {"image": 1.008}, False),
+    ],
+)
+def test_a_limit_on_sizes_holds_for_the_share_that_it_names(
+    limit: str, factors: dict[str, float], is_broken: bool
+) -> None:
+    wanted = limits.parse(limit)
+    comparison = compare_results(sized(), sized(**factors), ("base", "head"), wanted)
+    assert bool(limits.broken(comparison, wanted)) == is_broken
+
+
+def test_memory_that_was_measured_in_two_ways_is_not_compared() -> None:
+    grown = compare_results(sized(), sized(memory=2.0), ("base", "head")).sizes
+    assert {size.quantity for size in grown} == {"memory"}
+    other = sized(memory=2.0, source="process")
+    assert not compare_results(sized(), other, ("base", "head")).sizes

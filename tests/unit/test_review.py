@@ -54,7 +54,7 @@ def matching(results: Results) -> Results:
 def compared(base: Results, head: Results, fail_on: str, **changes: Any) -> Comparison:
     """Return what `compare --fail-on` concludes, with some more changes."""
     wanted = limits.parse(fail_on)
-    comparison = compare_results(base, head, ("base", "head"), limits.growth_of(wanted))
+    comparison = compare_results(base, head, ("base", "head"), wanted)
     return limits.judge(comparison.model_copy(update=changes), wanted)
 
 

@@ -105,11 +105,10 @@ def run(options: argparse.Namespace) -> None:
     if options.update_baseline:
         _update(options, console)
         return
-    growth = limits.growth_of(wanted)
     if options.versions:
         comparison = trying.compare_versions(options, console, wanted)
     else:
-        comparison = _compare(options, growth)
+        comparison = _compare(options, wanted)
         if not options.baseline:
             comparison = repeating.repeat_slower(options, comparison, wanted, console)
     conclude(options, limits.judge(comparison, wanted), console)
@@ -221,14 +220,14 @@ def _update(options: argparse.Namespace, console: Console) -> None:
         print_line(console, kept)
 
 
-def _compare(options: argparse.Namespace, growth: float) -> Comparison:
+def _compare(options: argparse.Namespace, wanted: Sequence[Limit]) -> Comparison:
     if options.baseline:
         heads = [read_results(path, options.runs) for path in options.sides]
         known = accepted.load(options.baseline)
         count = len(heads)
         head_name = path_text(options.sides[0]) if count == 1 else f"{count} runs"
         names = (path_text(options.baseline), head_name)
-        return accepted.compare_accepted(known, heads, names, growth)
+        return accepted.compare_accepted(known, heads, names, limits.growth_of(wanted))
     base, head = (read_results(path, options.runs) for path in options.sides)
     names = (path_text(options.sides[0]), path_text(options.sides[1]))
-    return compare_results(base, head, names, growth)
+    return compare_results(base, head, names, wanted)
