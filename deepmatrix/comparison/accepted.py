@@ -154,8 +154,8 @@ def _outcomes(heads: Sequence[Results]) -> dict[Key, Outcome]:
 def update(path: Path, heads: Sequence[Results]) -> bool:
     """Write the verdicts of some runs as the accepted ones; return whether the file changed.
 
-    An entry stays as it is, its comments and its reason too, where the runs agree with it, or do
-    not have it: they may be of some models or cells only.
+    An entry stays as it is, its comments and its reason too, where the runs agree with it, or have
+    lost it: they may be of some models or cells only.
 
     Raises:
         ConfigError: the file is there, and wrong.
@@ -197,13 +197,17 @@ def _count(kinds: Iterable[Mapping[str, Sized]]) -> int:
 
 
 def count_unseen(path: Path, heads: Sequence[Results]) -> int:
-    """Return how many accepted verdicts of a file are of no cell and subject of some runs.
+    """Return how many accepted verdicts of a file some runs do not have, or did not run.
 
     Raises:
         ArgumentError: the file is not there.
         ConfigError: it is wrong.
     """
-    return len(load(path).keys() - verdicts.worst_outcomes(*heads).keys())
+    outcomes = verdicts.worst_outcomes(*heads)
+    return sum(
+        verdicts.is_lost(outcome, outcomes.get(key)) or key not in outcomes
+        for key, outcome in load(path).items()
+    )
 
 
 def _update_subject(
@@ -219,8 +223,10 @@ def _update_subject(
     entries = []
     for cell in sorted({*present, *current}):
         before, after = known.get((kind, subject, cell)), current.get(cell)
-        is_same = after is None or (before is not None and verdicts.agree(before, after))
-        entries.append(_entry(cell, after) if after and not is_same else present[cell])
+        is_kept = before is not None and (
+            verdicts.is_lost(before, after) or after is None or verdicts.agree(before, after)
+        )
+        entries.append(_entry(cell, after) if after and not is_kept else present[cell])
     if entries != list(part.get(subject, ())):
         part[subject] = entries
 

@@ -16,7 +16,8 @@ from deepmatrix.store.reported.phases import PhaseStatus
 
 NOT_RUN: VerdictName = "not-run"
 
-#: From best to worst. A verdict that moves down this list is a new failure.
+#: From best to worst. A verdict that moves down this list is a new failure, and so is one that
+#: had run and is lost: then nobody knows whether it would still fail only as it did.
 RANKS = {
     "match": 0,
     "ok": 0,
@@ -55,6 +56,11 @@ class Outcome:
     tolerance: float | None = None
     reason: str = ""
     excused: bool = False
+
+    @property
+    def has_run(self) -> bool:
+        """Whether it says how something went."""
+        return self.verdict != NOT_RUN
 
     @property
     def rank(self) -> int:
@@ -170,23 +176,32 @@ def _sort_in(
     changes: VerdictChanges, key: Key, before: Outcome | None, after: Outcome | None, growth: float
 ) -> None:
     change = _change(key, before, after)
-    if before is None and after is not None:
-        if after.rank and not after.excused:
-            changes.failures.append(change)
-        else:
-            changes.added += 1
+    if _is_new_failure(before, after):
+        changes.failures.append(change)
+    elif before is None:
+        changes.added += 1
     elif after is None:
-        if before is not None and before.verdict != NOT_RUN and not before.excused:
-            changes.failures.append(change)
-        else:
-            changes.gone += 1
-    elif before is not None and before.verdict != after.verdict:
-        is_worse = after.rank > before.rank and not after.excused
-        (changes.failures if is_worse else changes.changes).append(change)
+        changes.gone += 1
+    elif before.verdict != after.verdict:
+        changes.changes.append(change)
     elif _has_grown(change, growth):
         changes.drifts.append(change)
     else:
         changes.unchanged += 1
+
+
+def _is_new_failure(before: Outcome | None, after: Outcome | None) -> bool:
+    """Return whether a verdict is lost, or worse than it was; what may fail is neither."""
+    if after is not None and after.excused:
+        return False
+    if before is not None and is_lost(before, after):
+        return not before.excused
+    return after is not None and after.rank > (before.rank if before else 0)
+
+
+def is_lost(before: Outcome, after: Outcome | None) -> bool:
+    """Return whether what had run is no longer there, or did not run this time."""
+    return before.has_run and not (after is not None and after.has_run)
 
 
 def _change(key: Key, before: Outcome | None, after: Outcome | None) -> VerdictChange:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,16 @@ import pytest
 from deepmatrix import reports
 from deepmatrix.cli import main
 from deepmatrix.comparison import accepted, limits
-from deepmatrix.comparison.changes import ABSENT, Comparison
+from deepmatrix.comparison.changes import ABSENT, Comparison, Key, Kind
 from deepmatrix.comparison.comparing import compare_results
-from deepmatrix.comparison.verdicts import Outcome, VerdictChanges, compare_verdicts
+from deepmatrix.comparison.verdicts import (
+    KINDS,
+    NOT_RUN,
+    WORDS,
+    Outcome,
+    VerdictChanges,
+    compare_verdicts,
+)
 from deepmatrix.errors import ArgumentError
 from deepmatrix.results.rows import Results
 from tests.unit import verifications
@@ -199,3 +207,53 @@ def test_memory_that_was_measured_in_two_ways_is_not_compared() -> None:
     assert {size.quantity for size in grown} == {"memory"}
     other = sized(memory=2.0, source="process")
     assert not compare_results(sized(), other, ("base", "head")).sizes
+
+
+#: The words of verdicts from best to worst; every other one is worse than these.
+ORDER = ({"match", "ok"}, {NOT_RUN, ABSENT}, {"unsupported"}, {"drift", "wrong"})
+#: What tells nothing: nothing ran.
+SILENT = {NOT_RUN, ABSENT}
+
+
+def level(word: str) -> int:
+    return next((at for at, words in enumerate(ORDER) if word in words), len(ORDER))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_of_every_two_verdicts_the_worse_one_and_the_lost_one_are_new_failures(kind: Kind) -> None:
+    key: Key = (kind, "subject", "cell")
+    words = sorted({*WORDS[kind], ABSENT})
+    for before, after in itertools.permutations(words, 2):
+        sides = [
+            {key: Outcome(verdict=word, subject="subject")} if word != ABSENT else {}
+            for word in (before, after)
+        ]
+        found = compare_verdicts(*sides)
+        is_lost = after in SILENT and before not in SILENT
+        was = 0 if before == ABSENT else level(before)
+        is_worse = after != ABSENT and level(after) > was
+        assert bool(found.failures) == (is_lost or is_worse), (before, after)
+
+
+def test_an_update_keeps_an_accepted_failure_that_did_not_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = verifications.results()
+    baseline, run = tmp_path / "verdicts.yaml", tmp_path / "results.json"
+    accepted.update(baseline, [results])
+    text = baseline.read_text("utf-8").replace("error: 0.061}", 'error: 0.061, reason: "a bug"}')
+    assert "a bug" in text
+    baseline.write_text(text, "utf-8")
+    rows = tuple(
+        row.model_copy(update={"verdict": NOT_RUN, "error": None, "reason": "no engine"})
+        if row.consumer == DRIFTING
+        else row
+        for row in results.portability
+    )
+    run.write_text(results.model_copy(update={"portability": rows}).model_dump_json(), "utf-8")
+    words = ["compare", "--baseline", str(baseline), str(run)]
+    assert main.main(words) == 1
+    assert f"{DRIFTING}: drift, now not-run" in " ".join(capsys.readouterr().out.split())
+    assert main.main([*words, "--update-baseline"]) == 0
+    assert baseline.read_text("utf-8") == text
+    assert "kept: 1 verdict of models or cells" in " ".join(capsys.readouterr().out.split())

@@ -216,7 +216,7 @@ def _update(options: argparse.Namespace, console: Console) -> None:
     print_line(console, f"{options.baseline} {text}", wrap=False)
     if unseen := accepted.count_unseen(options.baseline, heads):
         kept = f"kept: {numbers.count(unseen, 'verdict')} of models or cells that are not in "
-        kept += numbers.count(len(heads), "run") + "; delete those that are gone"
+        kept += numbers.count(len(heads), "run") + ", or did not run; delete those that are gone"
         print_line(console, kept)
 
 
