@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import replace
+from decimal import ROUND_CEILING, Context
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,10 @@ Comments, reasons and what RUN does not have are kept.
 #: nodes, and its subject two.
 MOST = 5_000
 LIMITS = Bounds(size=1 << 20, lines=4 * MOST, nodes=12 * MOST)
+
+
+#: How errors are rounded.
+ROUNDED_UP = Context(prec=2, rounding=ROUND_CEILING)
 
 
 class Accepted(Section):
@@ -155,7 +160,7 @@ def update(path: Path, heads: Sequence[Results]) -> bool:
     """Write the verdicts of some runs as the accepted ones; return whether the file changed.
 
     An entry stays as it is, its comments and its reason too, where the runs agree with it, or have
-    lost it: they may be of some models or cells only.
+    lost it: they may be of some models or cells only. One whose error alone grew keeps its reason.
 
     Raises:
         ConfigError: the file is there, and wrong.
@@ -223,20 +228,31 @@ def _update_subject(
     entries = []
     for cell in sorted({*present, *current}):
         before, after = known.get((kind, subject, cell)), current.get(cell)
-        is_kept = before is not None and (
-            verdicts.is_lost(before, after) or after is None or verdicts.agree(before, after)
-        )
-        entries.append(_entry(cell, after) if after and not is_kept else present[cell])
+        if after is None or (before and verdicts.is_lost(before, after)):
+            entries.append(present[cell])
+        elif before is None or before.verdict != after.verdict:
+            entries.append(_entry(cell, after))
+        else:
+            if verdicts.has_grown(before, after):
+                _set_error(present[cell], after)
+            entries.append(present[cell])
     if entries != list(part.get(subject, ())):
         part[subject] = entries
 
 
 def _entry(cell: str, outcome: Outcome) -> CommentedMap:
     entry = CommentedMap(cell=cell, verdict=outcome.verdict)
-    if outcome.rank and outcome.error is not None:
-        entry["error"] = float(f"{outcome.error:.1e}")
+    _set_error(entry, outcome)
     entry.fa.set_flow_style()
     return entry
+
+
+def _set_error(entry: CommentedMap, outcome: Outcome) -> None:
+    """Write the error of what is no match, rounded up: no limit is broken by the run itself."""
+    if outcome.rank and outcome.error is not None:
+        entry["error"] = float(ROUNDED_UP.create_decimal_from_float(outcome.error))
+    else:
+        entry.pop("error", None)
 
 
 def _new() -> CommentedMap:

@@ -166,10 +166,9 @@ def compare_verdicts(
     return changes
 
 
-def agree(before: Outcome, after: Outcome) -> bool:
-    """Return whether two verdicts are the same one, the error no larger than it may be."""
-    change = _change((KINDS[0], "", ""), before, after)
-    return before.verdict == after.verdict and not _has_grown(change, GROWTH)
+def has_grown(before: Outcome, after: Outcome) -> bool:
+    """Return whether an error grew by any factor that a limit may name, and matters."""
+    return _has_grown(_change((KINDS[0], "", ""), before, after), growth=1.0)
 
 
 def _sort_in(

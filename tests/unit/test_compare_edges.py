@@ -257,3 +257,35 @@ def test_an_update_keeps_an_accepted_failure_that_did_not_run(
     assert main.main([*words, "--update-baseline"]) == 0
     assert baseline.read_text("utf-8") == text
     assert "kept: 1 verdict of models or cells" in " ".join(capsys.readouterr().out.split())
+
+
+def with_error(results: Results, error: float) -> Results:
+    """Return results in which the consumer that drifts has another error."""
+    rows = tuple(
+        row.model_copy(update={"error": error}) if row.consumer == DRIFTING else row
+        for row in results.portability
+    )
+    return results.model_copy(update={"portability": rows})
+
+
+@pytest.mark.parametrize("limit", ["drift:1x", "drift:1.5x", "drift"])
+@pytest.mark.parametrize("error", [0.0621, 0.1037, 0.61])
+def test_an_update_accepts_what_any_limit_on_drift_refuses(
+    limit: str, error: float, tmp_path: Path
+) -> None:
+    baseline, run = tmp_path / "verdicts.yaml", tmp_path / "results.json"
+    accepted.update(baseline, [verifications.results()])
+    text = baseline.read_text("utf-8")
+    reasoned = text.replace("error: 0.061}", 'error: 0.061, reason: "a bug"} # seen')
+    assert reasoned != text
+    baseline.write_text(reasoned, "utf-8")
+    run.write_text(with_error(verifications.results(), error).model_dump_json(), "utf-8")
+    words = ["compare", "--baseline", str(baseline), str(run)]
+    assert main.main([*words, "--fail-on", "drift:1x"]) == 1
+    assert main.main([*words, "--update-baseline"]) == 0
+    assert main.main([*words, "--fail-on", limit]) == 0
+    (line,) = (line for line in baseline.read_text("utf-8").splitlines() if "a bug" in line)
+    assert " ".join(line.split()).endswith('reason: "a bug"} # seen')
+    written = baseline.read_bytes()
+    assert main.main([*words, "--update-baseline"]) == 0
+    assert baseline.read_bytes() == written
