@@ -101,6 +101,7 @@ WRONG = {
     entry("tolerances: [{error: 1, reason: a, cells: xx}]"): "'xx' matches no cell",
     entry("model: net.onnx"): "4:3: duplicate key 'model'",
     entry() + "- {model: ./net.onnx, repeats: 5}": "4:11: ./net.onnx is listed twice",
+    entry() + entry().partition("models:\n")[2]: "a mapping with model: 'net.onnx' is listed twice",
 }
 
 
@@ -209,6 +210,16 @@ def test_init_lists_odd_names_so_that_they_are_read_back_and_leaves_out_what_no_
     assert main.main(["init"]) == ArgumentError.exit_code
     assert not Path("deepmatrix.yaml").exists()
     assert "error: the file can name none of the 3 models here\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("named", [("net.onnx", "./net.onnx", "linked.onnx"), ()])
+def test_init_lists_a_model_once_by_whatever_names_it_is_found(
+    folder: Path, named: tuple[str, ...]
+) -> None:
+    (folder / "linked.onnx").symlink_to("net.onnx")
+    assert main.main(["init", *named]) == 0
+    (listed,) = projects.load(project.FILE.absolute(), MATRIX).models
+    assert (folder / listed.model).resolve() == (folder / "net.onnx").resolve()
 
 
 def test_init_says_how_deep_it_looked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
