@@ -289,3 +289,12 @@ def test_an_update_accepts_what_any_limit_on_drift_refuses(
     written = baseline.read_bytes()
     assert main.main([*words, "--update-baseline"]) == 0
     assert baseline.read_bytes() == written
+
+
+def test_where_nothing_could_be_compared_a_limit_on_times_says_so_once() -> None:
+    results = verifications.results()
+    rows = tuple(row.model_copy(update={"verdict": NOT_RUN}) for row in results.portability)
+    nothing = results.model_copy(update={"portability": rows})
+    comparison = compare_results(nothing, nothing, ("base", "head"))
+    assert comparison.is_void
+    assert limits.broken(comparison, limits.parse("new-failure,slower:5%")) == (limits.VOID,)

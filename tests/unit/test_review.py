@@ -258,3 +258,27 @@ def test_a_file_that_is_no_comparison_says_what_writes_one(
         in error
     )
     assert error.endswith("hint: name the file that `compare --json FILE` wrote\n")
+
+
+def test_what_is_wrong_stands_worst_first_whatever_the_order_of_its_rows() -> None:
+    results = run_of()
+    drifted = next(row for row in results.portability if row.consumer == DRIFTED)
+    updates = [{"error": 0.03}, {"error": 0.9}, {"verdict": "error", "error": None}, {"error": 0.1}]
+    rows = [
+        drifted.model_copy(update={**update, "consumer": f"{DRIFTED}-{number}"})
+        for number, update in enumerate(updates)
+    ]
+    for ordered in (rows, rows[::-1]):
+        problems = tuple(map(remarks.row_problem, ordered))
+        update = {"portability": tuple(ordered), "problems": problems}
+        wrong = Review(runs=(results.model_copy(update=update),)).wrong()
+        assert [entry.judged.consumer[-1] for entry in wrong] == ["2", "1", "3", "0"]
+
+
+def test_a_model_outside_the_checkout_is_annotated_without_a_file(tmp_path: Path) -> None:
+    results = run_of(DRIFTED)
+    (model,) = results.models
+    outside = model.model_copy(update={"source": str(tmp_path / "model.onnx")})
+    moved = results.model_copy(update={"models": (outside,)})
+    (line,) = reports.annotation_lines(Review(runs=(moved,)))
+    assert line.startswith(f"::error title=resnet50%3A drift on {DRIFTED}::Conv ")
