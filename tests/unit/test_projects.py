@@ -13,7 +13,7 @@ import pytest
 
 from deepmatrix.cli import main
 from deepmatrix.cli.own_models import projects
-from deepmatrix.errors import ArgumentError, ConfigError, EngineError, Interrupted
+from deepmatrix.errors import ArgumentError, CellFailed, ConfigError, EngineError, Interrupted
 from deepmatrix.models import files, project
 from deepmatrix.store import runs
 from tests import planted
@@ -425,3 +425,18 @@ def test_what_ends_a_project_early_names_the_models_that_are_left(
     assert code == EngineError.exit_code
     shown = " ".join(capsys.readouterr().err.split())
     assert f"3 models are left: {command} net.onnx 'b c.onnx' d.onnx" in shown
+
+
+@pytest.mark.skipif(
+    sys.version_info[:2] != (3, 11), reason="no cell of the evaluator has this Python"
+)
+def test_a_model_that_fails_beside_a_wrong_entry_is_no_wrong_argument(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "slow.onnx").write_bytes((folder / "net.onnx").read_bytes())
+    wrong = entry("tolerances: [{error: 0.5, outputs: none, reason: a test}]")
+    write(f"{wrong}- model: slow.onnx\n  max_p99: 0.00001ms\n")
+    cells = ["--only", CELL, "--only", "onnxruntime-debian12-amd64-cpu"]
+    options = ["--engine", "here", *cells, "--runs", str(folder / "runs")]
+    assert main.main(["verify", *options]) == CellFailed.exit_code
+    assert "2 of 2 models not as expected" in capsys.readouterr().err
