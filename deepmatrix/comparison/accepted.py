@@ -143,9 +143,9 @@ def _by_model(accepted: dict[Key, Outcome]) -> Iterator[tuple[Key, Outcome]]:
 
 def _outcomes(heads: Sequence[Results]) -> dict[Key, Outcome]:
     """Return the verdicts of some runs. Raises ArgumentError where one name has two models."""
-    known: dict[str, ModelRow] = {}
+    by_artifact: dict[str, ModelRow] = {}
     for model in (model for results in heads for model in results.models if model.sha256):
-        other = known.setdefault(model.artifact, model)
+        other = by_artifact.setdefault(model.artifact, model)
         if other.sha256 != model.sha256 and Path(other.source) != Path(model.source):
             raise ArgumentError(
                 f"{other.source} and {model.source} are other models, and both are called "
@@ -173,12 +173,12 @@ def update(path: Path, heads: Sequence[Results]) -> bool:
             "named, so nothing could be compared with it",
             hint="name a run that has verdicts; its report says why a cell has none",
         )
-    known = load(path) if is_there(path) else {}
+    accepted = load(path) if is_there(path) else {}
     document = _read(path) if is_there(path) else _new()
     for kind in verdicts.KINDS:
         for subject in sorted({key[1] for key in outcomes if key[0] == kind}):
             part = document.setdefault(kind, CommentedMap())
-            _update_subject(part, kind, subject, known, outcomes)
+            _update_subject(part, kind, subject, accepted, outcomes)
     text = _dump(document)
     _check_size(path, document, text)
     before = path.read_text("utf-8") if is_there(path) else ""
@@ -219,7 +219,7 @@ def _update_subject(
     part: CommentedMap,
     kind: Kind,
     subject: str,
-    known: dict[Key, Outcome],
+    accepted: dict[Key, Outcome],
     outcomes: dict[Key, Outcome],
 ) -> None:
     """Replace the entries of a subject that changed; the cells stay sorted."""
@@ -227,7 +227,7 @@ def _update_subject(
     current = {key[2]: outcome for key, outcome in outcomes.items() if key[:2] == (kind, subject)}
     entries = []
     for cell in sorted({*present, *current}):
-        before, after = known.get((kind, subject, cell)), current.get(cell)
+        before, after = accepted.get((kind, subject, cell)), current.get(cell)
         if after is None or (before and verdicts.is_lost(before, after)):
             entries.append(present[cell])
         elif before is None or before.verdict != after.verdict:

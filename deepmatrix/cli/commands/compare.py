@@ -199,10 +199,10 @@ def _limits(options: argparse.Namespace) -> tuple[Limit, ...]:
     """Return the limits that the user named; those of verdicts where a baseline is given."""
     text = options.fail_on or ("new-failure,drift" if options.baseline else "")
     wanted = limits.parse(text) if text else ()
-    untold = [limit.name for limit in wanted if limit.name in limits.SHARES]
-    if options.baseline and untold:
+    measured = [limit.name for limit in wanted if limit.name in limits.SHARES]
+    if options.baseline and measured:
         raise ArgumentError(
-            f"--fail-on {untold[0]} and --baseline cannot be combined: a baseline has no times "
+            f"--fail-on {measured[0]} and --baseline cannot be combined: a baseline has no times "
             "and no sizes",
             hint="compare two runs instead: compare BASE HEAD",
         )
@@ -223,11 +223,11 @@ def _update(options: argparse.Namespace, console: Console) -> None:
 def _compare(options: argparse.Namespace, wanted: Sequence[Limit]) -> Comparison:
     if options.baseline:
         heads = [read_results(path, options.runs) for path in options.sides]
-        known = accepted.load(options.baseline)
+        entries = accepted.load(options.baseline)
         count = len(heads)
         head_name = path_text(options.sides[0]) if count == 1 else f"{count} runs"
         names = (path_text(options.baseline), head_name)
-        return accepted.compare_accepted(known, heads, names, limits.growth_of(wanted))
+        return accepted.compare_accepted(entries, heads, names, limits.growth_of(wanted))
     base, head = (read_results(path, options.runs) for path in options.sides)
     names = (path_text(options.sides[0]), path_text(options.sides[1]))
     return compare_results(base, head, names, wanted)
