@@ -315,6 +315,15 @@ def test_gitlabs_template_is_green_red_and_then_green_with_a_baseline(
     assert not (repository / "ran").exists()
 
 
+def test_gitlabs_template_refuses_to_install_what_nobody_has_named(
+    repository: Path, tmp_path: Path
+) -> None:
+    given = GITLAB["variables"]["DEEPMATRIX_PACKAGE"]
+    code, log = run_gitlab(repository, tmp_path / "none", PACKAGE=given)
+    assert (code, len(log.splitlines())) == (2, 1), log
+    assert "name in DEEPMATRIX_PACKAGE what pip installs" in log
+
+
 def test_gitlabs_template_installs_nothing_that_has_another_hash(
     repository: Path, tmp_path: Path
 ) -> None:
