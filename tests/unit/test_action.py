@@ -318,8 +318,9 @@ def test_gitlabs_template_is_green_red_and_then_green_with_a_baseline(
 def test_gitlabs_template_refuses_to_install_what_nobody_has_named(
     repository: Path, tmp_path: Path
 ) -> None:
+    venv.create(tmp_path / "program")  # without pip: nothing can be installed, in no other Python
     given = GITLAB["variables"]["DEEPMATRIX_PACKAGE"]
-    code, log = run_gitlab(repository, tmp_path / "none", PACKAGE=given)
+    code, log = run_gitlab(repository, tmp_path / "program", PACKAGE=given)
     assert (code, len(log.splitlines())) == (2, 1), log
     assert "name in DEEPMATRIX_PACKAGE what pip installs" in log
 
