@@ -242,6 +242,18 @@ def test_a_fault_is_told_once_for_all_cells_with_what_to_do() -> None:
     assert all("check --reference\nsee it again: nox -s" in cause for cause in causes)
 
 
+def test_the_tests_of_several_runs_have_names_that_tell_them_apart() -> None:
+    runs = [run_of(DRIFTED).model_copy(update={"run": name}) for name in ("linux", "windows")]
+    tests = ET.fromstring(reports.review_document(Review(runs=tuple(runs)))).iter("testcase")
+    names = [(test.get("classname"), test.get("name")) for test in tests]
+    assert len(set(names)) == len(names)
+    assert (f"linux.{DRIFTED}", "resnet50") in names
+    (alone,) = ET.fromstring(reports.review_document(Review(runs=(runs[0],)))).iterfind(
+        ".//testsuite[@name='portability']/testcase"
+    )
+    assert alone.get("classname") == DRIFTED
+
+
 def test_a_node_of_the_judge_is_not_called_wrong() -> None:
     run = run_of(DRIFTED)
     (row,) = run.portability
