@@ -81,7 +81,7 @@ HARSH = {
 }
 
 #: Commands that need an engine, or a package index: only their help is asked for.
-NEEDY = {"matrix", "verify", "conformance", "image", "bench", "engine", "pins"}
+NEEDY = {"matrix", "verify", "conformance", "image", "bench", "engine", "pins", "packages"}
 
 #: All others, with arguments; the words in capitals stand for paths.
 ALONE = {

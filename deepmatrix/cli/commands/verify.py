@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -283,6 +283,7 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
     name, reuse = shared.check_run_name(options.name), resuming.reused_run(options, "verify")
     matrix = starting.load_matrix(options).overridden(options.overrides, options.images)
     readable, refused = choosing.recognise(options)
+    own_inputs, reference = _read_arrays(options)
     engine = starting.choose_engine(options, matrix, console)
     own_models, refused = choosing.split_served(readable, refused, options, matrix, engine)
     for error in refused.values():
@@ -296,7 +297,8 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
         )
     for line in filter(None, map(files.describe_external, own_models)):
         print_line(console, line, "dim", wrap=False)
-    own_inputs, reference = _read_arrays(options, own_models)
+    one_for_all = choosing.first(options) != "served"
+    files.check_declared(own_models, options.inputs, same=one_for_all)
     planned = plan_models(
         matrix,
         [(model.name, model.format, model.main) for model in own_models],
@@ -334,7 +336,7 @@ def _check_sweep(options: argparse.Namespace) -> None:
 
 
 def _read_arrays(
-    options: argparse.Namespace, own_models: Sequence[files.Model]
+    options: argparse.Namespace,
 ) -> tuple[Mapping[str, Values], Mapping[str, Values]]:
     """Return the inputs and the right outputs that the user gives, if any.
 
@@ -350,7 +352,5 @@ def _read_arrays(
             "--shape and --range are for sample inputs, and --inputs gives real ones",
             hint="leave one of them out",
         )
-    one_for_all = choosing.first(options) != "served"
-    files.check_declared(own_models, options.inputs, same=one_for_all)
     reference = inputs.read_reference(options.reference) if options.reference else {}
     return inputs.read(options.inputs), reference
