@@ -16,6 +16,7 @@ from deepmatrix.cli.own_models import projects
 from deepmatrix.errors import ArgumentError, ConfigError, EngineError, Interrupted
 from deepmatrix.models import files, project
 from deepmatrix.paths import RUNS
+from deepmatrix.planning.selection import Selection, select_cells
 from deepmatrix.store import runs
 from tests import planted
 from tests.unit.examples import MATRIX
@@ -171,6 +172,9 @@ def test_the_file_that_init_writes_is_read_with_every_example_in_force(
     assert given >= {"max_p99", "max_error", "max_image", "repeats", "original", "tolerances"}
     assert document.native
     assert not given & set(without)
+    every = {cell.id for cell in select_cells(MATRIX, Selection())}
+    narrowed = {cell.id for cell in select_cells(MATRIX, Selection(include=document.only))}
+    assert narrowed < every, "the example serves no cell that would not serve without it"
 
 
 def test_init_keeps_a_file_that_is_there(capsys: pytest.CaptureFixture[str]) -> None:
@@ -407,14 +411,23 @@ def test_what_ends_a_project_early_names_the_models_that_are_left(
         (folder / f"{name}.onnx").write_bytes((folder / "net.onnx").read_bytes())
     write(entry() + "- {model: b c.onnx, inputs: ['interrupting:make']}\n- model: d.onnx\n")
     options = ["--only", CELL, "--runs", str(folder / "runs")]
+    given = " ".join(options)
     command = "deepmatrix verify --config deepmatrix.yaml"
-    assert main.main(["verify", "--engine", "here", *options]) == Interrupted.exit_code
+    interrupted = ["verify", "--engine=here", "--native", *options]
+    assert main.main(interrupted) == Interrupted.exit_code
     shown = " ".join(capsys.readouterr().err.split())
-    assert f"2 models are left: {command} 'b c.onnx' d.onnx" in shown
+    rest = f"--engine=here --native {given} 'b c.onnx' d.onnx"
+    assert f"2 models are left: {command} {rest}" in shown
+    named = [*interrupted, "--config", "deepmatrix.yaml", "b c.onnx", "d.onnx"]
+    assert main.main(named) == Interrupted.exit_code, "the words of the models are not repeated"
+    shown = " ".join(capsys.readouterr().err.split())
+    rest = f"--engine=here --native {given} --config deepmatrix.yaml 'b c.onnx' d.onnx"
+    assert f"left: deepmatrix verify {rest}" in shown
     code = main.main(["verify", "--engine", "docker:unix:///no/socket", *options])
     assert code == EngineError.exit_code
     shown = " ".join(capsys.readouterr().err.split())
-    assert f"3 models are left: {command} net.onnx 'b c.onnx' d.onnx" in shown
+    rest = f"--engine docker:unix:///no/socket {given} net.onnx 'b c.onnx' d.onnx"
+    assert f"3 models are left: {command} {rest}" in shown
 
 
 @pytest.mark.skipif(

@@ -202,7 +202,7 @@ def _verify_project(options: argparse.Namespace, path: Path, console: Console) -
             unverified = [entry for entry, _ in entries[number + (created is not None) :]]
             left = {path.parent / entry.model: projects.NOT_REACHED for entry in unverified}
             _leave_report(options, without_run | left, matrix)
-            raise projects.ended_early(error, unverified, path) from None
+            raise projects.ended_early(error, unverified, options, path) from None
     console.print()
     count = len(entries)
     if not failures:

@@ -188,17 +188,21 @@ def options_by_entry(
 
 
 def ended_early(
-    error: DeepmatrixError | KeyboardInterrupt, unverified: Sequence[Entry], path: Path
+    error: DeepmatrixError | KeyboardInterrupt,
+    unverified: Sequence[Entry],
+    options: argparse.Namespace,
+    path: Path,
 ) -> DeepmatrixError:
     """Return the error that ends a project, with the command for the unverified entries.
 
-    A run that is resumed is of one model: nothing else would verify the others.
+    The command has the *options* that were given. A run that is resumed is of one model: nothing else would verify the others.
     """
     ending = Interrupted("interrupted") if isinstance(error, KeyboardInterrupt) else error
     if unverified:
         models = [str(path.parent / entry.model) for entry in unverified]
         end = ["--"] if any(model.startswith("-") for model in models) else []
-        command = command_line("verify", "--config", str(path), *end, *models)
+        config = [] if options.config else ["--config", str(path)]
+        command = command_line("verify", *config, *options.given, *end, *models)
         verb = "is" if len(unverified) == 1 else "are"
         line = f"{numbers.count(len(unverified), 'model')} {verb} left: {command}"
         ending.hint = "\n".join(filter(None, [ending.hint, line]))
