@@ -194,7 +194,9 @@ def _verify_project(options: argparse.Namespace, path: Path, console: Console) -
             failures.append(error)
             if isinstance(error, ArgumentError) and not (created and is_there(created[0].path)):
                 without_run |= refusing.by_path(path.parent / entry.model, error)
-            name = "" if isinstance(error, ArgumentError) else f"{entry.model}: "
+            name = f"{entry.model}: "
+            if isinstance(error, ArgumentError):
+                name = f"{projects.as_written(error, path, entry, document)}: "
             print_line(console, f"✗ {name}{error.message}", "red", wrap=False)
             if error.hint:
                 print_block(console, f"hint: {error.hint}")
@@ -353,4 +355,8 @@ def _read_arrays(
     one_for_all = choosing.first(options) != "served"
     files.check_declared(own_models, options.inputs, same=one_for_all)
     reference = inputs.read_reference(options.reference) if options.reference else {}
-    return inputs.read(options.inputs), reference
+    try:
+        return inputs.read(options.inputs), reference
+    except ArgumentError as error:
+        error.about = ("inputs",)
+        raise
