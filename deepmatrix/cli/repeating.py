@@ -12,7 +12,7 @@ from deepmatrix import __version__
 from deepmatrix.boundary.bounds import path_text
 from deepmatrix.cli import resuming, starting, trying
 from deepmatrix.comparison.changes import Comparison
-from deepmatrix.comparison.limits import Limit, growth_of
+from deepmatrix.comparison.limits import Limit
 from deepmatrix.comparison.reading import run_at
 from deepmatrix.comparison.trials import confirmed, key_of, split_suspects, suspects
 from deepmatrix.errors import ArgumentError, EngineError, RecordError
@@ -39,7 +39,7 @@ def repeat_slower(
     if not suspected:
         return comparison
     titles = (comparison.base.name, comparison.head.name)
-    again = None
+    second = None
     try:
         earlier = _open(options, console)
         refusal = cache(partial(_refusal, earlier, titles))
@@ -47,11 +47,11 @@ def repeat_slower(
         if served:
             trying.announce_repeat(console, len(suspected) - len(refused))
             tried, results = _measure(options, earlier, titles, served, console)
-            again = trying.compare_trials(results, tried, growth_of(wanted))
+            second = trying.compare_trials(results, tried, wanted)
     except (ArgumentError, EngineError, RecordError) as error:
         reason = "; ".join(error.message.splitlines())
         refused = {key_of(change): reason for change in suspected}
-    return confirmed(comparison, again, suspected, refused)
+    return confirmed(comparison, second, suspected, refused)
 
 
 def _open(options: argparse.Namespace, console: Console) -> list[Earlier]:

@@ -13,7 +13,7 @@ from deepmatrix import __version__
 from deepmatrix.cli import running, starting
 from deepmatrix.comparison.changes import Comparison
 from deepmatrix.comparison.comparing import compare_results
-from deepmatrix.comparison.limits import Limit, growth_of
+from deepmatrix.comparison.limits import Limit
 from deepmatrix.comparison.trials import confirmed, side_of, suspects
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.config.sections import Infer
@@ -59,14 +59,13 @@ def compare_versions(
     selection = Selection(include=tuple(options.only))
     tried = trials.trials(matrix, package, versions, selection, capabilities)
     extended = trials.with_trials(matrix, tried)
-    growth = growth_of(wanted)
     with _locked(tried, matrix):
         engine = starting.choose_engine(options, extended, console)
 
         def measure() -> Comparison:
             results = serve(_create_run(options, extended, tried, engine), engine, console)
             _check_served(results, tried)
-            return compare_trials(results, tried, growth)
+            return compare_trials(results, tried, wanted)
 
         comparison = measure()
         suspected = () if options.no_repeat else suspects(comparison, wanted)
@@ -91,10 +90,10 @@ def serve(run: Run, engine: Engine, console: Console) -> Results:
     return merging.merge([run])
 
 
-def compare_trials(results: Results, tried: Sequence[Trial], growth: float) -> Comparison:
+def compare_trials(results: Results, tried: Sequence[Trial], wanted: Sequence[Limit]) -> Comparison:
     """Compare the two trials of a run."""
     base, head = (side_of(results, trial) for trial in tried)
-    return compare_results(base, head, (tried[0].title, tried[1].title), growth)
+    return compare_results(base, head, (tried[0].title, tried[1].title), wanted)
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import replace
+from decimal import ROUND_CEILING, Context
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,10 @@ Comments, reasons and what RUN does not have are kept.
 #: nodes, and its subject two.
 MOST = 5_000
 LIMITS = Bounds(size=1 << 20, lines=4 * MOST, nodes=12 * MOST)
+
+
+#: How errors are rounded.
+ROUNDED_UP = Context(prec=2, rounding=ROUND_CEILING)
 
 
 class Accepted(Section):
@@ -139,9 +144,9 @@ def _by_model(accepted: dict[Key, Outcome]) -> Iterator[tuple[Key, Outcome]]:
 
 def _check_names(heads: Sequence[Results]) -> None:
     """Raise ArgumentError where one name has two models."""
-    known: dict[str, ModelRow] = {}
+    by_artifact: dict[str, ModelRow] = {}
     for model in (model for results in heads for model in results.models if model.sha256):
-        other = known.setdefault(model.artifact, model)
+        other = by_artifact.setdefault(model.artifact, model)
         if other.sha256 != model.sha256 and Path(other.source) != Path(model.source):
             raise ArgumentError(
                 f"{other.source} and {model.source} are other models, and both are called "
@@ -154,8 +159,8 @@ def _check_names(heads: Sequence[Results]) -> None:
 def update(path: Path, heads: Sequence[Results]) -> bool:
     """Write the verdicts of some runs as the accepted ones; return whether the file changed.
 
-    An entry stays as it is, its comments and its reason too, where the runs agree with it, or do
-    not have it: they may be of some models or cells only.
+    An entry stays as it is, its comments and its reason too, where the runs agree with it, or have
+    lost it: they may be of some models or cells only. One whose error alone grew keeps its reason.
 
     Raises:
         ConfigError: the file is there, and wrong.
@@ -169,12 +174,12 @@ def update(path: Path, heads: Sequence[Results]) -> bool:
             "named, so nothing could be compared with it",
             hint="name a run that has verdicts; its report says why a cell has none",
         )
-    known = load(path) if is_there(path) else {}
+    accepted = load(path) if is_there(path) else {}
     document = _read(path) if is_there(path) else _new()
     for kind in verdicts.KINDS:
         for subject in sorted({key[1] for key in outcomes if key[0] == kind}):
             part = document.setdefault(kind, CommentedMap())
-            _update_subject(part, kind, subject, known, outcomes)
+            _update_subject(part, kind, subject, accepted, outcomes)
     text = _dump(document)
     _check_size(path, document, text)
     before = path.read_text("utf-8") if is_there(path) else ""
@@ -198,20 +203,24 @@ def _count(kinds: Iterable[Mapping[str, Sized]]) -> int:
 
 
 def count_unseen(path: Path, heads: Sequence[Results]) -> int:
-    """Return how many accepted verdicts of a file are of no cell and subject of some runs.
+    """Return how many accepted verdicts of a file some runs do not have, or did not run.
 
     Raises:
         ArgumentError: the file is not there.
         ConfigError: it is wrong.
     """
-    return len(load(path).keys() - verdicts.worst_outcomes(*heads).keys())
+    outcomes = verdicts.worst_outcomes(*heads)
+    return sum(
+        verdicts.is_lost(outcome, outcomes.get(key)) or key not in outcomes
+        for key, outcome in load(path).items()
+    )
 
 
 def _update_subject(
     part: CommentedMap,
     kind: Kind,
     subject: str,
-    known: dict[Key, Outcome],
+    accepted: dict[Key, Outcome],
     outcomes: dict[Key, Outcome],
 ) -> None:
     """Replace the entries of a subject that changed; the cells stay sorted."""
@@ -219,19 +228,32 @@ def _update_subject(
     current = {key[2]: outcome for key, outcome in outcomes.items() if key[:2] == (kind, subject)}
     entries = []
     for cell in sorted({*present, *current}):
-        before, after = known.get((kind, subject, cell)), current.get(cell)
-        is_same = after is None or (before is not None and verdicts.agree(before, after))
-        entries.append(_entry(cell, after) if after and not is_same else present[cell])
+        before, after = accepted.get((kind, subject, cell)), current.get(cell)
+        if after is None or (before and verdicts.is_lost(before, after)):
+            entries.append(present[cell])
+        elif before is None or before.verdict != after.verdict:
+            entries.append(_entry(cell, after))
+        else:
+            if verdicts.has_grown(before, after):
+                _set_error(present[cell], after)
+            entries.append(present[cell])
     if entries != list(part.get(subject, ())):
         part[subject] = entries
 
 
 def _entry(cell: str, outcome: Outcome) -> CommentedMap:
     entry = CommentedMap(cell=cell, verdict=outcome.verdict)
-    if outcome.rank and outcome.error is not None:
-        entry["error"] = float(f"{outcome.error:.1e}")
+    _set_error(entry, outcome)
     entry.fa.set_flow_style()
     return entry
+
+
+def _set_error(entry: CommentedMap, outcome: Outcome) -> None:
+    """Write the error of what is no match, rounded up: no limit is broken by the run itself."""
+    if outcome.rank and outcome.error is not None:
+        entry["error"] = float(ROUNDED_UP.create_decimal_from_float(outcome.error))
+    else:
+        entry.pop("error", None)
 
 
 def _new() -> CommentedMap:

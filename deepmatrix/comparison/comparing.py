@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from deepmatrix.comparison import verdicts
 from deepmatrix.comparison.changes import Comparison, Side
+from deepmatrix.comparison.limits import Limit, growth_of, shares_of
 from deepmatrix.comparison.machines import same_machine
 from deepmatrix.comparison.sizes import compare_sizes
 from deepmatrix.comparison.times import compare_times, times_of, with_operators
@@ -14,7 +15,7 @@ from deepmatrix.results.rows import ModelRow, Results
 
 
 def compare_results(
-    base: Results, head: Results, names: tuple[str, str], growth: float = verdicts.GROWTH
+    base: Results, head: Results, names: tuple[str, str], wanted: Sequence[Limit] = ()
 ) -> Comparison:
     """Return what changed from one run to another.
 
@@ -22,10 +23,10 @@ def compare_results(
         base: the earlier results.
         head: the later ones.
         names: what the user calls them.
-        growth: so many times an error has to grow to be named.
+        wanted: limits, for which smaller differences may have to be named.
     """
     judged = verdicts.compare_verdicts(
-        verdicts.worst_outcomes(base), verdicts.all_outcomes(head), growth
+        verdicts.worst_outcomes(base), verdicts.all_outcomes(head), growth_of(wanted)
     )
     cells, untimed = same_machine(base, head)
     before, after = times_of(base), times_of(head)
@@ -45,7 +46,7 @@ def compare_results(
         times=tuple(with_operators(times, base, head)),
         single=single,
         untimed=untimed,
-        sizes=tuple(compare_sizes(base, head)),
+        sizes=tuple(compare_sizes(base, head, shares_of(wanted))),
         other_inputs=tuple(
             after.name for before, after in _shared(base, head) if _has_other_inputs(before, after)
         ),

@@ -14,14 +14,18 @@ from deepmatrix.comparison.changes import (
     TimeChange,
     VerdictChange,
 )
+from deepmatrix.comparison.sizes import SAME_WITHIN
 from deepmatrix.config.documents import did_you_mean
 from deepmatrix.errors import ArgumentError
 from deepmatrix.sizes import decimal_size
 
 Name = Literal["new-failure", "changed", "drift", "slower", "larger", "hungrier"]
 
+#: The quantities of those that are on sizes.
+SIZES = {"larger": ("image", "artifact"), "hungrier": ("memory",)}
+
 #: Those that take a share, and the one without any.
-SHARES = {"slower": 0.0, "larger": 0.01, "hungrier": 0.10}
+SHARES = {"slower": 0.0, **{name: SAME_WITHIN[first] for name, (first, *_) in SIZES.items()}}
 
 #: A number as people write it, in bounds.
 NUMBER = r"([0-9]{1,9}(?:\.[0-9]{1,9})?)"
@@ -96,6 +100,16 @@ def growth_of(limits: Sequence[Limit]) -> float:
     return min([verdicts.GROWTH, *growths])
 
 
+def shares_of(limits: Sequence[Limit]) -> dict[str, float]:
+    """Return by how large a share a size has to change to be named: what no limit misses."""
+    return {
+        quantity: min(
+            [share, *(each.share for each in limits if quantity in SIZES.get(each.name, ()))]
+        )
+        for quantity, share in SAME_WITHIN.items()
+    }
+
+
 def describe_untimed(comparison: Comparison) -> str:
     """Return that no time could be compared, why, and what to do."""
     reasons = [f"{group.reason}: compare runs of one machine" for group in comparison.untimed]
@@ -147,11 +161,10 @@ def _breaking(comparison: Comparison, limit: Limit) -> Sequence[Change]:
             return [each for each in drifts if each.growth is None or each.growth >= limit.growth]
         case "slower":
             return too_slow(comparison, limit)
-    quantities = ("memory",) if limit.name == "hungrier" else ("image", "artifact")
     return [
         size
         for size in comparison.sizes
-        if size.quantity in quantities and size.ratio > 1 + limit.share
+        if size.quantity in SIZES[limit.name] and size.ratio > 1 + limit.share
     ]
 
 

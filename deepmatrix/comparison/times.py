@@ -205,5 +205,5 @@ def slower_operators(base: Operators, head: Operators) -> list[OperatorChange]:
         for kind, times in head.items()
         if base and kind not in base and times and min(times) >= SHORTEST
     ]
-    told = [change for change in (*slower, *new) if change.added_s >= LEAST_ADDED]
-    return sorted(told, key=lambda change: (-change.added_s, change.kind))
+    counted = [change for change in (*slower, *new) if change.added_s >= LEAST_ADDED]
+    return sorted(counted, key=lambda change: (-change.added_s, change.kind))

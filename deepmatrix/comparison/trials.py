@@ -24,7 +24,7 @@ SERVED = frozenset({"inference", "first inference", "all"})
 OWN_WORK = "only what serves an artifact is measured again, and no training"
 
 #: Why a suspect is what it was at first, where no other reason is known.
-UNTOLD = "the second measurement does not have it"
+NOT_MEASURED = "the second measurement does not have it"
 
 
 def side_of(results: Results, trial: Trial) -> Results:
@@ -105,7 +105,7 @@ def _needed(comparison: Comparison, change: TimeChange) -> set[str]:
 
 def confirmed(
     comparison: Comparison,
-    again: Comparison | None,
+    second: Comparison | None,
     suspected: Sequence[TimeChange],
     refused: Mapping[Key, str] = MappingProxyType({}),
 ) -> Comparison:
@@ -116,28 +116,28 @@ def confirmed(
 
     Args:
         comparison: the first measurement.
-        again: the second one, None where there is none.
+        second: the second one, None where there is none.
         suspected: the suspects.
         refused: why some of them have no second measurement.
     """
-    repeated = {key_of(change): change for change in again.times} if again else {}
+    repeated = {key_of(change): change for change in second.times} if second else {}
     times = []
     for change in comparison.times:
-        second = repeated.get(key_of(change))
+        remeasured = repeated.get(key_of(change))
         if change not in suspected:
             times.append(change)
-        elif second and key_of(change) not in refused and second.count == change.count:
-            times.append(second.model_copy(update={"again": True}))
+        elif remeasured and key_of(change) not in refused and remeasured.count == change.count:
+            times.append(remeasured.model_copy(update={"again": True}))
         else:
-            reason = refused.get(key_of(change)) or _why_untold(again, change.cell)
+            reason = refused.get(key_of(change)) or _why_not_measured(second, change.cell)
             times.append(change.model_copy(update={"unrepeated": reason}))
     return comparison.model_copy(update={"times": tuple(times)})
 
 
-def _why_untold(again: Comparison | None, cell: str) -> str:
+def _why_not_measured(second: Comparison | None, cell: str) -> str:
     """Return why the second measurement tells nothing of a cell."""
-    untimed = again.untimed if again else ()
-    return next((group.reason for group in untimed if cell in group.cells), UNTOLD)
+    untimed = second.untimed if second else ()
+    return next((group.reason for group in untimed if cell in group.cells), NOT_MEASURED)
 
 
 def key_of(change: TimeChange) -> Key:

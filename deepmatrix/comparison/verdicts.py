@@ -16,7 +16,8 @@ from deepmatrix.store.reported.phases import PhaseStatus
 
 NOT_RUN: VerdictName = "not-run"
 
-#: From best to worst. A verdict that moves down this list is a new failure.
+#: From best to worst. A verdict that moves down this list is a new failure, and so is one that
+#: had run and is lost: then nobody knows whether it would still fail only as it did.
 RANKS = {
     "match": 0,
     "ok": 0,
@@ -55,6 +56,11 @@ class Outcome:
     tolerance: float | None = None
     reason: str = ""
     excused: bool = False
+
+    @property
+    def has_run(self) -> bool:
+        """Whether it says how something went."""
+        return self.verdict != NOT_RUN
 
     @property
     def rank(self) -> int:
@@ -198,25 +204,38 @@ def compare_verdicts(
     return changes
 
 
-def agree(before: Outcome, after: Outcome) -> bool:
-    """Return whether two verdicts are the same one, the error no larger than it may be."""
-    change = _change((KINDS[0], "", ""), before, after)
-    return before.verdict == after.verdict and not _has_grown(change, GROWTH)
+def has_grown(before: Outcome, after: Outcome) -> bool:
+    """Return whether an error grew by any factor that a limit may name, and matters."""
+    return _has_grown(_change((KINDS[0], "", ""), before, after), growth=1.0)
 
 
 def _part(
     change: VerdictChange, before: Outcome | None, after: Outcome | None, growth: float
 ) -> Part:
     """Return what a change is."""
-    if after is None:
-        was_there = before is not None and before.verdict != NOT_RUN and not before.excused
-        return "failures" if was_there else "gone"
+    if _is_new_failure(before, after):
+        return "failures"
     if before is None:
-        return "failures" if after.failed else "added"
+        return "added"
+    if after is None:
+        return "gone"
     if before.verdict != after.verdict:
-        is_worse = after.rank > before.rank and not after.excused
-        return "failures" if is_worse else "changes"
+        return "changes"
     return "drifts" if _has_grown(change, growth) else "unchanged"
+
+
+def _is_new_failure(before: Outcome | None, after: Outcome | None) -> bool:
+    """Return whether a verdict is lost, or worse than it was; what may fail is neither."""
+    if after is not None and after.excused:
+        return False
+    if before is not None and is_lost(before, after):
+        return not before.excused
+    return after is not None and after.rank > (before.rank if before else 0)
+
+
+def is_lost(before: Outcome, after: Outcome | None) -> bool:
+    """Return whether what had run is no longer there, or did not run this time."""
+    return before.has_run and not (after is not None and after.has_run)
 
 
 def _change(key: Key, before: Outcome | None, after: Outcome | None) -> VerdictChange:

@@ -213,13 +213,24 @@ def _odd_keys(document: Any) -> Iterator[Problem]:
 
 
 def _repeated(document: Any) -> Iterator[Problem]:
-    """Yield the items that a list already has."""
+    """Yield the items that a list already has; of a mapping, what its first key says.
+
+    That one tells which it is, as `model` of a model.
+    """
     for location, node in _walk(document):
         before: set[str] = set()
         for index, item in enumerate(node if isinstance(node, tuple) else ()):
             if repr(item) in before:
-                yield (*location, index), f"{shown(item)} is listed twice", False
+                yield (*location, index), f"{_described(item)} is listed twice", False
             before.add(repr(item))
+
+
+def _described(item: Any) -> str:
+    """Return an item in the words of a message, a mapping by its first key and value."""
+    if isinstance(item, dict) and item:
+        key, value = next(iter(item.items()))
+        return f"{shown(item)} with {shortened(str(key))}: {shown(value)}"
+    return shown(item)
 
 
 def _causes(details: list[ErrorDetails], model: type[Section]) -> Iterator[ErrorDetails]:

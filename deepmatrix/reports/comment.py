@@ -66,7 +66,7 @@ def _models(review: Review) -> Iterator[str]:
 
 
 def _fault(review: Review, fault: Sequence[Wrong]) -> str:
-    """Return wrong verdicts of one cause in one line, and the command that shows it again."""
+    """Return wrong verdicts of one cause in one line; the cause's files are with the run."""
     judged = fault[0].judged
     parts = [f"{escape(judged.title)} on {_consumers(review, fault)}: {judged.verdict}"]
     cause = judged.cause
@@ -84,9 +84,7 @@ def _fault(review: Review, fault: Sequence[Wrong]) -> str:
         parts.append(f"{which} is {error}, the tolerance {tolerance}")
     elif not cause:
         parts.append(_short(judged.reason or judged.message))
-    line = ": ".join(filter(None, parts))
-    again = cause.reproduce if cause else ""
-    return f"{line}\n  - see it again: {markdown_code(again)}" if again else line
+    return ": ".join(filter(None, parts))
 
 
 def _consumers(review: Review, fault: Sequence[Wrong]) -> str:

@@ -112,7 +112,9 @@ def test_a_good_model_is_green_and_one_that_drifts_red_with_its_node(
     code, runner = run_action(repository, installed, config="deepmatrix.yaml")
     assert code == 1, runner.log
     assert "### deepmatrix: ✗ 1 problem" in comment(runner)
-    assert f"net on `{CELL}`: drift, first wrong node `logarithm`" in comment(runner)
+    assert f"net on `{CELL}`: drift: float32 rounds too much before Log 'logarithm'" in comment(
+        runner
+    )
     (line,) = [line for line in runner.log.splitlines() if line.startswith("::error ")]
     assert "title=net%3A drift" in line
     assert comment(runner) in runner.summary
@@ -136,7 +138,7 @@ def test_a_file_that_is_no_model_is_named_beside_the_verdicts_of_the_others(
     assert "**Not served**\n\n- the model is not served: far.onnx is a Git LFS" in page
     assert "net.onnx: " in page
     if given == "config":  # only its inputs show the drift
-        assert "first wrong node `logarithm`" in page
+        assert "before Log 'logarithm'" in page
     assert page in runner.summary
 
     (repository / "net.onnx").write_text(pointer)
@@ -210,7 +212,7 @@ def test_with_a_baseline_only_what_is_worse_fails(
     code, runner = run_action(repository, installed, **baseline)
     assert code == 1, runner.log
     assert "**Against verdicts.yaml:** ✗ 1 limit broken: 1 new failure" in comment(runner)
-    assert "first wrong node `logarithm`" in comment(runner)
+    assert "before Log 'logarithm'" in comment(runner)
 
     path = repository / "verdicts.yaml"
     accepted = "verdict: drift, error: 1.0, reason: the gate is never used"
@@ -250,7 +252,7 @@ def test_two_uses_in_one_job_see_their_own_runs(
     code, second = run_action(repository, other, config="deepmatrix.yaml")
     assert code == 0, second.log
     assert "net.onnx: 1 of 1 consumer matches" in comment(second)
-    assert "drift, first wrong node" in comment(runner)
+    assert "before Log 'logarithm'" in comment(runner)
 
 
 def test_results_of_one_run_are_no_baseline_of_several(
@@ -348,7 +350,7 @@ def test_gitlabs_template_is_green_red_and_then_green_with_a_baseline(
     save(repository, planted.model(gated=True))
     code, log = run_gitlab(repository, tmp_path / "program")
     assert code == 1, log
-    assert "first wrong node `logarithm`" in (repository / ".deepmatrix" / "comment.md").read_text()
+    assert "before Log 'logarithm'" in (repository / ".deepmatrix" / "comment.md").read_text()
     for pattern in [*GITLAB["artifacts"]["paths"], GITLAB["artifacts"]["reports"]["junit"]]:
         assert list(repository.glob(pattern)), pattern
 

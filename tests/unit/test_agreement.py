@@ -126,7 +126,7 @@ def compare(
     if accepted or len(heads) != 1:
         known = worst_outcomes(base)
         return limits.judge(compare_accepted(known, heads, ("base", "head"), growth), wanted)
-    return limits.judge(compare_results(base, heads[0], ("base", "head"), growth), wanted)
+    return limits.judge(compare_results(base, heads[0], ("base", "head"), wanted), wanted)
 
 
 def drift(error: float) -> dict[str, Any]:

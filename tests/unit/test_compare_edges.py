@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,16 @@ import pytest
 from deepmatrix import reports
 from deepmatrix.cli import main
 from deepmatrix.comparison import accepted, limits
-from deepmatrix.comparison.changes import ABSENT, Comparison
+from deepmatrix.comparison.changes import ABSENT, Comparison, Key, Kind
 from deepmatrix.comparison.comparing import compare_results
-from deepmatrix.comparison.verdicts import Outcome, VerdictChanges, compare_verdicts
+from deepmatrix.comparison.verdicts import (
+    KINDS,
+    NOT_RUN,
+    WORDS,
+    Outcome,
+    VerdictChanges,
+    compare_verdicts,
+)
 from deepmatrix.errors import ArgumentError
 from deepmatrix.results.rows import Results
 from tests.unit import verifications
@@ -189,3 +197,135 @@ def test_a_check_reads_what_is_compared_with_and_compares_nothing(
     shown = capsys.readouterr()
     assert said in shown.err
     assert not shown.out
+
+
+def sized(memory: float = 1.0, image: float = 1.0, source: str = "cgroup2") -> Results:
+    """Return results whose cells have an image and a peak memory of a size times a factor."""
+    results = verifications.results()
+    update = {
+        "image_bytes": int(10**9 * image),
+        "peak_memory_bytes": int(10**9 * memory),
+        "serving_memory_bytes": int(10**9 * memory),
+        "serving_memory_of": "resnet50",
+        "memory_source": source,
+    }
+    cells = tuple(row.model_copy(update=update) for row in results.cells)
+    return results.model_copy(update={"cells": cells})
+
+
+@pytest.mark.parametrize(
+    ("limit", "factors", "is_broken"),
+    [
+        ("hungrier:5%", {"memory": 1.08}, True),
+        ("hungrier:5%", {"memory": 1.04}, False),
+        ("hungrier:0%", {"memory": 1.0}, False),
+        ("hungrier", {"memory": 1.08}, False),
+        ("larger:0.5%", {"image": 1.008}, True),
+        ("larger:0.5%", {"memory": 1.08}, False),
+        ("larger", {"image": 1.008}, False),
+    ],
+)
+def test_a_limit_on_sizes_holds_for_the_share_that_it_names(
+    limit: str, factors: dict[str, float], is_broken: bool
+) -> None:
+    wanted = limits.parse(limit)
+    comparison = compare_results(sized(), sized(**factors), ("base", "head"), wanted)
+    assert bool(limits.broken(comparison, wanted)) == is_broken
+
+
+def test_memory_that_was_measured_in_two_ways_is_not_compared() -> None:
+    grown = compare_results(sized(), sized(memory=2.0), ("base", "head")).sizes
+    assert {size.quantity for size in grown} == {"memory"}
+    other = sized(memory=2.0, source="process")
+    assert not compare_results(sized(), other, ("base", "head")).sizes
+
+
+#: The words of verdicts from best to worst; every other one is worse than these.
+ORDER = ({"match", "ok"}, {NOT_RUN, ABSENT}, {"unsupported"}, {"drift", "wrong"})
+#: What tells nothing: nothing ran.
+SILENT = {NOT_RUN, ABSENT}
+
+
+def level(word: str) -> int:
+    return next((at for at, words in enumerate(ORDER) if word in words), len(ORDER))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_of_every_two_verdicts_the_worse_one_and_the_lost_one_are_new_failures(kind: Kind) -> None:
+    key: Key = (kind, "subject", "cell")
+    words = sorted({*WORDS[kind], ABSENT})
+    for before, after in itertools.permutations(words, 2):
+        base, head = (
+            {key: Outcome(verdict=word, subject="subject")} if word != ABSENT else {}
+            for word in (before, after)
+        )
+        found = compare_verdicts(base, {each: (outcome,) for each, outcome in head.items()})
+        is_lost = after in SILENT and before not in SILENT
+        was = 0 if before == ABSENT else level(before)
+        is_worse = after != ABSENT and level(after) > was
+        assert bool(found.failures) == (is_lost or is_worse), (before, after)
+
+
+def test_an_update_keeps_an_accepted_failure_that_did_not_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = verifications.results()
+    baseline, run = tmp_path / "verdicts.yaml", tmp_path / "results.json"
+    accepted.update(baseline, [results])
+    text = baseline.read_text("utf-8").replace("error: 0.061}", 'error: 0.061, reason: "a bug"}')
+    assert "a bug" in text
+    baseline.write_text(text, "utf-8")
+    rows = tuple(
+        row.model_copy(update={"verdict": NOT_RUN, "error": None, "reason": "no engine"})
+        if row.consumer == DRIFTING
+        else row
+        for row in results.portability
+    )
+    run.write_text(results.model_copy(update={"portability": rows}).model_dump_json(), "utf-8")
+    words = ["compare", "--baseline", str(baseline), str(run)]
+    assert main.main(words) == 1
+    assert f"{DRIFTING}: drift, now not-run" in " ".join(capsys.readouterr().out.split())
+    assert main.main([*words, "--update-baseline"]) == 0
+    assert baseline.read_text("utf-8") == text
+    assert "kept: 1 verdict of models or cells" in " ".join(capsys.readouterr().out.split())
+
+
+def with_error(results: Results, error: float) -> Results:
+    """Return results in which the consumer that drifts has another error."""
+    rows = tuple(
+        row.model_copy(update={"error": error}) if row.consumer == DRIFTING else row
+        for row in results.portability
+    )
+    return results.model_copy(update={"portability": rows})
+
+
+@pytest.mark.parametrize("limit", ["drift:1x", "drift:1.5x", "drift"])
+@pytest.mark.parametrize("error", [0.0621, 0.1037, 0.61])
+def test_an_update_accepts_what_any_limit_on_drift_refuses(
+    limit: str, error: float, tmp_path: Path
+) -> None:
+    baseline, run = tmp_path / "verdicts.yaml", tmp_path / "results.json"
+    accepted.update(baseline, [verifications.results()])
+    text = baseline.read_text("utf-8")
+    reasoned = text.replace("error: 0.061}", 'error: 0.061, reason: "a bug"} # seen')
+    assert reasoned != text
+    baseline.write_text(reasoned, "utf-8")
+    run.write_text(with_error(verifications.results(), error).model_dump_json(), "utf-8")
+    words = ["compare", "--baseline", str(baseline), str(run)]
+    assert main.main([*words, "--fail-on", "drift:1x"]) == 1
+    assert main.main([*words, "--update-baseline"]) == 0
+    assert main.main([*words, "--fail-on", limit]) == 0
+    (line,) = (line for line in baseline.read_text("utf-8").splitlines() if "a bug" in line)
+    assert " ".join(line.split()).endswith('reason: "a bug"} # seen')
+    written = baseline.read_bytes()
+    assert main.main([*words, "--update-baseline"]) == 0
+    assert baseline.read_bytes() == written
+
+
+def test_where_nothing_could_be_compared_a_limit_on_times_says_so_once() -> None:
+    results = verifications.results()
+    rows = tuple(row.model_copy(update={"verdict": NOT_RUN}) for row in results.portability)
+    nothing = results.model_copy(update={"portability": rows})
+    comparison = compare_results(nothing, nothing, ("base", "head"))
+    assert comparison.is_void
+    assert limits.broken(comparison, limits.parse("new-failure,slower:5%")) == (limits.VOID,)

@@ -367,3 +367,20 @@ def test_pyperf_compares_two_suites(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pyperf", "compare_to", "--table", str(base), str(head)]
     compared = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert compared.count("2.00x slower") == len(names) + 1  # and their geometric mean
+
+
+def test_a_statement_names_no_image_of_a_cell_that_served_nothing() -> None:
+    results = verifications.results()
+    (model,) = results.models
+    idle = "openvino-debian12-amd64-cpu"
+    update = {
+        "models": (model.model_copy(update={"sha256": {"model.onnx": "0" * 64}}),),
+        "cells": tuple(
+            row.model_copy(update={"image_id": f"sha256:{'1' * 64}"}) for row in results.cells
+        ),
+        "portability": tuple(row for row in results.portability if row.consumer != idle),
+    }
+    statement = json.loads(EXPORTS["in-toto"](results.model_copy(update=update)))
+    named = {entry["name"] for entry in statement["predicate"]["configuration"]}
+    judges = {row.consumer for row in results.portability if row.judges}
+    assert named == {"deepmatrix", *(row.cell for row in results.cells)} - judges - {idle}

@@ -16,8 +16,8 @@ from deepmatrix.boundary.files import Damaged
 from deepmatrix.cli import main, resuming, trying
 from deepmatrix.comparison import limits
 from deepmatrix.comparison.trials import (
+    NOT_MEASURED,
     OWN_WORK,
-    UNTOLD,
     confirmed,
     key_of,
     split_suspects,
@@ -383,7 +383,10 @@ def test_a_suspect_without_a_second_measurement_stays_slower(tmp_path: Path) -> 
     assert all(decided[key_of(time)].again for time in suspected[1:])
     nothing = confirmed(first, calm.model_copy(update={"times": ()}), suspected)
     assert limits.broken(nothing, wanted) == limits.broken(first, wanted)
-    assert {time.unrepeated for time in nothing.times if time.word == "slower"} <= {UNTOLD, ""}
+    assert {time.unrepeated for time in nothing.times if time.word == "slower"} <= {
+        NOT_MEASURED,
+        "",
+    }
 
 
 def test_only_an_image_of_ours_with_the_same_content_is_taken(

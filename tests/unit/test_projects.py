@@ -13,7 +13,7 @@ import pytest
 
 from deepmatrix.cli import main
 from deepmatrix.cli.own_models import projects
-from deepmatrix.errors import ArgumentError, ConfigError, EngineError, Interrupted
+from deepmatrix.errors import ArgumentError, CellFailed, ConfigError, EngineError, Interrupted
 from deepmatrix.models import files, project
 from deepmatrix.paths import RUNS
 from deepmatrix.planning.selection import Selection, select_cells
@@ -122,6 +122,7 @@ WRONG = {
     entry("tolerances: [{error: 1, reason: a, cells: xx}]"): "'xx' matches no cell",
     entry("model: net.onnx"): "4:3: duplicate key 'model'",
     entry() + "- {model: ./net.onnx, repeats: 5}": "4:11: ./net.onnx is listed twice",
+    entry() + entry().partition("models:\n")[2]: "a mapping with model: 'net.onnx' is listed twice",
 }
 
 
@@ -233,6 +234,16 @@ def test_init_lists_odd_names_so_that_they_are_read_back_and_leaves_out_what_no_
     assert main.main(["init"]) == ArgumentError.exit_code
     assert not Path("deepmatrix.yaml").exists()
     assert "error: the file can name none of the 3 models here\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("named", [("net.onnx", "./net.onnx", "linked.onnx"), ()])
+def test_init_lists_a_model_once_by_whatever_names_it_is_found(
+    folder: Path, named: tuple[str, ...]
+) -> None:
+    (folder / "linked.onnx").symlink_to("net.onnx")
+    assert main.main(["init", *named]) == 0
+    (listed,) = projects.load(project.FILE.absolute(), MATRIX).models
+    assert (folder / listed.model).resolve() == (folder / "net.onnx").resolve()
 
 
 def test_init_says_how_deep_it_looked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -566,3 +577,15 @@ def test_jobs_leave_a_report_only_where_a_folder_is_named(folder: Path) -> None:
     (path,) = folder.glob("runs/*/results.json")
     (problem,) = json.loads(path.read_text())["problems"]
     assert problem.startswith("the model is not served: net.onnx: 'nosuch*' matches no cell")
+
+
+def test_a_model_that_fails_beside_a_wrong_entry_is_no_wrong_argument(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "slow.onnx").write_bytes((folder / "net.onnx").read_bytes())
+    wrong = entry("tolerances: [{error: 0.5, outputs: none, reason: a test}]")
+    write(f"{wrong}- model: slow.onnx\n  max_p99: 0.00001ms\n")
+    cells = ["--only", CELL, "--only", "onnxruntime-debian12-amd64-cpu"]
+    options = ["--engine", "here", *cells, "--runs", str(folder / "runs")]
+    assert main.main(["verify", *options]) == CellFailed.exit_code
+    assert "2 of 2 models not as expected" in capsys.readouterr().err

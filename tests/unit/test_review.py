@@ -55,7 +55,7 @@ def matching(results: Results) -> Results:
 def compared(base: Results, head: Results, fail_on: str, **changes: Any) -> Comparison:
     """Return what `compare --fail-on` concludes, with some more changes."""
     wanted = limits.parse(fail_on)
-    comparison = compare_results(base, head, ("base", "head"), limits.growth_of(wanted))
+    comparison = compare_results(base, head, ("base", "head"), wanted)
     return limits.judge(comparison.model_copy(update=changes), wanted)
 
 
@@ -78,7 +78,6 @@ def test_what_is_wrong_is_named_with_its_first_wrong_node_and_broken_budgets() -
     assert (
         f"- resnet50 on `{DRIFTED}`: drift, first wrong node `layer4.2.conv3`, also alone: "
         "the error is 6.1e-02, the tolerance 2.0e-02\n"
-        "  - see it again: `nox -s verify -- causes/model.onnx`\n"
     ) in page
     assert f"resnet50 on `{WEB}`: unsupported: " in page
     assert "**Broken budgets**" in page
@@ -317,3 +316,32 @@ def test_a_file_that_is_no_comparison_says_what_writes_one(
     fault = f"a comparison of schema {version};" if version else "no comparison"
     assert f"{tmp_path}/other.json: {fault}" in error
     assert error.endswith("hint: name the file that `compare --json FILE` of this version wrote\n")
+    assert (
+        f"{tmp_path}/other.json: {'a comparison of schema 2' if version else 'no comparison'}"
+        in error
+    )
+    assert error.endswith("hint: name the file that `compare --json FILE` wrote\n")
+
+
+def test_what_is_wrong_stands_worst_first_whatever_the_order_of_its_rows() -> None:
+    results = run_of()
+    drifted = next(row for row in results.portability if row.consumer == DRIFTED)
+    updates = [{"error": 0.03}, {"error": 0.9}, {"verdict": "error", "error": None}, {"error": 0.1}]
+    rows = [
+        drifted.model_copy(update={**update, "consumer": f"{DRIFTED}-{number}"})
+        for number, update in enumerate(updates)
+    ]
+    for ordered in (rows, rows[::-1]):
+        problems = tuple(map(remarks.row_problem, ordered))
+        update = {"portability": tuple(ordered), "problems": problems}
+        wrong = Review(runs=(results.model_copy(update=update),)).wrong()
+        assert [entry.judged.consumer[-1] for entry in wrong] == ["2", "1", "3", "0"]
+
+
+def test_a_model_outside_the_checkout_is_annotated_without_a_file(tmp_path: Path) -> None:
+    results = run_of(DRIFTED)
+    (model,) = results.models
+    outside = model.model_copy(update={"source": str(tmp_path / "model.onnx")})
+    moved = results.model_copy(update={"models": (outside,)})
+    (line,) = reports.annotation_lines(Review(runs=(moved,)))
+    assert line.startswith(f"::error title=resnet50%3A drift on {DRIFTED}::Conv ")

@@ -121,11 +121,10 @@ def run(options: argparse.Namespace) -> None:
     if options.update_baseline:
         _update(options, console)
         return
-    growth = limits.growth_of(wanted)
     if options.versions:
         comparison = trying.compare_versions(options, console, wanted)
     else:
-        comparison = _compare(options, growth)
+        comparison = _compare(options, wanted)
         if not options.baseline:
             comparison = repeating.repeat_slower(options, comparison, wanted, console)
     conclude(options, limits.judge(comparison, wanted), console)
@@ -233,10 +232,10 @@ def _limits(options: argparse.Namespace) -> tuple[Limit, ...]:
     """Return the limits that the user named; those of verdicts where a baseline is given."""
     text = options.fail_on or ("new-failure,drift" if options.baseline else "")
     wanted = limits.parse(text) if text else ()
-    untold = [limit.name for limit in wanted if limit.name in limits.SHARES]
-    if options.baseline and untold:
+    measured = [limit.name for limit in wanted if limit.name in limits.SHARES]
+    if options.baseline and measured:
         raise ArgumentError(
-            f"--fail-on {untold[0]} and --baseline cannot be combined: a baseline has no times "
+            f"--fail-on {measured[0]} and --baseline cannot be combined: a baseline has no times "
             "and no sizes",
             hint="compare two runs instead: compare BASE HEAD",
         )
@@ -250,7 +249,7 @@ def _update(options: argparse.Namespace, console: Console) -> None:
     print_line(console, f"{options.baseline} {text}", wrap=False)
     if unseen := accepted.count_unseen(options.baseline, heads):
         kept = f"kept: {numbers.count(unseen, 'verdict')} of models or cells that are not in "
-        kept += numbers.count(len(heads), "run") + "; delete those that are gone"
+        kept += numbers.count(len(heads), "run") + ", or did not run; delete those that are gone"
         print_line(console, kept)
 
 
@@ -262,14 +261,14 @@ def _check_base(options: argparse.Namespace) -> None:
         read_results(options.sides[0], options.runs)
 
 
-def _compare(options: argparse.Namespace, growth: float) -> Comparison:
+def _compare(options: argparse.Namespace, wanted: Sequence[Limit]) -> Comparison:
     if options.baseline:
         heads = [read_results(path, options.runs) for path in options.sides]
-        known = accepted.load(options.baseline)
+        entries = accepted.load(options.baseline)
         count = len(heads)
         head_name = path_text(options.sides[0]) if count == 1 else f"{count} runs"
         names = (path_text(options.baseline), head_name)
-        return accepted.compare_accepted(known, heads, names, growth)
+        return accepted.compare_accepted(entries, heads, names, limits.growth_of(wanted))
     base, head = (read_results(path, options.runs) for path in options.sides)
     names = (path_text(options.sides[0]), path_text(options.sides[1]))
-    return compare_results(base, head, names, growth)
+    return compare_results(base, head, names, wanted)

@@ -82,7 +82,7 @@ def run(options: argparse.Namespace) -> None:
         )
     console = make_console()
     named = [path for path in options.models if format_of(path)]
-    all_models = named or list(_models(Path()))
+    all_models = _distinct(named or _models(Path()))
     wanted = all_models if named else all_models[:MOST_MODELS]
     models = [path for path in wanted if project.can_name(path)]
     for path in wanted:
@@ -105,6 +105,14 @@ def run(options: argparse.Namespace) -> None:
         line = f"there are more models than these {MOST_MODELS}: add them to {project.FILE}"
         print_line(console, line, "yellow", wrap=False)
     print_line(console, f"written: {project.FILE}; next: {command_line('verify')}", "green")
+
+
+def _distinct(paths: Iterable[Path]) -> list[Path]:
+    """Return paths without those that lead to where an earlier one leads."""
+    first: dict[Path, Path] = {}
+    for path in paths:
+        first.setdefault(path.resolve(), path)
+    return list(first.values())
 
 
 def document(models: list[Path]) -> str:
