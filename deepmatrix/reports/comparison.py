@@ -23,6 +23,12 @@ from deepmatrix.reports.tables import comparison as tables
 MOST_LINES = 5
 MOST_CELLS = 3
 
+#: What a size is that grew, and one that shrank, with the quantities of which it is said.
+SIZE_WORDS = {
+    ("larger", "smaller"): ("image", "artifact"),
+    ("hungrier", "less hungry"): ("memory",),
+}
+
 
 def show_comparison(console: Console, comparison: Comparison) -> None:
     """Print what changed: the headline, then failures, verdicts, drifts, times, sizes."""
@@ -69,6 +75,15 @@ def comparison_html(comparison: Comparison) -> str:
     )
 
 
+def _size_counts(comparison: Comparison) -> Iterator[tuple[int, str, str]]:
+    """Yield how many sizes grew and how many shrank, with the word for one and for several."""
+    for words, quantities in SIZE_WORDS.items():
+        ratios = [size.ratio for size in comparison.sizes if size.quantity in quantities]
+        grown = sum(ratio > 1 for ratio in ratios)
+        for count, word in zip((grown, len(ratios) - grown), words, strict=True):
+            yield count, word, word
+
+
 def headline(comparison: Comparison, *, reviewed: bool = False) -> tuple[str, Mood]:
     """Return what changed in one line, and how good that is.
 
@@ -80,7 +95,7 @@ def headline(comparison: Comparison, *, reviewed: bool = False) -> tuple[str, Mo
         (len(comparison.drifts), "error that grew", "errors that grew"),
         (len(comparison.slower), "slower", "slower"),
         (len(comparison.faster), "faster", "faster"),
-        (len(comparison.sizes), "other size", "other sizes"),
+        *_size_counts(comparison),
     ]
     phrases = [
         f"{count} {singular if count == 1 else plural}"

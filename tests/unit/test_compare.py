@@ -302,6 +302,34 @@ def test_the_memory_of_two_models_is_not_compared_and_has_two_series() -> None:
         assert all(line.subject.startswith(f"{model} on ") for line in drawn)
 
 
+def test_sizes_that_were_measured_otherwise_are_not_compared() -> None:
+    run = verifications.results()
+
+    def measured(share: float, **changes: object) -> Results:
+        sizes = {"image_bytes": int(3e8 * share), "serving_memory_bytes": int(1e8 * share)}
+        update = {"memory_source": "cgroup1", "engine": "docker", "serving_memory_of": "m"}
+        cells = [row.model_copy(update={**update, **sizes, **changes}) for row in run.cells]
+        return run.model_copy(update={"cells": tuple(cells)})
+
+    def quantities(base: Results, head: Results) -> set[str]:
+        return {size.quantity for size in compare_results(base, head, ("base", "head")).sizes}
+
+    assert quantities(measured(1), measured(2)) == {"image", "memory"}
+    assert quantities(measured(1), measured(2, engine="venv")) == {"memory"}
+    assert quantities(measured(1), measured(2, build_s=9.0)) == {"image"}
+    assert quantities(measured(1, build_s=9.0), measured(2)) == {"image"}
+    both = quantities(measured(1, build_s=9.0), measured(2, build_s=8.0))
+    assert both == {"image", "memory"}, "both read the files first"
+    is_process = {"memory_source": "process", "build_s": 9.0}
+    alone = quantities(measured(1, memory_source="process"), measured(2, **is_process))
+    assert alone == {"image", "memory"}, "no process pays for what the system keeps"
+    grown = compare_results(measured(1), measured(2), ("base", "head"))
+    images, cells = (sum(x.quantity == name for x in grown.sizes) for name in ("image", "memory"))
+    assert headline(grown)[0].endswith(f" {images} larger, {cells} hungrier")
+    shrunk = compare_results(measured(2), measured(1), ("base", "head"))
+    assert headline(shrunk)[0].endswith(f" {images} smaller, {cells} less hungry")
+
+
 def test_larger_images_and_more_memory_are_found_beyond_their_noise(recorded: Path) -> None:
     base = merging.merge([Run(path=recorded)])
 

@@ -95,6 +95,17 @@ def test_merging_a_run_writes_the_history_beside_it(tmp_path: Path) -> None:
     assert len({line.series for line in lines}) == len(lines)
 
 
+def test_sizes_of_two_kinds_of_engine_are_no_series() -> None:
+    image = {"series": "cell/image", "quantity": "image", "unit": "bytes"}
+    lines = [measured(run, 3e8, engine="docker", **image) for run in range(3)]
+    lines += [measured(run, 2e8, engine="venv", **image) for run in range(3, 5)]
+    (shown,) = series(lines)
+    assert [point.engine for point in shown.points] == ["venv", "venv"]
+    assert shown.left_out == 3
+    (others,) = series([measured(run, 2e8, machine=f"{run}", **image) for run in range(3)])
+    assert len(others.points) == 3, "a size is the same on all machines"
+
+
 @pytest.mark.parametrize(
     ("levels", "points"),
     [

@@ -1,4 +1,4 @@
-"""Series of a history: one measurement in every run, on one machine, with its change points."""
+"""Series of a history: one measurement in all runs alike, with its change points."""
 
 from __future__ import annotations
 
@@ -36,7 +36,10 @@ class Level:
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """A measurement in the runs of one machine, the oldest first. *left_out*: of other machines."""
+    """A measurement in the runs that can be compared, the oldest first; how many are left out.
+
+    Times are those of one machine, sizes those of one kind of engine.
+    """
 
     name: str
     points: tuple[Measurement, ...]
@@ -62,7 +65,7 @@ class Series:
 
 
 def series(measurements: Sequence[Measurement], pattern: str = "*") -> list[Series]:
-    """Return the series whose names match a glob; times of the machine of the newest run only.
+    """Return the series whose names match a glob; of the newest run's machine or engine only.
 
     Raises:
         ArgumentError: there is none.
@@ -78,12 +81,15 @@ def series(measurements: Sequence[Measurement], pattern: str = "*") -> list[Seri
     for line in measurements:
         if line.value is not None and line.series in by_name:
             by_name[line.series].append(line)
-    return [_of_one_machine(name, lines) for name, lines in by_name.items() if lines]
+    return [_alike(name, lines) for name, lines in by_name.items() if lines]
 
 
-def _of_one_machine(name: str, lines: Sequence[Measurement]) -> Series:
+def _alike(name: str, lines: Sequence[Measurement]) -> Series:
     newest = lines[-1]
-    if newest.unit != "s":
-        return Series(name=name, points=tuple(lines))
-    points = tuple(line for line in lines if line.machine == newest.machine)
+    facts = {"s": ("machine",), "bytes": ("engine",)}.get(newest.unit, ())
+    points = tuple(
+        line
+        for line in lines
+        if all(getattr(line, fact) == getattr(newest, fact) for fact in facts)
+    )
     return Series(name=name, points=points, left_out=len(lines) - len(points))
