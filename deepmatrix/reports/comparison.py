@@ -7,7 +7,7 @@ from statistics import median
 
 from rich.console import Console
 
-from deepmatrix.comparison.changes import Comparison, Side
+from deepmatrix.comparison.changes import ABSENT, Comparison, Side
 from deepmatrix.comparison.limits import VOID, describe_time, describe_verdict
 from deepmatrix.drawing import numbers
 from deepmatrix.drawing.console import STYLES, print_table
@@ -133,6 +133,16 @@ def remarks(comparison: Comparison) -> Iterator[str]:
     added = f", {comparison.added} new ones" if comparison.added else ""
     gone = f", {comparison.gone} gone that had not run, or might fail" if comparison.gone else ""
     yield f"the same: {numbers.count(comparison.unchanged, 'verdict')}{added}{gone}"
+    if lost := sum(change.head == ABSENT for change in comparison.failures):
+        how = (
+            "; make it from a run of the same cells"
+            if comparison.base.run
+            else (
+                ": make a baseline from the cells that are served here, by the same --engine and "
+                "--native: --update-baseline with a run of CI itself"
+            )
+        )
+        yield f"the later side does not have {numbers.count(lost, 'verdict')}{how}"
     if comparison.other_files:
         named = ", ".join(comparison.other_files)
         yield f"another file under the same name, so anything may differ by that: {named}"

@@ -7,6 +7,7 @@ import functools
 import json
 import math
 import random
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -31,11 +32,11 @@ from deepmatrix.errors import ArgumentError, ConfigError, EngineError, RecordErr
 from deepmatrix.images import build, pins
 from deepmatrix.images.recipes import Recipe, recipe_for
 from deepmatrix.machine.packages import indexes
-from deepmatrix.paths import ROOT, SCHEMAS
+from deepmatrix.paths import ROOT, RUNS, SCHEMAS
 from deepmatrix.planning import trials
 from deepmatrix.planning.cells import all_cells
 from deepmatrix.planning.selection import Selection
-from deepmatrix.reports.comparison import headline
+from deepmatrix.reports.comparison import headline, remarks
 from deepmatrix.reports.exports.measurements import measurements as exported
 from deepmatrix.results import merging
 from deepmatrix.results.rows import Results
@@ -593,6 +594,10 @@ def test_accepted_verdicts_fail_nothing_until_one_is_worse(
     update = arguments("--baseline", baseline, "--update-baseline")
     assert main.main([*update, str(recorded)]) == 0
     assert len(list(entries(baseline))) == 57
+    failed = re.compile(r"verdict: (drift|error)")
+    bare = sum(bool(failed.search(line)) for line in entries(baseline))
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"accepted without a reason: {bare} failure" in shown
     assert main.main(arguments("--baseline", baseline, recorded)) == 0
     head = changed(recorded, tmp_path, functools.partial(grow, factor=1e4))
     assert main.main(arguments("--baseline", baseline, head)) == 1
@@ -618,6 +623,32 @@ def test_where_all_models_are_refused_the_lost_are_called_by_their_names() -> No
         }
         (lost,) = accepted.compare_accepted(known, [head], ("base", "head"), 2).failures
         assert (lost.subject, lost.head) == (subject, "absent")
+
+
+def test_what_the_later_side_lost_says_how_a_baseline_of_its_cells_is_made() -> None:
+    run = verifications.results("onnxruntime-debian12-amd64-cpu")
+    none = run.model_copy(update={"models": (), "portability": (), "inference": (), "cells": ()})
+    known = worst_outcomes(run)
+    lost = accepted.compare_accepted(known, [none], ("base", "head"), 2)
+    (said,) = [line for line in remarks(lost) if line.startswith("the later side does not have")]
+    assert "1 verdict: make a baseline from the cells that are served here" in said
+    assert "--update-baseline" in said
+    (said,) = [
+        line
+        for line in remarks(compare_results(run, none, ("base", "head")))
+        if line.startswith("the later side does not have")
+    ]
+    assert "baseline" not in said
+    assert not [line for line in remarks(compare_results(run, run, ("a", "b"))) if "later" in line]
+
+
+def test_a_run_that_is_not_there_is_told_with_the_runs_that_are(
+    recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parent = ["--runs", str(recorded.parent)]
+    for words in (["show", "nosuch"], ["compare", "nosuch", recorded.name]):
+        assert main.main([*words, *parent]) == 2
+        assert f"runs there: {recorded.name}" in " ".join(capsys.readouterr().err.split())
 
 
 def test_an_update_keeps_reasons_comments_and_entries_that_agree(
@@ -838,7 +869,7 @@ def test_a_limit_is_broken_where_there_is_nothing_to_hold_against_it() -> None:
             ["--baseline", "b.yaml", "a", "--fail-on", "slower"],
             "error: --fail-on slower and --baseline cannot be combined: a baseline has no times",
         ),
-        (["a", "b"], "error: a is not there"),
+        (["a", "b"], f"error: {RUNS / 'a'} is not there"),
         (["a", "b", "--only", "x"], "error: --only is for what is served: models, with --with"),
         (["a", "b", "--rounds", "5"], "error: --rounds is for what is served: models, with"),
         (["a", "b", "--fail-on", "slower", "--only", "x"], "error: --only is for what is served"),

@@ -246,6 +246,13 @@ def test_wrong_arguments_and_files_say_what_is_wrong(
     path = write(tmp_path, measured(0, 1.0))
     assert main.main(["history", "cel/*", "--runs", str(tmp_path)]) == 2
     assert capsys.readouterr().err.startswith("error: 'cel/*' matches no series")
+    write(tmp_path, *(measured(0, 1.0, series=f"cell/{number:02}") for number in range(12)))
+    assert main.main(["history", "x*", "--runs", str(tmp_path)]) == 2
+    error, _, head, *names, more = capsys.readouterr().err.splitlines()
+    assert error == "error: 'x*' matches no series"
+    assert [line.strip() for line in (head, *names[:2])] == ["there are:", "cell/00", "cell/01"]
+    assert (len(names), more.strip()) == (10, "and 2 more")
+    write(tmp_path, measured(0, 1.0))
     path.write_text(path.read_text("utf-8") + "{torn\n", "utf-8")
     with pytest.raises(RecordError, match=rf"{history.FILE}:2: the line is damaged"):
         history.read(path)

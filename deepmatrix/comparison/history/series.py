@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import fnmatch
 import itertools
 import math
@@ -17,6 +18,9 @@ from deepmatrix.errors import ArgumentError
 
 #: What an error of zero counts as, which has no logarithm: less than float32 rounds to.
 FLOOR = 1e-9
+
+#: So many series are named where none matches.
+MOST_KNOWN = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,9 +77,13 @@ def series(measurements: Sequence[Measurement], pattern: str = "*") -> list[Seri
     names = sorted({line.series for line in measurements})
     matching = [name for name in names if fnmatch.fnmatchcase(name, pattern)]
     if not matching:
+        more = [f"and {len(names) - MOST_KNOWN} more"] if len(names) > MOST_KNOWN else []
+        near = difflib.get_close_matches(pattern, names, n=1)
+        meant = did_you_mean(pattern, near) if near else ""
+        listed = [] if near else ["there are:", *names[:MOST_KNOWN], *more]
+        about = "`history` without arguments lists them; it takes a glob, such as '*/inference/1'"
         raise ArgumentError(
-            f"'{pattern}' matches no series{did_you_mean(pattern, names)}",
-            hint="`history` without arguments lists them; it takes a glob, such as '*/inference/1'",
+            f"'{pattern}' matches no series{meant}", hint="\n".join([about, *listed])
         )
     by_name: dict[str, list[Measurement]] = {name: [] for name in matching}
     for line in measurements:
