@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
+import venv
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from deepmatrix.paths import ROOT
 from tests import artifacts
 
 EXPRESSION = re.compile(r"\$\{\{\s*(.+?)\s*\}\}")
@@ -34,6 +37,14 @@ EXCHANGED = {
 SHELLS = {
     "": ("bash", "-e"),
     "bash": ("bash", "--noprofile", "--norc", "-eo", "pipefail"),
+}
+
+#: Steps that no test runs, by how they begin, and why.
+NOT_RUN = {
+    "python -m pip install --require-hashes": "new_checkout runs it once, for all jobs",
+    "nox -s lint": "it takes minutes, and `.ci/run` runs it before the tests",
+    "sudo apt-get update": "it changes the machine, which has to be a runner of GitHub",
+    "sudo --preserve-env": "it is `.ci/run`, which runs this test among all others",
 }
 
 #: What a checkout may hold under the names of modules that the program imports.
@@ -72,8 +83,8 @@ class Runner:
     def job(self, workflow: Any, name: str, after: str = "", failed: int = 0) -> int:
         """Run a job if its condition holds; return its exit code.
 
-        The step that installs what is there is left out, and with *after* all up to one step,
-        which has ended with the code *failed*.
+        The steps of `NOT_RUN` are left out, and with *after* all up to one step, which has ended
+        with the code *failed*.
         """
         job = workflow["jobs"][name]
         self.failed = 0
@@ -82,7 +93,7 @@ class Runner:
         self.shell = workflow.get("defaults", {}).get("run", {}).get("shell", "")
         variables = {**workflow.get("env", {}), **job.get("env", {})}
         self.environment.update({key: self.value(text) for key, text in variables.items()})
-        steps = [step for step in job["steps"] if "pip install" not in step.get("run", "")]
+        steps = [step for step in job["steps"] if not is_left_out(step)]
         ids = [step.get("id") for step in steps]
         return self.run(steps[ids.index(after) + 1 :] if after else steps, failed)
 
@@ -167,6 +178,41 @@ class Runner:
     def _keep(self, step: Mapping[str, Any], outputs: Mapping[str, str]) -> None:
         for key, value in outputs.items():
             self.context[f"steps.{step.get('id', '')}.outputs.{key}"] = value
+
+
+def is_left_out(step: Mapping[str, Any]) -> bool:
+    """Return whether `NOT_RUN` has a step."""
+    return step.get("run", "").startswith(tuple(NOT_RUN))
+
+
+def new_checkout(folder: Path) -> Path:
+    """Copy what is tracked; beside it, make an environment of what the workflows install."""
+    checkout = folder / "checkout"
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, stdout=subprocess.PIPE)
+    for name in filter(None, listed.stdout.decode().split("\0")):
+        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, checkout / name)
+    venv.create(folder / "programs", with_pip=True)
+    installs = {
+        step["run"]
+        for path in sorted((ROOT / ".github/workflows").glob("*.yml"))
+        for job in load(path)["jobs"].values()
+        for step in job.get("steps", ())
+        if "pip install --require-hashes" in step.get("run", "")
+    }
+    (install,) = installs
+    python = folder / "programs" / "bin" / "python"
+    subprocess.run([python, *install.split()[1:]], cwd=checkout, check=True)
+    return checkout
+
+
+def own_runner(checkout: Path, temporary: Path) -> Runner:
+    """Return a runner of this repository's workflows, with what they install on its path."""
+    runner = Runner(folder=checkout, temporary=temporary, environment=plain_environment())
+    runner.store = temporary / "store"
+    programs = checkout.parent / "programs" / "bin"
+    runner.environment["PATH"] = f"{programs}:{runner.environment['PATH']}"
+    return runner
 
 
 def plain_environment() -> dict[str, str]:

@@ -56,9 +56,13 @@ def _add_suites(root: ET.Element, results: Results, review: Review) -> None:
         *(row.cell for row in results.training if review.failure(results, row)),
         *(row.consumer for row in results.portability if review.failure(results, row)),
     }
-    _suite(root, "cells", [_cell(row, results, fails=row.cell in failing) for row in results.cells])
-    _suite(root, "training", [_case(row, results, review) for row in results.training])
-    _suite(root, "portability", [_case(row, results, review) for row in results.portability])
+    suites = {
+        "cells": [_cell(row, results, fails=row.cell in failing) for row in results.cells],
+        "training": [_case(row, results, review) for row in results.training],
+        "portability": [_case(row, results, review) for row in results.portability],
+    }
+    for name, cases in suites.items():
+        _suite(root, name, cases, results.run if len(review.runs) > 1 else "")
 
 
 def _cell(row: CellRow, results: Results, *, fails: bool) -> Case:
@@ -114,14 +118,16 @@ def _ending(
     return "skipped", f"{excuse}: {outcome}" if excuse else outcome
 
 
-def _suite(root: ET.Element, name: str, cases: list[Case]) -> None:
+def _suite(root: ET.Element, name: str, cases: list[Case], run: str = "") -> None:
+    """Add a suite. *run*: its run, where there are several: GitLab takes tests of a name once."""
     suite = ET.SubElement(root, "testsuite", name=name, tests=str(len(cases)))
     endings = [case.ending for case in cases]
     suite.set("failures", str(endings.count("failure")))
     suite.set("errors", "0")
     suite.set("skipped", str(endings.count("skipped")))
     for case in cases:
-        element = ET.SubElement(suite, "testcase", name=xml(case.name), classname=xml(case.group))
+        group = f"{run}.{case.group}" if run else case.group
+        element = ET.SubElement(suite, "testcase", name=xml(case.name), classname=xml(group))
         if case.ending != "passed":
             outcome = ET.SubElement(element, case.ending, message=xml(case.reason))
             outcome.text = xml(case.details) or None

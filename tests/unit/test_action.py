@@ -166,6 +166,19 @@ def test_a_model_that_only_its_inspector_finds_damaged_is_named_on_the_comment(
     assert runner.value(ACTION["outputs"]["code"]["value"]) == "2"
 
 
+@pytest.mark.parametrize("decide", ["True", "TRUE", "yes", "1", "", "False", " true"])
+def test_whether_verdicts_decide_is_true_or_false_and_nothing_else(
+    installed: dict[str, str], tmp_path: Path, decide: str
+) -> None:
+    """The steps after the verification, of a model that has a wrong verdict."""
+    runner = Runner(folder=tmp_path, temporary=tmp_path, environment=plain_environment())
+    runner.context |= {path: installed[key] for key, path in INSTALLED.items()}
+    runner.context |= {"inputs.decide": decide, "steps.verify.outputs.code": "1"}
+    assert runner.run(STEPS[-2:]) == ArgumentError.exit_code, runner.log
+    (line,) = [line for line in runner.log.splitlines() if line.startswith("::error")]
+    assert "decide has to be true or false" in line
+
+
 def test_what_is_not_served_fails_whatever_a_baseline_accepts(
     repository: Path, installed: dict[str, str]
 ) -> None:
@@ -363,6 +376,16 @@ def test_gitlabs_template_is_green_red_and_then_green_with_a_baseline(
     code, log = run_gitlab(repository, tmp_path / "program", MODELS="$(touch ran).onnx")
     assert code == 2, log
     assert not (repository / "ran").exists()
+
+
+def test_gitlabs_template_refuses_to_install_what_nobody_has_named(
+    repository: Path, tmp_path: Path
+) -> None:
+    venv.create(tmp_path / "program")  # without pip: nothing can be installed, in no other Python
+    given = GITLAB["variables"]["DEEPMATRIX_PACKAGE"]
+    code, log = run_gitlab(repository, tmp_path / "program", PACKAGE=given)
+    assert (code, len(log.splitlines())) == (2, 1), log
+    assert "name in DEEPMATRIX_PACKAGE what pip installs" in log
 
 
 def test_gitlabs_template_installs_nothing_that_has_another_hash(

@@ -89,7 +89,8 @@ def _failed(root: ET.Element) -> Iterator[tuple[str, str]]:
         name = suite.get("name", "")
         for case in suite.iter("testcase"):
             if case.find("failure") is not None:
-                yield name, case.get("name" if name == "cells" else "classname", "")
+                cell = case.get("name" if name == "cells" else "classname", "")
+                yield name, cell.rpartition(".")[2]
 
 
 def run_of(

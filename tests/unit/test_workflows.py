@@ -11,7 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from deepmatrix.paths import ROOT
-from tests.workflows import load
+from tests.workflows import NOT_RUN, is_left_out, load
 
 WORKFLOWS = {path.name: load(path) for path in sorted((ROOT / ".github/workflows").glob("*.yml"))}
 
@@ -22,6 +22,10 @@ WRITES = {
     "site.yml": {"pages", "id-token"},
 }
 
+#: How a test loads a workflow, and runs a job of it.
+LOADED = re.compile(r'^(\w+) = load\(ROOT / "\.github/workflows/([\w-]+\.yml)"\)$', re.MULTILINE)
+RAN = re.compile(r'\.job\((\w+), "(\w+)"')
+
 PINNED = re.compile(r"[\w./-]+@[0-9a-f]{40}")
 YAML_BLOCK = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
@@ -29,6 +33,32 @@ YAML_BLOCK = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 def steps_of(workflow: Any) -> Iterator[Any]:
     for job in workflow["jobs"].values():
         yield from job.get("steps", ())
+
+
+def jobs_that_tests_run() -> set[tuple[str, str]]:
+    """Return the workflow and the name of each job that a test gives a runner."""
+    pages = [path.read_text("utf-8") for path in (ROOT / "tests").glob("*/test_*.py")]
+    return {
+        (names[name], job)
+        for page in pages
+        if (names := dict(LOADED.findall(page)))
+        for name, job in RAN.findall(page)
+        if name in names
+    }
+
+
+def test_every_step_runs_in_a_test_or_is_listed_with_the_reason() -> None:
+    """A runner runs all steps of a job but those of `NOT_RUN`."""
+    steps = {
+        (name, job): [step for step in document.get("steps", ()) if "run" in step]
+        for name, workflow in WORKFLOWS.items()
+        for job, document in workflow["jobs"].items()
+    }
+    wanted = {place for place, own in steps.items() if not all(map(is_left_out, own))}
+    assert wanted - jobs_that_tests_run() == set()
+    scripts = [step["run"] for own in steps.values() for step in own]
+    for begin in NOT_RUN:
+        assert any(script.startswith(begin) for script in scripts), "it is listed and not there"
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
