@@ -16,7 +16,7 @@ code      meaning
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class DeepmatrixError(Exception):
@@ -49,9 +49,16 @@ class ConfigError(DeepmatrixError):
 
 
 class ArgumentError(DeepmatrixError):
-    """The command line is wrong."""
+    """The command line is wrong.
+
+    ``about`` is the option that is, by its name, with the number of its value and a part of that.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: str, *, hint: str = "", about: Sequence[str | int] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.about = about
 
 
 def joined(errors: Iterable[ArgumentError]) -> ArgumentError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
+import itertools
 import re
 from collections.abc import Collection, Sequence
 from typing import Any, NoReturn, Protocol, cast
@@ -143,10 +144,26 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     named = arguments[0] if arguments else ""
     if named in command_modules():
         with contextlib.suppress(ArgumentError):
-            options = build_parser([named]).parse_args(arguments)
+            parser = build_parser([named])
+            options = parser.parse_args(arguments)
+            options.given = given_options(parser.commands()[named], arguments[1:])
             return options
     options = build_parser().parse_args(arguments)
     return options
+
+
+def given_options(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> list[str]:
+    """Return the words of the options among arguments that *parser* takes, with their values."""
+    words = list[str]()
+    is_value = False
+    for word in itertools.takewhile(lambda word: word != "--", arguments):
+        name, equals, _ = word.partition("=")
+        action = parser._option_string_actions.get(name)
+        if is_value or action:
+            words.append(word)
+        takes_value = action is not None and action.nargs is None and not equals
+        is_value = takes_value and not is_value
+    return words
 
 
 def command_modules() -> dict[str, str]:

@@ -25,13 +25,13 @@ from deepmatrix.reports import budgets
 from deepmatrix.reports.exports import EXPORTS
 from deepmatrix.results import merging
 from deepmatrix.results.rows import Results
+from deepmatrix.store import listing
 from deepmatrix.store.runs import Run
 
 
 def open_run(path: Path, parent: Path) -> Run:
     """Open a run by its path, or by its name among the runs. Raises ArgumentError."""
-    named = parent / path
-    return Run.open(named if not path.exists() and named.exists() else path)
+    return Run.open(listing.named(path, parent))
 
 
 #: At most this many cells are listed by name.

@@ -216,6 +216,11 @@ def count_unseen(path: Path, heads: Sequence[Results]) -> int:
     )
 
 
+def count_bare(path: Path) -> int:
+    """Return how many accepted failures of a file have no reason. Raises as `load` does."""
+    return sum(entry.failed and not entry.reason for entry in load(path).values())
+
+
 def _update_subject(
     part: CommentedMap,
     kind: Kind,

@@ -12,6 +12,7 @@ from deepmatrix.comparison.changes import COMPARISON_SCHEMA, Comparison
 from deepmatrix.errors import RecordError
 from deepmatrix.results import merging
 from deepmatrix.results.rows import RESULTS_SCHEMA, Results
+from deepmatrix.store import listing
 from deepmatrix.store.runs import Run
 
 _RESULTS, _COMPARISON = TypeAdapter(Results), TypeAdapter(Comparison)
@@ -30,7 +31,7 @@ def read_results(path: Path, parent: Path) -> Results:
     if path.is_file():
         return _read_file(path)
     run = run_at(path, parent)
-    return merging.merge([run]) if run else _read_file(_folder(path, parent) / "results.json")
+    return merging.merge([run]) if run else _read_file(listing.named(path, parent) / "results.json")
 
 
 def read_comparison(path: Path) -> Comparison:
@@ -56,14 +57,9 @@ def run_at(path: Path, parent: Path) -> Run | None:
     Raises:
         RecordError: it is neither.
     """
-    folder = _folder(path, parent)
+    folder = listing.named(path, parent)
     has_results = path.is_file() or (folder / "results.json").is_file()
     return None if has_results and not (folder / "plan.json").is_file() else Run.open(folder)
-
-
-def _folder(path: Path, parent: Path) -> Path:
-    named = parent / path
-    return named if not path.exists() and named.exists() else path
 
 
 def _read_file(path: Path) -> Results:

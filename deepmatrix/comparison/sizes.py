@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from deepmatrix.comparison.changes import SizeChange
-from deepmatrix.results.rows import Results
+from deepmatrix.results.rows import CellRow, Results
 
 #: By quantity: a size that changed by a smaller share is the same. Memory varies between rounds.
 SAME_WITHIN: Mapping[str, float] = {"image": 0.01, "artifact": 0.01, "memory": 0.10}
@@ -18,10 +18,13 @@ def compare_sizes(
 ) -> list[SizeChange]:
     """Return the sizes that grew or shrank by a share of their quantity, the largest growth first.
 
-    Memory counts only where both sides measured it in the same way.
+    Images and memory count only where both sides measured them in the same way.
     """
     before, after = sizes_of(base), sizes_of(head)
-    sources = [{row.cell: row.memory_source for row in side.cells} for side in (base, head)]
+    ways = [
+        {(quantity, row.cell): way for row in side.cells for quantity, way in _ways(row).items()}
+        for side in (base, head)
+    ]
     changes = [
         SizeChange.model_validate(
             {
@@ -33,10 +36,20 @@ def compare_sizes(
             }
         )
         for key in sorted(before.keys() & after.keys())
-        if key[0] != "memory" or sources[0].get(key[1]) == sources[1].get(key[1])
+        if ways[0].get(key[:2]) == ways[1].get(key[:2])
     ]
     shown = [change for change in changes if _differs(change, same_within[change.quantity])]
     return sorted(shown, key=lambda change: -change.ratio)
+
+
+def _ways(row: CellRow) -> dict[str, tuple[object, ...]]:
+    """Return how the sizes of a cell were measured, by quantity.
+
+    A container image and a virtual environment are different things. The files of an image that was
+    just built are not in the system's cache: the control group that reads them first pays for them.
+    """
+    is_first_to_read = row.memory_source.startswith("cgroup") and row.build_s is not None
+    return {"image": (row.engine,), "memory": (row.memory_source, is_first_to_read)}
 
 
 def _differs(change: SizeChange, share: float) -> bool:

@@ -297,10 +297,19 @@ def _message(text: Source, location: Location, detail: ErrorDetails, model: type
             [(bound, limit)] = detail["ctx"].items()  # of sizes: the only text with a bound
             end = {"le": "most", "ge": "least"}[bound]
             return f"{name} must be at {end} {binary_size(limit)}, found {shown(value)}"
+    example = _example(detail, model)
     if detail["type"] in MESSAGES:
-        return MESSAGES[detail["type"]].format(name=name, value=shown(value))
+        return MESSAGES[detail["type"]].format(name=name, value=shown(value)) + example
     message = detail["msg"].replace("Input should be", "must be").replace("Input", "value")
-    return f"{name}: {message[0].lower()}{message[1:]}, found {shown(value)}"
+    return f"{name}: {message[0].lower()}{message[1:]}, found {shown(value)}{example}"
+
+
+def _example(detail: ErrorDetails, model: type[Section]) -> str:
+    """Return how a key may be written that has an example, else nothing."""
+    *above, name = detail["loc"] or [0]
+    field = _fields_at(model, above).get(str(name)) if isinstance(name, str) else None
+    examples = field.examples if field else None
+    return f"; write {name}: {json.dumps(examples[0])}" if examples else ""
 
 
 def _named(location: Location) -> str:

@@ -24,8 +24,8 @@ class Tolerance(Section):
     *cells* and *outputs* are globs. The first tolerance that matches counts.
     """
 
-    error: PositiveFloat
-    reason: Text
+    error: PositiveFloat = Field(examples=[0.01])
+    reason: Text = Field(examples=["bfloat16 is fine here"])
     cells: Text = "*"
     outputs: Text = "*"
 
@@ -33,7 +33,7 @@ class Tolerance(Section):
 class Entry(Section):
     """One model, with all that `verify` can be told of it; the keys are those of its options."""
 
-    model: Text
+    model: Text = Field(examples=["model.onnx"])
     inputs: tuple[Text, ...] = ()
     reference: Text | None = None
     original: Text | None = None
@@ -41,9 +41,9 @@ class Entry(Section):
     ranges: tuple[Text, ...] = ()
     only: tuple[Text, ...] = ()
     exclude: tuple[Text, ...] = ()
-    repeats: int | None = Field(default=None, ge=2, le=100_000)
+    repeats: int | None = Field(default=None, ge=2, le=100_000, examples=[100])
     max_p99: Text | None = None
-    max_error: PositiveFloat | None = None
+    max_error: PositiveFloat | None = Field(default=None, examples=[0.00001])
     max_image: Text | None = None
     tolerances: tuple[Tolerance, ...] = ()
 
@@ -54,12 +54,12 @@ class Project(Section):
     *images* replaces that of the matrix file.
     """
 
-    version: int = Field(ge=1, le=1)
+    version: int = Field(ge=1, le=1, examples=[1])
     only: tuple[Text, ...] = ()
     exclude: tuple[Text, ...] = ()
     native: bool = False
     images: Images | None = None
-    models: tuple[Entry, ...] = Field(min_length=1)
+    models: tuple[Entry, ...] = Field(min_length=1, examples=[[{"model": "model.onnx"}]])
 
 
 def load(path: Path, check: Callable[[Project], Iterable[Problem]]) -> Project:

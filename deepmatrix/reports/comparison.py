@@ -7,7 +7,7 @@ from statistics import median
 
 from rich.console import Console
 
-from deepmatrix.comparison.changes import Comparison, Side
+from deepmatrix.comparison.changes import ABSENT, Comparison, Side
 from deepmatrix.comparison.limits import VOID, describe_time, describe_verdict
 from deepmatrix.drawing import numbers
 from deepmatrix.drawing.console import STYLES, print_table
@@ -22,6 +22,12 @@ from deepmatrix.reports.tables import comparison as tables
 #: So many lines that break a limit are shown, and cells that are not timed named.
 MOST_LINES = 5
 MOST_CELLS = 3
+
+#: What a size is that grew, and one that shrank, with the quantities of which it is said.
+SIZE_WORDS = {
+    ("larger", "smaller"): ("image", "artifact"),
+    ("hungrier", "less hungry"): ("memory",),
+}
 
 
 def show_comparison(console: Console, comparison: Comparison) -> None:
@@ -69,6 +75,15 @@ def comparison_html(comparison: Comparison) -> str:
     )
 
 
+def _size_counts(comparison: Comparison) -> Iterator[tuple[int, str, str]]:
+    """Yield how many sizes grew and how many shrank, with the word for one and for several."""
+    for words, quantities in SIZE_WORDS.items():
+        ratios = [size.ratio for size in comparison.sizes if size.quantity in quantities]
+        grown = sum(ratio > 1 for ratio in ratios)
+        for count, word in zip((grown, len(ratios) - grown), words, strict=True):
+            yield count, word, word
+
+
 def headline(comparison: Comparison, *, reviewed: bool = False) -> tuple[str, Mood]:
     """Return what changed in one line, and how good that is.
 
@@ -80,7 +95,7 @@ def headline(comparison: Comparison, *, reviewed: bool = False) -> tuple[str, Mo
         (len(comparison.drifts), "error that grew", "errors that grew"),
         (len(comparison.slower), "slower", "slower"),
         (len(comparison.faster), "faster", "faster"),
-        (len(comparison.sizes), "other size", "other sizes"),
+        *_size_counts(comparison),
     ]
     phrases = [
         f"{count} {singular if count == 1 else plural}"
@@ -118,6 +133,16 @@ def remarks(comparison: Comparison) -> Iterator[str]:
     added = f", {comparison.added} new ones" if comparison.added else ""
     gone = f", {comparison.gone} gone that had not run, or might fail" if comparison.gone else ""
     yield f"the same: {numbers.count(comparison.unchanged, 'verdict')}{added}{gone}"
+    if lost := sum(change.head == ABSENT for change in comparison.failures):
+        how = (
+            "; make it from a run of the same cells"
+            if comparison.base.run
+            else (
+                ": make a baseline from the cells that are served here, by the same --engine and "
+                "--native: --update-baseline with a run of CI itself"
+            )
+        )
+        yield f"the later side does not have {numbers.count(lost, 'verdict')}{how}"
     if comparison.other_files:
         named = ", ".join(comparison.other_files)
         yield f"another file under the same name, so anything may differ by that: {named}"

@@ -17,6 +17,13 @@ def plans(parent: Path) -> list[Path]:
     return [path for path in paths if path.is_file() and not path.is_symlink()]
 
 
+def named(path: Path, parent: Path) -> Path:
+    """Return where a run is that a user names: by its path, or by its name among the runs."""
+    below = parent / path
+    is_name = path.name == str(path) and path.suffix != ".json"
+    return below if not path.exists() and (is_name or below.exists()) else path
+
+
 def known_runs(parent: Path) -> str:
     """Return the names of the newest runs, or the command that makes one, for a hint."""
     names = sorted(path.parent.name for path in plans(parent))

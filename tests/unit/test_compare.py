@@ -7,6 +7,7 @@ import functools
 import json
 import math
 import random
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -31,11 +32,11 @@ from deepmatrix.errors import ArgumentError, ConfigError, EngineError, RecordErr
 from deepmatrix.images import build, pins
 from deepmatrix.images.recipes import Recipe, recipe_for
 from deepmatrix.machine.packages import indexes
-from deepmatrix.paths import ROOT, SCHEMAS
+from deepmatrix.paths import ROOT, RUNS, SCHEMAS
 from deepmatrix.planning import trials
 from deepmatrix.planning.cells import all_cells
 from deepmatrix.planning.selection import Selection
-from deepmatrix.reports.comparison import headline
+from deepmatrix.reports.comparison import headline, remarks
 from deepmatrix.reports.exports.measurements import measurements as exported
 from deepmatrix.results import merging
 from deepmatrix.results.rows import Results
@@ -302,6 +303,34 @@ def test_the_memory_of_two_models_is_not_compared_and_has_two_series() -> None:
         assert all(line.subject.startswith(f"{model} on ") for line in drawn)
 
 
+def test_sizes_that_were_measured_otherwise_are_not_compared() -> None:
+    run = verifications.results()
+
+    def measured(share: float, **changes: object) -> Results:
+        sizes = {"image_bytes": int(3e8 * share), "serving_memory_bytes": int(1e8 * share)}
+        update = {"memory_source": "cgroup1", "engine": "docker", "serving_memory_of": "m"}
+        cells = [row.model_copy(update={**update, **sizes, **changes}) for row in run.cells]
+        return run.model_copy(update={"cells": tuple(cells)})
+
+    def quantities(base: Results, head: Results) -> set[str]:
+        return {size.quantity for size in compare_results(base, head, ("base", "head")).sizes}
+
+    assert quantities(measured(1), measured(2)) == {"image", "memory"}
+    assert quantities(measured(1), measured(2, engine="venv")) == {"memory"}
+    assert quantities(measured(1), measured(2, build_s=9.0)) == {"image"}
+    assert quantities(measured(1, build_s=9.0), measured(2)) == {"image"}
+    both = quantities(measured(1, build_s=9.0), measured(2, build_s=8.0))
+    assert both == {"image", "memory"}, "both read the files first"
+    is_process = {"memory_source": "process", "build_s": 9.0}
+    alone = quantities(measured(1, memory_source="process"), measured(2, **is_process))
+    assert alone == {"image", "memory"}, "no process pays for what the system keeps"
+    grown = compare_results(measured(1), measured(2), ("base", "head"))
+    images, cells = (sum(x.quantity == name for x in grown.sizes) for name in ("image", "memory"))
+    assert headline(grown)[0].endswith(f" {images} larger, {cells} hungrier")
+    shrunk = compare_results(measured(2), measured(1), ("base", "head"))
+    assert headline(shrunk)[0].endswith(f" {images} smaller, {cells} less hungry")
+
+
 def test_larger_images_and_more_memory_are_found_beyond_their_noise(recorded: Path) -> None:
     base = merging.merge([Run(path=recorded)])
 
@@ -565,6 +594,10 @@ def test_accepted_verdicts_fail_nothing_until_one_is_worse(
     update = arguments("--baseline", baseline, "--update-baseline")
     assert main.main([*update, str(recorded)]) == 0
     assert len(list(entries(baseline))) == 57
+    failed = re.compile(r"verdict: (drift|error)")
+    bare = sum(bool(failed.search(line)) for line in entries(baseline))
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"accepted without a reason: {bare} failure" in shown
     assert main.main(arguments("--baseline", baseline, recorded)) == 0
     head = changed(recorded, tmp_path, functools.partial(grow, factor=1e4))
     assert main.main(arguments("--baseline", baseline, head)) == 1
@@ -590,6 +623,32 @@ def test_where_all_models_are_refused_the_lost_are_called_by_their_names() -> No
         }
         (lost,) = accepted.compare_accepted(known, [head], ("base", "head"), 2).failures
         assert (lost.subject, lost.head) == (subject, "absent")
+
+
+def test_what_the_later_side_lost_says_how_a_baseline_of_its_cells_is_made() -> None:
+    run = verifications.results("onnxruntime-debian12-amd64-cpu")
+    none = run.model_copy(update={"models": (), "portability": (), "inference": (), "cells": ()})
+    known = worst_outcomes(run)
+    lost = accepted.compare_accepted(known, [none], ("base", "head"), 2)
+    (said,) = [line for line in remarks(lost) if line.startswith("the later side does not have")]
+    assert "1 verdict: make a baseline from the cells that are served here" in said
+    assert "--update-baseline" in said
+    (said,) = [
+        line
+        for line in remarks(compare_results(run, none, ("base", "head")))
+        if line.startswith("the later side does not have")
+    ]
+    assert "baseline" not in said
+    assert not [line for line in remarks(compare_results(run, run, ("a", "b"))) if "later" in line]
+
+
+def test_a_run_that_is_not_there_is_told_with_the_runs_that_are(
+    recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parent = ["--runs", str(recorded.parent)]
+    for words in (["show", "nosuch"], ["compare", "nosuch", recorded.name]):
+        assert main.main([*words, *parent]) == 2
+        assert f"runs there: {recorded.name}" in " ".join(capsys.readouterr().err.split())
 
 
 def test_an_update_keeps_reasons_comments_and_entries_that_agree(
@@ -810,7 +869,7 @@ def test_a_limit_is_broken_where_there_is_nothing_to_hold_against_it() -> None:
             ["--baseline", "b.yaml", "a", "--fail-on", "slower"],
             "error: --fail-on slower and --baseline cannot be combined: a baseline has no times",
         ),
-        (["a", "b"], "error: a is not there"),
+        (["a", "b"], f"error: {RUNS / 'a'} is not there"),
         (["a", "b", "--only", "x"], "error: --only is for what is served: models, with --with"),
         (["a", "b", "--rounds", "5"], "error: --rounds is for what is served: models, with"),
         (["a", "b", "--fail-on", "slower", "--only", "x"], "error: --only is for what is served"),

@@ -95,6 +95,17 @@ def test_merging_a_run_writes_the_history_beside_it(tmp_path: Path) -> None:
     assert len({line.series for line in lines}) == len(lines)
 
 
+def test_sizes_of_two_kinds_of_engine_are_no_series() -> None:
+    image = {"series": "cell/image", "quantity": "image", "unit": "bytes"}
+    lines = [measured(run, 3e8, engine="docker", **image) for run in range(3)]
+    lines += [measured(run, 2e8, engine="venv", **image) for run in range(3, 5)]
+    (shown,) = series(lines)
+    assert [point.engine for point in shown.points] == ["venv", "venv"]
+    assert shown.left_out == 3
+    (others,) = series([measured(run, 2e8, machine=f"{run}", **image) for run in range(3)])
+    assert len(others.points) == 3, "a size is the same on all machines"
+
+
 @pytest.mark.parametrize(
     ("levels", "points"),
     [
@@ -235,6 +246,13 @@ def test_wrong_arguments_and_files_say_what_is_wrong(
     path = write(tmp_path, measured(0, 1.0))
     assert main.main(["history", "cel/*", "--runs", str(tmp_path)]) == 2
     assert capsys.readouterr().err.startswith("error: 'cel/*' matches no series")
+    write(tmp_path, *(measured(0, 1.0, series=f"cell/{number:02}") for number in range(12)))
+    assert main.main(["history", "x*", "--runs", str(tmp_path)]) == 2
+    error, _, head, *names, more = capsys.readouterr().err.splitlines()
+    assert error == "error: 'x*' matches no series"
+    assert [line.strip() for line in (head, *names[:2])] == ["there are:", "cell/00", "cell/01"]
+    assert (len(names), more.strip()) == (10, "and 2 more")
+    write(tmp_path, measured(0, 1.0))
     path.write_text(path.read_text("utf-8") + "{torn\n", "utf-8")
     with pytest.raises(RecordError, match=rf"{history.FILE}:2: the line is damaged"):
         history.read(path)

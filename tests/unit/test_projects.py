@@ -16,6 +16,7 @@ from deepmatrix.cli.own_models import projects
 from deepmatrix.errors import ArgumentError, CellFailed, ConfigError, EngineError, Interrupted
 from deepmatrix.models import files, project
 from deepmatrix.paths import RUNS
+from deepmatrix.planning.selection import Selection, select_cells
 from deepmatrix.store import runs
 from tests import planted
 from tests.unit.examples import MATRIX
@@ -43,9 +44,20 @@ def entry(*keys: str) -> str:
 
 WRONG = {
     "": "1:1: expected a mapping",
-    "version: 1": "missing key 'models'",
-    "version: 1\nmodels: []": "2:9: 'models' must not be empty",
-    "version: 2\nmodels:\n- model: net.onnx": "1:10: 'version'",
+    "version: 1": 'missing key \'models\'; write models: [{"model": "model.onnx"}]',
+    "version: 1\nmodels: []": (
+        '2:9: \'models\' must not be empty; write models: [{"model": "model.onnx"}]'
+    ),
+    "version: 2\nmodels:\n- model: net.onnx": (
+        "1:10: 'version': must be less than or equal to 1, found 2; write version: 1"
+    ),
+    "version: 1\nmodels:\n- model: nett.onnx": (
+        "3:10: nett.onnx is not there; did you mean 'net.onnx'?"
+    ),
+    "version: 1\nmodels:\n- model: '*.onnx'": (
+        "3:10: *.onnx is not there; no globs are taken here: name each file"
+    ),
+    entry("inputs: [./xx.npz]"): "4:12: ./xx.npz is not there; did you mean 'x.npz'?",
     "version: 1\nmodels: net.onnx": (
         "2:9: 'models' must be a list, found 'net.onnx'; write [\"net.onnx\"]"
     ),
@@ -90,15 +102,23 @@ WRONG = {
     entry("shapes: [x=1x]"): "4:12: 'x=1x' is not a valid shape; write it like x=1x3x224x224",
     entry("shapes: [n=4]", "inputs: [x.npz]"): "4:3: 'shapes' is for sample inputs",
     entry("ranges: [x=9:0]"): "4:12: 'x=9:0' is not a valid range",
-    entry("repeats: 1"): "4:12: 'repeats': must be greater than or equal to 2, found 1",
-    entry("repeats: many"): "4:12: 'repeats'",
+    entry(
+        "repeats: 1"
+    ): "4:12: 'repeats': must be greater than or equal to 2, found 1; write repeats: 100",
+    entry("repeats: many"): "must be a whole number, found 'many'; write repeats: 100",
     entry("max_p99: 5"): "4:12: 'max_p99' is the number 5; quote it",
     entry("max_p99: 5 parsecs"): "4:12: '5 parsecs' is not a budget; write it like 5s",
-    entry("max_error: -1"): "4:14: 'max_error': must be greater than 0, found -1",
+    entry(
+        "max_error: -1"
+    ): "4:14: 'max_error': must be greater than 0, found -1; write max_error: 1e-05",
     entry("max_image: big"): "4:14: 'big' is not a budget",
     entry("exclude: ['xx']"): "4:13: 'xx' matches no cell",
-    entry("tolerances: [{error: 0.1}]"): "4:16: missing key 'reason'",
-    entry("tolerances: [{error: 0, reason: a}]"): "4:24: 'error': must be greater than 0",
+    entry("tolerances: [{error: 0.1}]"): (
+        "4:16: missing key 'reason'; write reason: \"bfloat16 is fine here\""
+    ),
+    entry("tolerances: [{error: 0, reason: a}]"): (
+        "4:24: 'error': must be greater than 0, found 0; write error: 0.01"
+    ),
     entry("tolerances: [{error: 1, reason: a, cells: xx}]"): "'xx' matches no cell",
     entry("model: net.onnx"): "4:3: duplicate key 'model'",
     entry() + "- {model: ./net.onnx, repeats: 5}": "4:11: ./net.onnx is listed twice",
@@ -172,6 +192,9 @@ def test_the_file_that_init_writes_is_read_with_every_example_in_force(
     assert given >= {"max_p99", "max_error", "max_image", "repeats", "original", "tolerances"}
     assert document.native
     assert not given & set(without)
+    every = {cell.id for cell in select_cells(MATRIX, Selection())}
+    narrowed = {cell.id for cell in select_cells(MATRIX, Selection(include=document.only))}
+    assert narrowed < every, "the example serves no cell that would not serve without it"
 
 
 def test_init_keeps_a_file_that_is_there(capsys: pytest.CaptureFixture[str]) -> None:
@@ -376,7 +399,7 @@ def test_every_model_is_verified_also_after_one_that_fails(
     options = ["--engine", "here", "--only", CELL, "--runs", str(folder / "runs")]
     assert main.main(["verify", *options]) == 1
     shown = capsys.readouterr()
-    assert "✗ broken.onnx" in shown.out
+    assert "✗ deepmatrix.yaml:3:10: broken.onnx" in shown.out
     assert "net.onnx: served by nothing but the evaluator" in shown.out
     assert "deepmatrix.yaml: 1 of 2 models not as expected" in shown.err
     reports = sorted(folder.glob("runs/*/results.json"))
@@ -384,6 +407,35 @@ def test_every_model_is_verified_also_after_one_that_fails(
     write("version: 1\nmodels:\n- model: net.onnx\n")
     assert main.main(["verify", *options]) == 0
     assert main.main(["verify", "--shape", "x=1", *options]) == ArgumentError.exit_code
+
+
+@pytest.mark.skipif(
+    sys.version_info[:2] != (3, 11), reason="no cell of the evaluator has this Python"
+)
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("shapes: [nosuch=4x5]", "4:11: net.onnx: shapes nosuch=4x5: it has no such input"),
+        ("shapes: [x=4x5x6]", "4:11: net.onnx: shapes x=4x5x6: its shape is"),
+        ("ranges: [nosuch=0:1]", "4:11: net.onnx: ranges nosuch=0:1: it has no such input"),
+        ("inputs: ['nosuch:make']", "4:11: inputs nosuch:make: ModuleNotFoundError"),
+        (
+            "tolerances: [{error: 0.5, reason: a test}, {error: 1, outputs: z, reason: b}]",
+            "4:66: net.onnx: a tolerance is for 'z'",
+        ),
+    ],
+)
+def test_what_a_model_has_no_place_for_is_told_by_the_place_and_the_key_in_the_file(
+    folder: Path, capsys: pytest.CaptureFixture[str], key: str, said: str
+) -> None:
+    options = ["--engine", "here", "--only", CELL, "--runs", str(folder / "runs")]
+    write(entry(key))
+    assert main.main(["verify", *options]) == ArgumentError.exit_code
+    _, cross, shown = capsys.readouterr().out.rpartition("✗ ")
+    assert cross
+    assert " ".join(shown.split()).startswith(f"deepmatrix.yaml:{said}")
+    assert "--shape" not in shown
+    assert "--inputs" not in shown
 
 
 @pytest.mark.skipif(
@@ -418,14 +470,23 @@ def test_what_ends_a_project_early_names_the_models_that_are_left(
         (folder / f"{name}.onnx").write_bytes((folder / "net.onnx").read_bytes())
     write(entry() + "- {model: b c.onnx, inputs: ['interrupting:make']}\n- model: d.onnx\n")
     options = ["--only", CELL, "--runs", str(folder / "runs")]
+    given = " ".join(options)
     command = "deepmatrix verify --config deepmatrix.yaml"
-    assert main.main(["verify", "--engine", "here", *options]) == Interrupted.exit_code
+    interrupted = ["verify", "--engine=here", "--native", *options]
+    assert main.main(interrupted) == Interrupted.exit_code
     shown = " ".join(capsys.readouterr().err.split())
-    assert f"2 models are left: {command} 'b c.onnx' d.onnx" in shown
+    rest = f"--engine=here --native {given} 'b c.onnx' d.onnx"
+    assert f"2 models are left: {command} {rest}" in shown
+    named = [*interrupted, "--config", "deepmatrix.yaml", "b c.onnx", "d.onnx"]
+    assert main.main(named) == Interrupted.exit_code, "the words of the models are not repeated"
+    shown = " ".join(capsys.readouterr().err.split())
+    rest = f"--engine=here --native {given} --config deepmatrix.yaml 'b c.onnx' d.onnx"
+    assert f"left: deepmatrix verify {rest}" in shown
     code = main.main(["verify", "--engine", "docker:unix:///no/socket", *options])
     assert code == EngineError.exit_code
     shown = " ".join(capsys.readouterr().err.split())
-    assert f"3 models are left: {command} net.onnx 'b c.onnx' d.onnx" in shown
+    rest = f"--engine docker:unix:///no/socket {given} net.onnx 'b c.onnx' d.onnx"
+    assert f"3 models are left: {command} {rest}" in shown
 
 
 @pytest.mark.skipif(

@@ -247,6 +247,10 @@ def _update(options: argparse.Namespace, console: Console) -> None:
     changed = accepted.update(options.baseline, heads)
     text = "written: review the difference, and commit it" if changed else "as the run shows it"
     print_line(console, f"{options.baseline} {text}", wrap=False)
+    if bare := accepted.count_bare(options.baseline):
+        failures = numbers.count(bare, "failure")
+        line = f"accepted without a reason: {failures}; give each its reason in {options.baseline}"
+        print_line(console, line, "yellow", wrap=False)
     if unseen := accepted.count_unseen(options.baseline, heads):
         kept = f"kept: {numbers.count(unseen, 'verdict')} of models or cells that are not in "
         kept += numbers.count(len(heads), "run") + ", or did not run; delete those that are gone"

@@ -27,10 +27,11 @@ HEAD = """\
 # What `{command}` verifies. Paths start at this file's folder.
 version: 1
 
-# Cells for all models: globs on their ids, as `{plan}` lists them.
-# only: ["*-amd64-cpu"]
-# exclude: ["*-arm64-*"]
+# Cells for all models: those that `{plan}` lists, or fewer.
 # native: true  # leave out what runs emulated
+# exclude: ["*-arm64-*"]
+# Or only these cells of all there are, the optional ones too: globs on their ids.
+# only: ["onnxruntime-debian12-amd64-cpu", "openvino*-debian12-amd64-cpu"]
 
 # Images that another machine has built and pushed are pulled instead of built.
 # images: {{registry: registry.example.org/deepmatrix}}

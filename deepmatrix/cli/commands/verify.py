@@ -194,7 +194,9 @@ def _verify_project(options: argparse.Namespace, path: Path, console: Console) -
             failures.append(error)
             if isinstance(error, ArgumentError) and not (created and is_there(created[0].path)):
                 without_run |= refusing.by_path(path.parent / entry.model, error)
-            name = "" if isinstance(error, ArgumentError) else f"{entry.model}: "
+            name = f"{entry.model}: "
+            if isinstance(error, ArgumentError):
+                name = f"{projects.as_written(error, path, entry, document)}: "
             print_line(console, f"✗ {name}{error.message}", "red", wrap=False)
             if error.hint:
                 print_block(console, f"hint: {error.hint}")
@@ -202,7 +204,7 @@ def _verify_project(options: argparse.Namespace, path: Path, console: Console) -
             unverified = [entry for entry, _ in entries[number + (created is not None) :]]
             left = {path.parent / entry.model: projects.NOT_REACHED for entry in unverified}
             _leave_report(options, without_run | left, matrix)
-            raise projects.ended_early(error, unverified, path) from None
+            raise projects.ended_early(error, unverified, options, path) from None
     console.print()
     count = len(entries)
     if not failures:
@@ -353,4 +355,8 @@ def _read_arrays(
             hint="leave one of them out",
         )
     reference = inputs.read_reference(options.reference) if options.reference else {}
-    return inputs.read(options.inputs), reference
+    try:
+        return inputs.read(options.inputs), reference
+    except ArgumentError as error:
+        error.about = ("inputs",)
+        raise

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import fnmatch
+import itertools
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from deepmatrix.boundary.opening import is_there
 from deepmatrix.cli import options as shared
+from deepmatrix.config import source
 from deepmatrix.config.cell_globs import unmatched
 from deepmatrix.config.documents import Problem, did_you_mean
 from deepmatrix.config.matrix import Matrix
@@ -34,6 +38,15 @@ READERS: dict[str, Callable[[str], Any]] = {
 
 #: Keys whose values are paths, from the folder of the file.
 PATHS = ("model", "reference", "original")
+
+#: Among so many files of a folder the nearest name is looked for.
+MOST_BESIDE = 1000
+
+#: What the options of a verification are called in the file, where that differs.
+KEYS = {"shape": "shapes", "range": "ranges"}
+
+#: The options that the file has as keys, as messages name them.
+OPTIONS = re.compile(r"--(shape|range|inputs|reference|original)\b")
 
 #: Why the models of a project after the one at which it ended have no run.
 NOT_REACHED = ArgumentError("the verification ended before it")
@@ -91,12 +104,11 @@ def _problems(
     for key in PATHS:
         name = getattr(entry, key)
         if name is not None and not _is_there(folder / name):
-            message = f"{shortened(name)} is not there; paths start at the file's folder"
-            yield (*place, key), message, False
-    for number, source in enumerate(entry.inputs):
-        if not inputs.FUNCTION.fullmatch(source) and not _is_there(folder / source):
+            yield (*place, key), _absent(folder, name, "paths start at the file's folder"), False
+    for number, name in enumerate(entry.inputs):
+        if not inputs.FUNCTION.fullmatch(name) and not _is_there(folder / name):
             kinds = "name a file, a folder or a function, module:function"
-            yield (*place, "inputs", number), f"{shortened(source)} is not there; {kinds}", False
+            yield (*place, "inputs", number), _absent(folder, name, kinds), False
     for key, read in READERS.items():
         for location, text in _texts((*place, key), getattr(entry, key)):
             try:
@@ -109,6 +121,26 @@ def _problems(
     for key, wanted in globs.items():
         for location, message, at_key in unmatched(key, wanted, cell_ids):
             yield (*place, *location), message, at_key
+
+
+def _absent(folder: Path, name: str, what: str) -> str:
+    """Return the message about a path that is not there: *what* it may be, or a near name."""
+    message = f"{shortened(name)} is not there"
+    if any(letter in name for letter in "*?["):
+        return f"{message}; no globs are taken here: name each file"
+    names = [path.name for path in _beside(folder / name)]
+    matches = difflib.get_close_matches(Path(name).name, names, n=1, cutoff=0.85)
+    if matches:
+        return f"{message}; did you mean '{Path(name).with_name(matches[0])}'?"
+    return f"{message}; {what}"
+
+
+def _beside(path: Path) -> list[Path]:
+    """Return what is in the folder of a path, up to a number; nothing where it cannot be read."""
+    try:
+        return list(itertools.islice(path.parent.iterdir(), MOST_BESIDE))
+    except OSError:
+        return []
 
 
 def _is_there(path: Path) -> bool:
@@ -144,11 +176,12 @@ def check_outputs(inspected: Run, overrides: Sequence[Override]) -> None:
     """Raise ArgumentError for a tolerance of outputs that no model of a run has."""
     models = (description(model, [inspected]) for model in inspected.manifest.plan.imports)
     names = {name for model in models if model for name in (*model.gold, *model.unjudged)}
-    for override in overrides if names else ():
+    for number, override in enumerate(overrides if names else ()):
         if not any(fnmatch.fnmatchcase(name, override.outputs) for name in names):
             raise ArgumentError(
                 f"a tolerance is for '{override.outputs}', and the model has no such output"
-                f"{did_you_mean(override.outputs, names)}"
+                f"{did_you_mean(override.outputs, names)}",
+                about=("tolerances", number, "outputs"),
             )
 
 
@@ -169,7 +202,7 @@ def options_by_entry(
         own = {
             "models": [folder / entry.model],
             "beside": listed,
-            "inputs": [_source(folder, source) for source in entry.inputs],
+            "inputs": [_source(folder, name) for name in entry.inputs],
             "reference": folder / entry.reference if entry.reference else None,
             "original": folder / entry.original if entry.original else None,
             "shape": [shared.shape(text) for text in entry.shapes],
@@ -187,18 +220,37 @@ def options_by_entry(
         yield entry, argparse.Namespace(**{**vars(options), **own})
 
 
+def as_written(error: ArgumentError, path: Path, entry: Entry, document: Project) -> str:
+    """Return the place in the file *path* that an error is about; name its options as keys there.
+
+    The place is that of the entry's model where the error is about no key that the entry has.
+    """
+    for name in ("message", "hint"):
+        text = OPTIONS.sub(lambda match: KEYS.get(match[1], match[1]), getattr(error, name))
+        setattr(error, name, text)
+    option, *inside = error.about or ("model",)
+    key = KEYS.get(str(option), str(option))
+    inside = [key, *inside] if getattr(entry, key) else ["model"]
+    return source.read(path).place(("models", document.models.index(entry), *inside))
+
+
 def ended_early(
-    error: DeepmatrixError | KeyboardInterrupt, unverified: Sequence[Entry], path: Path
+    error: DeepmatrixError | KeyboardInterrupt,
+    unverified: Sequence[Entry],
+    options: argparse.Namespace,
+    path: Path,
 ) -> DeepmatrixError:
     """Return the error that ends a project, with the command for the unverified entries.
 
-    A run that is resumed is of one model: nothing else would verify the others.
+    The command has the *options* that were given. A run that is resumed is of one model: nothing
+    else would verify the others.
     """
     ending = Interrupted("interrupted") if isinstance(error, KeyboardInterrupt) else error
     if unverified:
         models = [str(path.parent / entry.model) for entry in unverified]
         end = ["--"] if any(model.startswith("-") for model in models) else []
-        command = command_line("verify", "--config", str(path), *end, *models)
+        config = [] if options.config else ["--config", str(path)]
+        command = command_line("verify", *config, *options.given, *end, *models)
         verb = "is" if len(unverified) == 1 else "are"
         line = f"{numbers.count(len(unverified), 'model')} {verb} left: {command}"
         ending.hint = "\n".join(filter(None, [ending.hint, line]))
@@ -219,8 +271,8 @@ def _chosen(models: Sequence[Path], document: Project, folder: Path) -> list[Ent
     return [entries[path] for path in dict.fromkeys(paths)]
 
 
-def _source(folder: Path, source: str) -> str:
-    return source if inputs.FUNCTION.fullmatch(source) else str(folder / source)
+def _source(folder: Path, name: str) -> str:
+    return name if inputs.FUNCTION.fullmatch(name) else str(folder / name)
 
 
 def _overrides(entry: Entry) -> tuple[Override, ...]:

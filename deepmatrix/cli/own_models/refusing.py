@@ -72,7 +72,8 @@ def check_inspected(inspected: Run, options: argparse.Namespace) -> None:
         projects.check_outputs(inspected, options.overrides)
     except ArgumentError as error:
         sources = ", ".join(model.source for model in inspected.manifest.plan.imports)
-        raise WrongRequest(f"{sources}: {error.message}", hint=error.hint) from None
+        message = f"{sources}: {error.message}"
+        raise WrongRequest(message, hint=error.hint, about=error.about) from None
 
 
 def _refuse_unreadable(inspected: Run, options: argparse.Namespace) -> None:
@@ -102,7 +103,9 @@ def _refuse_unreadable(inspected: Run, options: argparse.Namespace) -> None:
         raise EngineError(unready[0])
     if wrong_inputs + wrong_references == len(causes):
         hint = remarks.SHARED_INPUTS if len(models) > 1 else "nothing was served"
-        raise WrongRequest("\n".join(causes), hint=hint)
+        given = [name for name in ("inputs", "shape", "range") if getattr(options, name)]
+        about = given[:1] if wrong_inputs and len(given) == 1 else ()
+        raise WrongRequest("\n".join(causes), hint=hint, about=about)
     reports.write(inspected, merging.merge([inspected]))
     hint = f"nothing was served; the log is in {inspected.path}"
     if wrong_inputs:

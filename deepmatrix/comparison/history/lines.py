@@ -50,7 +50,8 @@ class Measurement(Row):
 
     *series*: what is measured, the same in every run: ``cell/subject/quantity/batch``. *value*, in
     *unit*, with the interval of a time; None for a verdict without an error. *machine*: processor,
-    CPUs and engine; times of two machines are no series. *created*: ISO 8601, UTC.
+    CPUs and engine; times of two machines are no series, nor sizes of two kinds of *engine*.
+    *created*: ISO 8601, UTC.
     """
 
     schema_version: int = HISTORY_SCHEMA
@@ -70,6 +71,7 @@ class Measurement(Row):
     rounds: Count = 0
     verdict: Id = ""
     machine: Line = ""
+    engine: Id = ""
 
 
 _MEASUREMENT = TypeAdapter(Measurement)
@@ -145,6 +147,7 @@ def _measurement(
         high=measured.high if measured else None,
         rounds=measured.rounds if measured else 0,
         machine=_machine(row) if row else "",
+        engine=row.engine if row else "",
     )
 
 

@@ -1,7 +1,8 @@
-"""Series of a history: one measurement in every run, on one machine, with its change points."""
+"""Series of a history: one measurement in all runs alike, with its change points."""
 
 from __future__ import annotations
 
+import difflib
 import fnmatch
 import itertools
 import math
@@ -17,6 +18,9 @@ from deepmatrix.errors import ArgumentError
 
 #: What an error of zero counts as, which has no logarithm: less than float32 rounds to.
 FLOOR = 1e-9
+
+#: So many series are named where none matches.
+MOST_KNOWN = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +40,10 @@ class Level:
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """A measurement in the runs of one machine, the oldest first. *left_out*: of other machines."""
+    """A measurement in the runs that can be compared, the oldest first; how many are left out.
+
+    Times are those of one machine, sizes those of one kind of engine.
+    """
 
     name: str
     points: tuple[Measurement, ...]
@@ -62,7 +69,7 @@ class Series:
 
 
 def series(measurements: Sequence[Measurement], pattern: str = "*") -> list[Series]:
-    """Return the series whose names match a glob; times of the machine of the newest run only.
+    """Return the series whose names match a glob; of the newest run's machine or engine only.
 
     Raises:
         ArgumentError: there is none.
@@ -70,20 +77,27 @@ def series(measurements: Sequence[Measurement], pattern: str = "*") -> list[Seri
     names = sorted({line.series for line in measurements})
     matching = [name for name in names if fnmatch.fnmatchcase(name, pattern)]
     if not matching:
+        more = [f"and {len(names) - MOST_KNOWN} more"] if len(names) > MOST_KNOWN else []
+        near = difflib.get_close_matches(pattern, names, n=1)
+        meant = did_you_mean(pattern, near) if near else ""
+        listed = [] if near else ["there are:", *names[:MOST_KNOWN], *more]
+        about = "`history` without arguments lists them; it takes a glob, such as '*/inference/1'"
         raise ArgumentError(
-            f"'{pattern}' matches no series{did_you_mean(pattern, names)}",
-            hint="`history` without arguments lists them; it takes a glob, such as '*/inference/1'",
+            f"'{pattern}' matches no series{meant}", hint="\n".join([about, *listed])
         )
     by_name: dict[str, list[Measurement]] = {name: [] for name in matching}
     for line in measurements:
         if line.value is not None and line.series in by_name:
             by_name[line.series].append(line)
-    return [_of_one_machine(name, lines) for name, lines in by_name.items() if lines]
+    return [_alike(name, lines) for name, lines in by_name.items() if lines]
 
 
-def _of_one_machine(name: str, lines: Sequence[Measurement]) -> Series:
+def _alike(name: str, lines: Sequence[Measurement]) -> Series:
     newest = lines[-1]
-    if newest.unit != "s":
-        return Series(name=name, points=tuple(lines))
-    points = tuple(line for line in lines if line.machine == newest.machine)
+    facts = {"s": ("machine",), "bytes": ("engine",)}.get(newest.unit, ())
+    points = tuple(
+        line
+        for line in lines
+        if all(getattr(line, fact) == getattr(newest, fact) for fact in facts)
+    )
     return Series(name=name, points=points, left_out=len(lines) - len(points))

@@ -60,7 +60,7 @@ def remarks(shown: Series) -> Iterator[str]:
         middle = value(levels[0].value, shown.points[-1].unit)
         yield f"no change in {len(shown.values)} runs: {middle}"
     if shown.left_out:
-        yield f"{shown.left_out} runs of other machines are left out"
+        yield f"{shown.left_out} runs of other machines or engines are left out"
 
 
 def value(number: float, unit: str) -> str:
