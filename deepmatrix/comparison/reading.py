@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import TypeAdapter
 
@@ -14,6 +15,8 @@ from deepmatrix.results import merging
 from deepmatrix.results.rows import RESULTS_SCHEMA, Results
 from deepmatrix.store import listing
 from deepmatrix.store.runs import Run
+
+Document = TypeVar("Document")
 
 _RESULTS, _COMPARISON = TypeAdapter(Results), TypeAdapter(Comparison)
 
@@ -37,17 +40,8 @@ def read_results(path: Path, parent: Path) -> Results:
 def read_comparison(path: Path) -> Comparison:
     """Return what ``compare --json`` wrote. Raises RecordError for anything else."""
     hint = "name the file that `compare --json FILE` of this version wrote"
-    try:
-        comparison = read_json(path, _COMPARISON)
-    except Damaged as error:
-        message = f"{path_text(path)}: no comparison of this version: {error.problem}"
-        raise RecordError(message, hint=hint) from None
-    if comparison.schema_version != COMPARISON_SCHEMA:
-        raise RecordError(
-            f"{path_text(path)}: a comparison of schema {comparison.schema_version}; this version "
-            f"reads schema {COMPARISON_SCHEMA}",
-            hint=hint,
-        )
+    comparison = _read(path, _COMPARISON, "comparison", hint)
+    _check_schema(path, "a comparison", comparison.schema_version, COMPARISON_SCHEMA, hint)
     return comparison
 
 
@@ -64,15 +58,23 @@ def run_at(path: Path, parent: Path) -> Run | None:
 
 def _read_file(path: Path) -> Results:
     hint = "name a run, or the results.json of one"
+    results = _read(path, _RESULTS, "results", hint)
+    kind = f"results of deepmatrix {results.version}, and"
+    _check_schema(path, kind, results.schema_version, RESULTS_SCHEMA, hint)
+    return results
+
+
+def _read(path: Path, adapter: TypeAdapter[Document], kind: str, hint: str) -> Document:
     try:
-        results = read_json(path, _RESULTS)
+        return read_json(path, adapter)
     except Damaged as error:
-        message = f"{path_text(path)}: no results of this version: {error.problem}"
+        message = f"{path_text(path)}: no {kind} of this version: {error.problem}"
         raise RecordError(message, hint=hint) from None
-    if results.schema_version != RESULTS_SCHEMA:
+
+
+def _check_schema(path: Path, kind: str, version: int, wanted: int, hint: str) -> None:
+    if version != wanted:
         raise RecordError(
-            f"{path}: results of schema {results.schema_version}, written by deepmatrix "
-            f"{results.version}; this version reads schema {RESULTS_SCHEMA}",
+            f"{path_text(path)}: {kind} of schema {version}; this version reads schema {wanted}",
             hint=hint,
         )
-    return results
