@@ -297,10 +297,11 @@ def try_all(
         EngineError: the suite cannot be made, or the engine went away.
         Cancelled: the user interrupted it.
     """
-    inspector, *cells = opened.run.manifest.plan.cells
+    cells = opened.run.manifest.plan.cells
+    inspector = cells[0]
     not_ready = {
         cell.id: opened.run.prepared()[cell.id].error or ""
-        for cell in (inspector, *cells)
+        for cell in cells
         if cell.id not in opened.ready
     }
     if inspector.id in not_ready:
@@ -308,7 +309,7 @@ def try_all(
     suite = make_suite(opened.attempts, inspector, SUITE_FORMAT, folder)
     broken = {}
     for cell in cells:
-        if cell.id in opened.ready:
+        if cell.serves and cell.id in opened.ready:
             try:
                 on_result(Trial(opened.attempts, cell, suite).conformity())
             except EngineError as error:

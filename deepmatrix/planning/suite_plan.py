@@ -20,7 +20,7 @@ def plan_suite(
 
     Only cells with an adapter try them: a program in another language starts anew for every model.
     Emulated cells try them where a glob names them. The first cell of the plan is the format's
-    inspector, which makes the suite.
+    inspector, which makes the suite; it tries them too where it is selected.
 
     Raises:
         ArgumentError: a preset, glob or tag that matches nothing; no cell can make the tests, or
@@ -37,11 +37,13 @@ def plan_suite(
             f"no selected cell can run the {format} tests",
             hint="it needs a runtime with a Python adapter; emulated ones are named by a glob",
         )
-    inspector = replace(find_inspector(matrix, format, capabilities), serves=False)
+    inspector = find_inspector(matrix, format, capabilities)
+    if inspector not in cells:
+        inspector = replace(inspector, serves=False)
     return Plan(
         preset=selection.preset,
         seed=0,
-        cells=(inspector, *cells),
+        cells=(inspector, *(cell for cell in cells if cell.id != inspector.id)),
         skipped=skipped,
         emulated=capabilities.emulated_ids(cells),
         workloads=(),

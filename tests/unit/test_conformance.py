@@ -15,6 +15,7 @@ from deepmatrix.planning.selection import Selection
 from deepmatrix.planning.suite_plan import plan_suite
 from deepmatrix.reports.tables import conformance
 from deepmatrix.store.reported.phases import CaseOutcome, SuiteCase, SuiteData
+from deepmatrix.store.runs import Run
 from tests.unit.examples import DOCKER, MATRIX
 
 
@@ -78,6 +79,15 @@ def test_an_emulated_cell_tries_a_suite_where_it_is_named() -> None:
     named = Selection(include=("onnxruntime-debian13-arm64-cpu",))
     planned = plan_suite(MATRIX, "onnx", named, DOCKER)
     assert [cell.id for cell in planned.cells[1:]] == list(named.include)
+
+
+def test_the_inspector_tries_the_suite_that_it_makes_where_it_is_selected(tmp_path: Path) -> None:
+    alone = plan_suite(MATRIX, "onnx", Selection(include=("onnx-debian12-amd64-cpu",)), DOCKER)
+    assert [(cell.id, cell.serves) for cell in alone.cells] == [("onnx-debian12-amd64-cpu", True)]
+    other = plan_suite(MATRIX, "onnx", Selection(include=("openvino-debian12-*",)), DOCKER)
+    assert not other.cells[0].serves
+    for planned in (alone, other, plan_suite(MATRIX, "onnx", Selection(), DOCKER)):
+        Run.create(tmp_path, planned, MATRIX, version="1")  # two cells with one id are none
 
 
 def test_a_runner_without_an_adapter_is_refused() -> None:
