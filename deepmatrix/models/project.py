@@ -13,9 +13,13 @@ from pydantic import Field, PositiveFloat, ValidationError
 from deepmatrix.config import documents
 from deepmatrix.config.documents import Problem, Section, Text
 from deepmatrix.config.sections import Images
+from harness.formats import MODEL_PATHS
 
 #: The name of the file.
 FILE = Path("deepmatrix.yaml")
+
+#: A model's file, in examples.
+EXAMPLE = next(iter(MODEL_PATHS.values()))
 
 
 class Tolerance(Section):
@@ -33,7 +37,7 @@ class Tolerance(Section):
 class Entry(Section):
     """One model, with all that `verify` can be told of it; the keys are those of its options."""
 
-    model: Text = Field(examples=["model.onnx"])
+    model: Text = Field(examples=[EXAMPLE])
     inputs: tuple[Text, ...] = ()
     reference: Text | None = None
     original: Text | None = None
@@ -59,7 +63,7 @@ class Project(Section):
     exclude: tuple[Text, ...] = ()
     native: bool = False
     images: Images | None = None
-    models: tuple[Entry, ...] = Field(min_length=1, examples=[[{"model": "model.onnx"}]])
+    models: tuple[Entry, ...] = Field(min_length=1, examples=[[{"model": EXAMPLE}]])
 
 
 def load(path: Path, check: Callable[[Project], Iterable[Problem]]) -> Project:

@@ -14,7 +14,7 @@ from deepmatrix.cli.parser import COMMANDS, MAINTENANCE, build_parser
 from deepmatrix.cli.resuming import describe_rest
 from deepmatrix.config import matrix_file
 from deepmatrix.errors import ArgumentError
-from deepmatrix.paths import SCHEMAS
+from deepmatrix.paths import RUNS, SCHEMAS
 from deepmatrix.reports import markdown
 from deepmatrix.results.merging import merge
 from tests import planted
@@ -90,12 +90,12 @@ def said(capsys: pytest.CaptureFixture[str]) -> list[str]:
             "the CUDA images are built for amd64 only",
         ),
         (["bench", "torch-*"], "error: the following arguments are required: --run"),
-        (["bench", "x", "--run", "nowhere"], "error: nowhere is not there"),
+        (["bench", "x", "--run", "nowhere"], f"error: {RUNS / 'nowhere'} is not there"),
         (
             ["bench", "x", "--run", "nowhere", "--wave", "both"],
             "error: argument --wave: invalid choice: 'both' (choose from 'produce', 'consume')",
         ),
-        (["merge", "nowhere"], "error: nowhere is not there"),
+        (["merge", "nowhere"], "error: runs/nowhere is not there"),
         (["merge"], "error: no run under runs"),
         (["merge", "--known", "x.yaml"], "error: --known is now --expected-failures"),
         (["merge", "--known=x.yaml"], "error: --known is now --expected-failures"),
