@@ -16,7 +16,8 @@ from datetime import date
 from deepmatrix.errors import ArgumentError
 from deepmatrix.machine.packages.indexes import Sources, normalized
 
-#: Python's package index, where pip and uv are not told another one.
+#: The index that pip and uv take themselves where a user configures none. Neither says its default,
+#: and who can install the packages without a configuration must be able to list them, too.
 DEFAULT_INDEX = "https://pypi.org/simple"
 
 JSON = "application/vnd.pypi.simple.v1+json"
