@@ -69,7 +69,7 @@ def _networks(framework: str, runs: Sequence[Results]) -> Iterator[Measured]:
     """Yield how many of the networks it learned, of those that have to reach an accuracy."""
     tried: dict[str, tuple[bool, str]] = {}
     for results in runs:
-        names = {cell.cell for cell in cells_of(framework, results) if not cell.emulated}
+        names = _native(framework, results)
         for row in results.training:
             if row.cell in names and row.status != "not-run" and row.accuracy_wanted:
                 record = f"{results.run}/{record_path(row.cell, row.workload)}"
@@ -92,12 +92,17 @@ def _probed(framework: str, runs: Sequence[Results]) -> dict[str, tuple[bool, st
     """Return by probe whether it matched in the framework's own graph, and the record."""
     tried = {}
     for results in runs:
-        names = {cell.cell for cell in cells_of(framework, results) if not cell.emulated}
+        names = _native(framework, results)
         for row in results.probes:
             if row.cell in names:
                 record = f"{results.run}/{record_path(row.cell, row.workload)}"
                 tried[row.probe] = (row.verdict == "match" and not row.outside, record)
     return tried
+
+
+def _native(framework: str, results: Results) -> dict[str, CellRow]:
+    """Return the native cells of a framework that ran, by id: emulated ones rate the emulator."""
+    return {cell.cell: cell for cell in cells_of(framework, results) if not cell.emulated}
 
 
 def _counted(
@@ -230,7 +235,7 @@ def _comparable(
     """Return the figures of frameworks that can be compared: at least two, else none."""
     numbers: dict[str, Number] = {}
     for framework in frameworks:
-        for cell in (row for row in cells_of(framework, results) if not row.emulated):
+        for cell in _native(framework, results).values():
             for number in FIGURES[figure](workload, cell, results):
                 if _counts(number):
                     numbers.setdefault(framework, number)
