@@ -22,7 +22,7 @@ def annotation_lines(review: Review) -> list[str]:
     """
     compared = review.comparison
     lost = _lost(compared) if compared else []
-    told = {*lost, *(entry.line for entry in review.wrong())}
+    told = {*lost, *(entry.line for entry in review.wrong)}
     others = [line for line in compared.broken if line not in told] if compared else []
     return [
         *_lines("lost", review.lost),
@@ -46,8 +46,8 @@ def _fault(fault: Sequence[Wrong]) -> str:
     file = "" if path.is_absolute() else annotation_property(path.as_posix())
     more = f" and {numbers.count(len(fault) - 1, 'other cell')}" if len(fault) > 1 else ""
     title = annotation_property(f"{judged.title}: {judged.verdict} on {judged.consumer}{more}")
-    text = (judged.cause.text if judged.cause else judged.message or judged.reason) or wrong.line
-    return f"::error {f'file={file},' if file else ''}title={title}::{annotation(text)}"
+    text = annotation(wrong.explanation)
+    return f"::error {f'file={file},' if file else ''}title={title}::{text}"
 
 
 def _lines(title: str, texts: Iterable[str]) -> Iterator[str]:

@@ -52,15 +52,11 @@ def _page(title: str, review: Review) -> str:
 
 
 def _add_suites(root: ET.Element, results: Results, review: Review) -> None:
-    failing = {
-        *(row.cell for row in results.training if review.failure(results, row)),
-        *(row.consumer for row in results.portability if review.failure(results, row)),
-    }
-    suites = {
-        "cells": [_cell(row, results, fails=row.cell in failing) for row in results.cells],
-        "training": [_case(row, results, review) for row in results.training],
-        "portability": [_case(row, results, review) for row in results.portability],
-    }
+    training = [_case(row, results, review) for row in results.training]
+    portability = [_case(row, results, review) for row in results.portability]
+    failing = {case.group for case in (*training, *portability) if case.ending == "failure"}
+    cells = [_cell(row, results, fails=row.cell in failing) for row in results.cells]
+    suites = {"cells": cells, "training": training, "portability": portability}
     for name, cases in suites.items():
         _suite(root, name, cases, results.run if len(review.runs) > 1 else "")
 

@@ -27,6 +27,12 @@ class Wrong:
     source: str
     place: str
 
+    @property
+    def explanation(self) -> str:
+        """What is known of it: the cause, else the error's message, or the reason."""
+        judged = self.judged
+        return (judged.cause.text if judged.cause else judged.message or judged.reason) or self.line
+
 
 @dataclass(frozen=True, kw_only=True)
 class Review:
@@ -48,7 +54,7 @@ class Review:
         """A line for everything that fails, each once."""
         lines = [line for results in self.runs for line in results.problems]
         if self.comparison:
-            wrong = (entry.line for entry in self.wrong())
+            wrong = (entry.line for entry in self.wrong)
             lines = [*self.comparison.broken, *wrong, *self.over_budget, *self.unserved]
         return tuple(dict.fromkeys((*self.lost, *lines)))
 
@@ -77,9 +83,14 @@ class Review:
         if change := self._change(row):
             return describe_broken(change) if change.breaks else ""
         line = remarks.row_problem(row)
-        if line not in results.problems:
+        if line not in self._problems[id(results)]:
             return ""
         return f"not compared: {line}" if self.comparison else line
+
+    @cached_property
+    def _problems(self) -> dict[int, frozenset[str]]:
+        """The problems of each run, to look one up; two runs may have one name."""
+        return {id(results): frozenset(results.problems) for results in self.runs}
 
     def excuse(self, row: TrainingRow | PortabilityRow) -> str:
         """Return why a row that did not succeed fails nothing, empty without a comparison."""
@@ -124,8 +135,9 @@ class Review:
                     failing.add(key)
         return [(model, rows, key in failing) for key, (model, rows) in grouped.items()]
 
+    @cached_property
     def wrong(self) -> list[Wrong]:
-        """Return the verdicts that fail, the worst first; those alike follow the one searched."""
+        """The verdicts that fail, the worst first; those alike follow the one searched."""
         wrong = [entry for results in self.runs for entry in self._wrong(results)]
         return sorted(wrong, key=lambda entry: -_badness(entry.judged))
 
@@ -136,12 +148,11 @@ class Review:
         error without a cause stands for itself.
         """
         grouped: dict[tuple[str, str, str, str], list[Wrong]] = {}
-        for entry in self.wrong():
+        for entry in self.wrong:
             judged = entry.judged
-            cause = judged.cause.text if judged.cause else judged.message or judged.reason
             is_known = judged.cause or not judged.share_of_tolerance
             alone = "" if is_known else f"{judged.consumer} {judged.error} {entry.place}"
-            key = (judged.title, judged.verdict, cause, alone)
+            key = (judged.title, judged.verdict, entry.explanation, alone)
             grouped.setdefault(key, []).append(entry)
         return list(grouped.values())
 

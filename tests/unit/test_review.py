@@ -341,7 +341,7 @@ def test_what_is_wrong_stands_worst_first_whatever_the_order_of_its_rows() -> No
     for ordered in (rows, rows[::-1]):
         problems = tuple(map(remarks.row_problem, ordered))
         update = {"portability": tuple(ordered), "problems": problems}
-        wrong = Review(runs=(results.model_copy(update=update),)).wrong()
+        wrong = Review(runs=(results.model_copy(update=update),)).wrong
         assert [entry.judged.consumer[-1] for entry in wrong] == ["2", "1", "3", "0"]
 
 
