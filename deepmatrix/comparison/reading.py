@@ -41,7 +41,8 @@ def read_comparison(path: Path) -> Comparison:
     """Return what ``compare --json`` wrote. Raises RecordError for anything else."""
     hint = "name the file that `compare --json FILE` of this version wrote"
     comparison = _read(path, _COMPARISON, "comparison", hint)
-    _check_schema(path, "a comparison", comparison.schema_version, COMPARISON_SCHEMA, hint)
+    version = comparison.schema_version
+    _check_schema(path, f"a comparison of schema {version}", version, COMPARISON_SCHEMA, hint)
     return comparison
 
 
@@ -59,8 +60,9 @@ def run_at(path: Path, parent: Path) -> Run | None:
 def _read_file(path: Path) -> Results:
     hint = "name a run, or the results.json of one"
     results = _read(path, _RESULTS, "results", hint)
-    kind = f"results of deepmatrix {results.version}, and"
-    _check_schema(path, kind, results.schema_version, RESULTS_SCHEMA, hint)
+    version = results.schema_version
+    written = f"results of schema {version}, written by deepmatrix {results.version}"
+    _check_schema(path, written, version, RESULTS_SCHEMA, hint)
     return results
 
 
@@ -72,9 +74,7 @@ def _read(path: Path, adapter: TypeAdapter[Document], kind: str, hint: str) -> D
         raise RecordError(message, hint=hint) from None
 
 
-def _check_schema(path: Path, kind: str, version: int, wanted: int, hint: str) -> None:
+def _check_schema(path: Path, written: str, version: int, wanted: int, hint: str) -> None:
     if version != wanted:
-        raise RecordError(
-            f"{path_text(path)}: {kind} of schema {version}; this version reads schema {wanted}",
-            hint=hint,
-        )
+        message = f"{path_text(path)}: {written}; this version reads schema {wanted}"
+        raise RecordError(message, hint=hint)
