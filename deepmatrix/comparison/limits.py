@@ -8,12 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from deepmatrix.comparison import verdicts
-from deepmatrix.comparison.changes import (
-    Comparison,
-    SizeChange,
-    TimeChange,
-    VerdictChange,
-)
+from deepmatrix.comparison.changes import Comparison, SizeChange, TimeChange, VerdictChange
 from deepmatrix.comparison.sizes import SAME_WITHIN
 from deepmatrix.config.documents import did_you_mean
 from deepmatrix.errors import ArgumentError
@@ -36,7 +31,8 @@ EXAMPLE = "new-failure,drift,slower:5%,larger:10%"
 VOID = "nothing could be compared: no cell served or trained the same on both sides"
 
 
-Change = VerdictChange | TimeChange | SizeChange
+#: Any of the changes that a limit may hold.
+AnyChange = VerdictChange | TimeChange | SizeChange
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +145,7 @@ def _lines(comparison: Comparison, limit: Limit) -> Iterator[str]:
         yield f"slower: {describe_untimed(comparison)}"
 
 
-def _breaking(comparison: Comparison, limit: Limit) -> Sequence[Change]:
+def _breaking(comparison: Comparison, limit: Limit) -> Sequence[AnyChange]:
     """Return what breaks a limit."""
     match limit.name:
         case "new-failure":
@@ -173,7 +169,7 @@ def too_slow(comparison: Comparison, limit: Limit) -> list[TimeChange]:
     return [change for change in comparison.slower if change.ratio >= 1 + limit.share]
 
 
-def describe_broken(change: Change) -> str:
+def describe_broken(change: AnyChange) -> str:
     """Return a change as the line that says which limit it breaks."""
     if isinstance(change, VerdictChange):
         text = describe_verdict(change)
