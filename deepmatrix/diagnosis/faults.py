@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deepmatrix.judging.verdicts import judge, terms_of
+from deepmatrix.judging.terms import terms_of
+from deepmatrix.judging.verdicts import judge
 from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.plan import first_consumption
 from deepmatrix.planning.subjects import Artifact

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from deepmatrix.errors import RecordError
 from deepmatrix.images.prepared import Prepared
 from deepmatrix.judging import noise
-from deepmatrix.judging.verdicts import judge, terms_of
+from deepmatrix.judging.terms import terms_of
+from deepmatrix.judging.verdicts import judge
 from deepmatrix.planning.plan import Job, Plan
 from deepmatrix.results import cells, expressiveness, remarks
 from deepmatrix.results.cells import CellSummary
