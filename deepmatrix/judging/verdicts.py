@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from deepmatrix.judging import generation
 from deepmatrix.judging.steadiness import Limits, between_threads, within_threads
 from deepmatrix.judging.terms import Terms, own_error
 from deepmatrix.store.records import Agreement, Deviation, JobRecord
@@ -79,8 +80,12 @@ def _judge_round(record: JobRecord, terms: Terms) -> Verdict:
         return _failed("error", record)
     terms = terms.of(record)
     answered = record.output.infer() if record.output else None
+    verdict = _repeated(_compare(agreement, terms), agreement, terms, answered)
+    tokens = generation.fault(record.generated, agreement, terms) if record.generated else ""
+    if tokens and verdict.name in ("match", "not-run"):
+        verdict = replace(verdict, name="drift", reason=tokens)
     return replace(
-        _repeated(_compare(agreement, terms), agreement, terms, answered),
+        verdict,
         precision=_arithmetic(record, terms, agreement),
         producer_error=agreement.producer_error,
         deviations=tuple(_cautioned(output, agreement, terms) for output in agreement.outputs),
