@@ -60,7 +60,9 @@ def _find_answer(run: Run, artifact: Artifact, consumer: Cell) -> Fault | None:
 
 def _is_unexplained(run: Run, answer: Fault) -> bool:
     terms = terms_of(run.manifest, answer.consumer, answer.artifact.id)
-    is_wrong = judge([answer.record], terms, "").name in WRONG
+    # That later tokens are wrong, where all outputs of a call are right, has no node to find.
+    record = answer.record.model_copy(update={"generated": None})
+    is_wrong = judge([record], terms, "").name in WRONG
     return is_wrong and not _has_cause(run, answer.artifact, answer.consumer)
 
 

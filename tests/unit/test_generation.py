@@ -244,7 +244,7 @@ def test_a_users_model_generates_and_a_fault_is_a_drift(tmp_path: Path, fault: s
     folder.mkdir()
     model = generating.save(folder, reads_cache=fault != "cache", expected=expected)
     np.savez(tmp_path / "in.npz", **generating.example())
-    given = ["--inputs", str(tmp_path / "in.npz"), "--engine", "here", "--explain", "none"]
+    given = ["--inputs", str(tmp_path / "in.npz"), "--engine", "here"]
     run_options = ["--runs", str(tmp_path / "runs"), "--name", "one"]
     main.main(["verify", str(model), *given, "--only", "onnx-debian12-amd64-cpu", *run_options])
     run = tmp_path / "runs" / "one"
@@ -258,6 +258,7 @@ def test_a_users_model_generates_and_a_fault_is_a_drift(tmp_path: Path, fault: s
     }[fault]
     assert generated["step_s"] is None  # nothing of the evaluator is timed
     assert ("token" in row["reason"]) == bool(fault)
+    assert row["cause"] is None  # all outputs of a call are right: no node is wrong
     report = (run / "report.md").read_text()
     assert "# Generation\n" in report
     assert f"{generated['equal']} of 12" in report
