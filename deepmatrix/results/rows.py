@@ -134,7 +134,7 @@ class ExportRow(Row):
     format: str
     emulated: bool
     bytes: Size
-    export_s: Span
+    export_s: Span | None
     opset: Opset | None = None
     exporter: str | None = None
 
