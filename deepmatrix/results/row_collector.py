@@ -9,7 +9,6 @@ from deepmatrix.errors import RecordError
 from deepmatrix.images.prepared import Prepared
 from deepmatrix.judging import noise
 from deepmatrix.judging.verdicts import judge, terms_of
-from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.plan import Job, Plan
 from deepmatrix.results import cells, expressiveness, remarks
 from deepmatrix.results.cells import CellSummary
@@ -118,9 +117,11 @@ class RowCollector:
             judged = Judged(verdict=judge(group, terms, ""), emulated=first.emulated)
             self._portability.judged[first.subject, first.cell] = judged
 
-    def _count_rounds(self, record: JobRecord, cell: Cell) -> int:
-        """Return how many rounds a planned cell has of a planned subject."""
-        plan = self._manifest.plan
+    def _count_rounds(self, record: JobRecord) -> int:
+        """Return how many rounds are planned of a record's cell and subject."""
+        plan, cell = self._manifest.plan, self._cells.get(record.cell)
+        if cell is None or record.subject not in self._subjects[record.wave]:
+            return 0
         if record.wave == "consume":
             return plan.rounds_of(self._artifacts[record.subject], cell)
         return plan.training_rounds(cell, record.subject)
@@ -157,15 +158,13 @@ class RowCollector:
                 self._notes.setdefault((name, about), note)
 
     def _check(self, record: JobRecord) -> None:
-        cell = self._cells.get(record.cell)
         if record.run != self._manifest.id:
             raise RecordError(
                 f"the record of {record.job} is of the run {record.run}, and the run is "
                 f"{self._manifest.id}",
                 hint="remove the record, and run again with --resume",
             )
-        is_planned = cell is not None and record.subject in self._subjects[record.wave]
-        if not is_planned or record.round >= self._count_rounds(record, cell):
+        if record.round >= self._count_rounds(record):
             raise RecordError(
                 f"the job {record.job} is not in the plan of {self._manifest.id}",
                 hint="a record was moved or renamed; remove it, and run again with --resume",
