@@ -10,7 +10,7 @@ from rich.text import Text
 from deepmatrix.drawing import escaping
 from deepmatrix.drawing.console import STYLES, print_table
 from deepmatrix.drawing.terminal import print_line
-from deepmatrix.reports.tables import generation, result_tables, reuse, summary
+from deepmatrix.reports.tables import result_tables, reuse, slower, speed, summary
 from deepmatrix.reports.tables.own_models import (
     inputs,
     overview,
@@ -42,6 +42,9 @@ def show(console: Console, results: Results, *, all_tables: bool = False) -> Non
     for table in result_tables(results) if all_tables else [summary.summary(results)]:
         console.print()
         print_table(console, table)
+    if results.slower and not all_tables:
+        console.print()
+        print_table(console, slower.table(results))
     console.print()
     print_line(console, f"run {results.run}, preset {results.preset}", STYLES["muted"])
     for line in _not_run(results):
@@ -100,7 +103,7 @@ def _show_model(console: Console, results: Results, model: ModelRow) -> None:
 def _show_rest(console: Console, results: Results) -> None:
     """Print what a model of some kind has: generation, costs, errors of nodes; and remarks."""
     tables = (
-        generation.generation(results),
+        speed.generation(results),
         quantisation.costs(results),
         verification.nodes(results),
     )
