@@ -324,6 +324,18 @@ def whole_results() -> Results:
         warnings=(),
         problems=(),
         reused={"20261125-nightly": tuple(f"{cell}--{WORKLOADS[0]}--r0" for cell in PRODUCERS)},
+        slower=(
+            time_rows.SlowerRow(
+                since="20261125-nightly",
+                cell=CONSUMERS[0],
+                time=f"inference of {artifact_ids()[0]}, batch 32",
+                base_s=0.00123,
+                head_s=0.00234,
+                ratio=1.9,
+                low=1.8,
+                high=2.0,
+            ),
+        ),
         anew={"files of artifact changed": (f"{cell_rows()[0].cell}--{WORKLOADS[0]}--r1",)},
         **expressiveness_rows(),
         **serving_rows(),
