@@ -374,6 +374,21 @@ def test_one_round_tells_nothing_about_times(tmp_path: Path) -> None:
     assert comparison.single == sum(not row.emulated for row in results.inference)
 
 
+def test_times_that_only_the_earlier_run_has_are_told(recorded: Path) -> None:
+    base = merging.merge([Run(path=recorded)])
+    timed = [row for row in base.inference if not row.emulated]
+    workload = timed[0].workload
+    gone = {(row.cell, row.subject, row.batch) for row in timed if row.workload == workload}
+    remaining = tuple(row for row in base.inference if row.workload != workload)
+    head = base.model_copy(update={"inference": remaining})
+    comparison = compare_results(base, head, ("base", "head"))
+    assert {(lost.cell, lost.subject, lost.batch) for lost in comparison.lost_times} == gone
+    assert f"does not have {len(gone)} times, such as inference of " in " ".join(
+        remarks(comparison)
+    )
+    assert not compare_results(head, base, ("base", "head")).lost_times
+
+
 def test_holm_adjusts_as_published() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.9, 0.8]) == [1.0, 1.0]
