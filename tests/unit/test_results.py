@@ -624,6 +624,23 @@ def test_files_that_a_first_round_reads_are_no_memory_of_serving(tmp_path: Path)
     assert {row.serving_memory_bytes for row in rows} == {100}
 
 
+def test_a_model_of_one_round_tells_no_memory_beside_those_of_several(tmp_path: Path) -> None:
+    run = whole(tmp_path)
+    jobs = list(PLAN.jobs("consume"))
+    several = {(job.cell, job.workload) for job in jobs if job.round}
+    for job in jobs:
+        run.save(job, record(job, output=output(job, peak_memory_bytes=100 if job.round else 900)))
+    timed = {(job.cell, job.subject) for job in jobs if PLAN.is_timed(job)}
+    assert any(
+        (job.cell, job.workload) in several and (job.cell, job.subject) not in timed for job in jobs
+    )
+    rows = [
+        row for row in merging.merge([run]).cells if (row.cell, row.serving_memory_of) in several
+    ]
+    assert rows
+    assert {row.serving_memory_bytes for row in rows} == {100}
+
+
 def test_what_serving_takes_is_told_of_the_same_network_for_all_cells(tmp_path: Path) -> None:
     run = whole(tmp_path)
     opening = min(PLAN.workloads, key=PLAN.lot)
