@@ -23,6 +23,9 @@ from deepmatrix.errors import RecordError
 from deepmatrix.images.prepared import Prepared
 from deepmatrix.planning.cells import all_cells
 from deepmatrix.planning.plan import Job, Plan
+from deepmatrix.reports import html
+from deepmatrix.reports.tables import cells as cell_tables
+from deepmatrix.reports.tables import speed
 from deepmatrix.results import cells, merging
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.reported.output import Output
@@ -391,6 +394,17 @@ def test_what_is_only_checked_has_no_times(tmp_path: Path) -> None:
     assert timed == {row.workload for row in native} - PLAN.checked
     assert timed == {row.workload for row in merged.inference}
     assert timed == {row.workload for row in merged.startup if row.import_s and not row.emulated}
+
+
+def test_where_times_stand_it_is_said_what_has_none(tmp_path: Path) -> None:
+    merged = merging.merge([whole(tmp_path)])
+    said = f"Only checked, not timed: {', '.join(sorted(PLAN.checked))}."
+    assert speed.training(merged).note.endswith(said)
+    assert cell_tables.startup(merged).note.endswith(said)
+    latency = html.run_page(merged, html.Evidence()).split('id="latency"')[1]
+    assert said in latency.split("<details", 1)[0]
+    untrained = [row.model_copy(update={"step_s": None, "losses": ()}) for row in merged.training]
+    assert speed.only_checked(untrained) == "", "what is not trained may be timed otherwise"
 
 
 def test_rounds_that_are_missing_are_a_problem(tmp_path: Path) -> None:
