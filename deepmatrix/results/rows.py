@@ -365,15 +365,14 @@ class Results(Row):
         return self._verdicts.get(artifact, ())
 
     def memory(self) -> Iterator[tuple[CellRow, str, int]]:
-        """Yield each cell whose peak memory is known, with the own model that takes it, and bytes.
+        """Yield each cell whose peak memory of serving is known, with the workload, and bytes.
 
-        Of own models it is that of serving one: the peak of all is another one for other models.
+        The peak of all that it did is another one for other models, and where another job is the
+        first of a process.
         """
         for cell in self.cells:
-            served = cell.serving_memory_of if self.models else ""
-            peak = cell.serving_memory_bytes if self.models else cell.peak_memory_bytes
-            if peak:
-                yield cell, served, peak
+            if cell.serving_memory_bytes:
+                yield cell, cell.serving_memory_of, cell.serving_memory_bytes
 
     def __copy__(self) -> Self:
         """Return a copy that works out anew what is cached: `model_copy` may change its fields."""
