@@ -84,7 +84,7 @@ class Tracer:
 
     def clock(self) -> float:
         """Return monotonic seconds that stand still while another run has its turn at the CPUs."""
-        return time.monotonic() - sum(self.opened.attempts.waits)
+        return time.monotonic() - sum(sum(site.attempts.waits) for site in self.opened.sites)
 
     def trace(self, artifact: Artifact, rows: Sequence[int]) -> Trace:
         """Return the trace of an artifact on some rows, made once."""
@@ -202,7 +202,8 @@ class Tracer:
     ) -> Iterator[tuple[Output, Path]]:
         """Run a one-off job; yield its output and its control directory."""
         self._make_ready(cell)
-        with self.opened.attempts.one_off(cell, subject, phases, fill) as attempt:
+        attempts = self.opened.site_of(cell.id).attempts
+        with attempts.one_off(cell, subject, phases, fill) as attempt:
             if attempt.status != "ok" or attempt.output is None:
                 raise Untraceable(f"{cell.id} {attempt.status}: {attempt.cause}")
             yield attempt.output, attempt.control
