@@ -42,7 +42,8 @@ class Cancelled(Exception):
 class Attempt:
     """What one process wrote, how it ended and why; *control* is removed after the attempt.
 
-    *provenance*: what makes its record, see `deepmatrix.execution.reuse.provenance`.
+    *provenance*: what makes its record, see `deepmatrix.execution.reuse.provenance`. *id* tells its
+    process from every other one, *machine* the machine that it ran on.
     """
 
     output: Output | None
@@ -53,6 +54,8 @@ class Attempt:
     emulated: bool
     energy_j: float | None
     provenance: Parts = field(default_factory=dict)
+    id: str = ""
+    machine: str = ""
 
 
 Collect = Callable[[Job, Attempt], None]
@@ -64,7 +67,8 @@ class Attempts:
     """Runs processes on an engine that is open, in cells that are ready.
 
     Every process takes its turn on its CPUs, a one-off job too: it would disturb the times of
-    another run. *waits*: for how many seconds each waited for that.
+    another run. *waits*: for how many seconds each waited for that. An engine elsewhere has it wait
+    for its turn there, and its energy is not known.
     """
 
     run: Run
@@ -101,11 +105,12 @@ class Attempts:
                 maker=maker,
                 started=self.watcher.started,
                 collect=lambda job, folder, ended, energy_j: collect(
-                    job, self._attempt(maker, job, folder, ended, energy_j, queue.provenance)
+                    job, self._attempt(task, job, folder, ended, energy_j, queue.provenance)
                 ),
                 describe=lambda job, document, folder: self._provenance.parts(
                     job, cell, document, folder
                 ),
+                is_here=self.engine.is_here,
             )
             queue.prepare()
             task = maker.task(jobs[0], cell, control, queue if len(jobs) > 1 else None)
@@ -135,7 +140,7 @@ class Attempts:
             maker.write_input(job, cell, control, contents)
             task = maker.task(job, cell, control)
             ended = self._run_task(task, lambda: self.watcher.started(job))
-            yield self._attempt(maker, job, control, ended, None, {})
+            yield self._attempt(task, job, control, ended, None, {})
 
     def surroundings(self, job: Job, cell: Cell) -> Parts:
         """Return what is around the process that would run a job of the plan now."""
@@ -152,11 +157,18 @@ class Attempts:
             document = maker.document(job, cell, maker.contents(job, cell, control))
             return self._provenance.parts(job, cell, document, control)
 
+    @property
+    def machine(self) -> str:
+        """What tells the engine's machine from others, where that is known."""
+        return self._facts.get("machine", "")
+
+    @cached_property
+    def _facts(self) -> dict[str, str]:
+        return self.engine.describe()
+
     @cached_property
     def _provenance(self) -> Provenance:
-        return Provenance(
-            run=self.run, capabilities=self.capabilities, facts=self.engine.describe()
-        )
+        return Provenance(run=self.run, capabilities=self.capabilities, facts=self._facts)
 
     def _maker(self, cell: Cell, lane: Lane) -> TaskMaker:
         return TaskMaker(
@@ -167,8 +179,11 @@ class Attempts:
         )
 
     def _run_task(self, task: Task, begin: Callable[[], None]) -> Ended:
-        waiting = self.watcher.waiting_for_cpus
-        with locks.exclusive_cpus(task.limits.cpus, self.cancel, waiting) as waited_s:
+        waiting, cpus = (
+            self.watcher.waiting_for_cpus,
+            task.limits.cpus if self.engine.is_here else (),
+        )
+        with locks.exclusive_cpus(cpus, self.cancel, waiting) as waited_s:
             self.waits.append(waited_s)
             if self.cancel.is_set():  # a process that is quick would end before it is looked at
                 raise Cancelled
@@ -180,7 +195,7 @@ class Attempts:
 
     def _attempt(
         self,
-        maker: TaskMaker,
+        task: Task,
         job: Job,
         folder: Path,
         ended: Ended,
@@ -195,7 +210,9 @@ class Attempts:
             cause=cause,
             control=folder,
             ended=ended,
-            emulated=maker.emulated,
+            emulated=self.capabilities.emulates(task.cell),
             energy_j=energy_j,
             provenance=provenance,
+            id=task.attempt,
+            machine=self.machine,
         )

@@ -149,6 +149,8 @@ class _Collector:
             agreement=agreement,
             artifacts=self.stored,
             provenance=attempt.provenance,
+            attempt=attempt.id,
+            machine=attempt.machine,
             **vars(evidence_of_training),
         )
 

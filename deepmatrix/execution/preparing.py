@@ -31,9 +31,9 @@ class Preparation:
             Interrupted: Ctrl-C.
             RecordError: a cell has records from another image.
         """
-        return self.record(cells, self.make(cells))
+        return self.record(cells, self.make_ready(cells))
 
-    def make(self, cells: Sequence[Cell]) -> dict[str, Prepared]:
+    def make_ready(self, cells: Sequence[Cell]) -> dict[str, Prepared]:
         """Make cells ready; return what each runs from, or why it cannot. Raises Interrupted."""
         refusals = {
             cell.id: reason for cell in cells if (reason := self.capabilities.refusal(cell))

@@ -10,12 +10,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from deepmatrix.engines import Engine, Prepared
+from deepmatrix.errors import EngineError
 from deepmatrix.execution.attempts import Attempts, Cancelled
 from deepmatrix.execution.interrupting import interrupted
 from deepmatrix.execution.preparing import Preparation
 from deepmatrix.execution.reuse.reusing import Reuse, open_earlier
 from deepmatrix.execution.sessions.lanes import run_together
-from deepmatrix.execution.sessions.placing import places
+from deepmatrix.execution.sessions.placing import measured_on, measuring, moved, places
 from deepmatrix.execution.sessions.sharing import Shared
 from deepmatrix.execution.sessions.splitting import split, stages
 from deepmatrix.execution.sites import Ledger, Site
@@ -72,7 +73,9 @@ class Runner:
                 self._open_engine(engine)
             with cancel_on_signal() as cancel:
                 try:
-                    yield OpenRun(sites=self._sites(preparations, ready, cancel), cells=self.cells)
+                    sites = self._sites(preparations, ready, cancel)
+                    share_measuring(run, sites)
+                    yield OpenRun(sites=sites, cells=self.cells)
                     if cancel.is_set():  # after the last job
                         raise Cancelled
                 except Cancelled as cancelled:
@@ -186,6 +189,7 @@ class OpenRun:
                 ready = prepare([site.preparation for site in self.sites], missing)
             for site, ready_there in zip(self.sites, ready, strict=True):
                 site.ready.update(ready_there)
+            share_measuring(self.run, self.sites)
 
     def run_waves(self, waves: Sequence[Wave]) -> None:
         """Run what is missing of some waves, in their order."""
@@ -266,15 +270,34 @@ def prepare(preparations: Sequence[Preparation], cells: Sequence[Cell]) -> list[
     shares = places(cells, [each.capabilities for each in preparations])
     made: dict[int, dict[str, Prepared]] = {}
 
-    def make(place: int) -> None:
-        made[place] = preparations[place].make(shares[place])
+    def make_share(place: int) -> None:
+        made[place] = preparations[place].make_ready(shares[place])
 
-    works = [functools.partial(make, place) for place in range(len(preparations))]
+    works = [functools.partial(make_share, place) for place in range(len(preparations))]
     run_together(works, threading.Event())
     return [
         preparation.record(share, made[place])
         for place, (preparation, share) in enumerate(zip(preparations, shares, strict=True))
     ]
+
+
+def share_measuring(run: Run, sites: Sequence[Site]) -> None:
+    """Tell each site of which cells the times count there: those that are compared, on one machine.
+
+    Raises EngineError where they were measured on another one so far.
+    """
+    measured = {} if len(sites) == 1 else measured_on(run)
+    ready = [site.ready for site in sites]
+    machines = [site.attempts.machine for site in sites]
+    if groups := moved(ready, machines, measured):
+        raise EngineError(
+            f"{', '.join('-'.join(group) for group in groups)}: measured on a machine that is away",
+            hint="start its worker again, or begin a new run: times compare on one machine only",
+        )
+    able = [site.attempts.capabilities for site in sites]
+    for site, cells in zip(sites, measuring(ready, able, machines, measured), strict=True):
+        site.measures.clear()
+        site.measures.update(cells)
 
 
 def missing_jobs(run: Run, wave: Wave, cells: Collection[str]) -> list[Job]:

@@ -64,13 +64,15 @@ class Ledger:
 class Site:
     """An engine that is open; *ready* has the cells that can be used there, by id.
 
-    *postponed*: jobs that failed in a share of the memory, to be tried with all of it.
+    *measures*: those of them whose times count there. *postponed*: jobs that failed in a share of
+    the memory, to be tried with all of it.
     """
 
     attempts: Attempts
     preparation: Preparation
     ready: dict[str, Cell]
     ledger: Ledger
+    measures: set[str] = field(default_factory=set)
     postponed: list[Job] = field(default_factory=list)
 
     @property
@@ -81,7 +83,7 @@ class Site:
     def work_off(self, stage: Shared) -> None:
         """Serve what it can of a stage: side by side, or one after another where it is timed."""
         lanes = [self.attempts.timed_lane] if stage.is_timed else self.attempts.checked_lanes
-        work_off(stage.taken(self._suits), lanes, self._serve, self.attempts.cancel)
+        work_off(stage.sessions_for(self._suits), lanes, self._serve, self.attempts.cancel)
         self._repeat_postponed()
 
     def perform(self, job: Job, lane: Lane | None = None) -> JobRecord:
@@ -96,7 +98,7 @@ class Site:
         return records[0]
 
     def _suits(self, session: Session) -> bool:
-        return session.cell in self.ready
+        return session.cell in (self.measures if session.is_timed else self.ready)
 
     def _repeat_postponed(self) -> None:
         """Run again, alone and with all of the memory, what failed in a share of it."""

@@ -20,7 +20,7 @@ from deepmatrix.errors import ArgumentError
 from deepmatrix.execution.runner import OpenRun
 from deepmatrix.judging import deviations
 from deepmatrix.models import imports
-from deepmatrix.planning.cells import Cell
+from deepmatrix.planning.cells import Cell, joint
 from deepmatrix.planning.plan import CONSUMING
 from deepmatrix.planning.readers import find_inspector
 from deepmatrix.planning.subjects import Artifact
@@ -211,9 +211,8 @@ class Tracer:
     def _find_inspector(self, model_format: str) -> Cell:
         """Return the cell that reads a format first. Raises Untraceable where there is none."""
         try:
-            return find_inspector(
-                self.run.manifest.matrix, model_format, self.opened.attempts.capabilities
-            )
+            able = joint([site.attempts.capabilities for site in self.opened.sites])
+            return find_inspector(self.run.manifest.matrix, model_format, able)
         except ArgumentError as error:
             raise Untraceable(error.message) from None
 

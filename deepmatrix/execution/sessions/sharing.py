@@ -16,8 +16,8 @@ class Shared:
         self._waiting = list(sessions)
         self._lock = threading.Lock()
 
-    def taken(self, suits: Callable[[Session], bool]) -> Iterator[Session]:
-        """Yield the sessions that suit, each to one site only."""
+    def sessions_for(self, suits: Callable[[Session], bool]) -> Iterator[Session]:
+        """Yield the sessions that suit a site; no other site gets them."""
         while (session := self._take(suits)) is not None:
             yield session
 
