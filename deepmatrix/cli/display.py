@@ -138,6 +138,10 @@ class Display:
             text = "… another run is measuring on this machine: both take turns, and take longer"
             self._print(Text(text, style="dim"))
 
+    def put_aside(self, worker: str, reason: str) -> None:
+        """Print that a machine of the fleet gets nothing more to do, and why."""
+        self._print(Text(f"! {worker} is put aside: {reason}", style="bold yellow"))
+
     def started(self, job: Job) -> None:
         """Show the job that started."""
         with self._lock:

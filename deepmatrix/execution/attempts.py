@@ -12,6 +12,7 @@ from typing import Any
 
 from deepmatrix.boundary.writing import write_text
 from deepmatrix.engines import Ended, Engine, Task
+from deepmatrix.engines.hardware import WORKER
 from deepmatrix.execution.conclusions import conclude, watchdog_report
 from deepmatrix.execution.reuse.provenance import Parts, Provenance
 from deepmatrix.execution.sessions import lanes
@@ -161,6 +162,11 @@ class Attempts:
     def machine(self) -> str:
         """What tells the engine's machine from others, where that is known."""
         return self._facts.get("machine", "")
+
+    @property
+    def worker(self) -> str:
+        """The name of the engine's worker in a fleet, or nothing."""
+        return self._facts.get(WORKER, "")
 
     @cached_property
     def _facts(self) -> dict[str, str]:

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from deepmatrix.engines import Engine, Prepared
 from deepmatrix.errors import EngineError
 from deepmatrix.execution.attempts import Attempts, Cancelled
-from deepmatrix.execution.interrupting import interrupted
+from deepmatrix.execution.interrupting import how_to_go_on, interrupted
 from deepmatrix.execution.preparing import Preparation
 from deepmatrix.execution.reuse.reusing import Reuse, open_earlier
 from deepmatrix.execution.sessions.lanes import run_together
 from deepmatrix.execution.sessions.placing import measured_on, measuring, moved, places
 from deepmatrix.execution.sessions.sharing import Shared
-from deepmatrix.execution.sessions.splitting import split, stages
+from deepmatrix.execution.sessions.splitting import Session, split, stages
 from deepmatrix.execution.sites import Ledger, Site
 from deepmatrix.execution.watching import Watcher
 from deepmatrix.judging import noise
@@ -108,7 +108,13 @@ class Runner:
         ]
         ledger = Ledger(run=self.run, watcher=self.watcher, reuse=self._reuse(attempts, ready))
         return [
-            Site(attempts=tries, preparation=each, ready=ready_there, ledger=ledger)
+            Site(
+                attempts=tries,
+                preparation=each,
+                ready=ready_there,
+                ledger=ledger,
+                several=len(attempts) > 1,
+            )
             for tries, each, ready_there in zip(attempts, preparations, ready, strict=True)
         ]
 
@@ -246,8 +252,34 @@ class OpenRun:
             for stage in shared:
                 site.work_off(stage)
 
-        works = [functools.partial(work_at, site) for site in self.sites]
-        run_together(works, self.attempts.cancel)
+        sites = self.sites
+        while sites:
+            works = [functools.partial(work_at, site) for site in sites]
+            run_together(works, self.attempts.cancel)
+            sites = self._left_for([each for stage in shared for each in stage.waiting()])
+
+    def _left_for(self, sessions: Sequence[Session]) -> list[Site]:
+        """Return the sites that are left for sessions that others gave back, none without any.
+
+        Raises EngineError, with the command to go on, for a session that no site can serve.
+        """
+        if not sessions:
+            return []
+        sites = [site for site in self.sites if not site.aside]
+        if sites:
+            share_measuring(self.run, sites)
+        for session in sessions:
+            if not any(site.suits(session) for site in sites):
+                for site in sites:  # what all have lost they may try again
+                    site.lost.clear()
+            if not any(site.suits(session) for site in sites):
+                aside = [site for site in self.sites if site.aside]
+                reasons = [f"{site.attempts.worker}: {site.aside[0]}" for site in aside]
+                raise EngineError(
+                    "\n".join([f"no machine is left for {session.cell}", *reasons]),
+                    hint=f"start a worker for it, then {how_to_go_on(self.run)}",
+                )
+        return sites
 
     def _noisy(self, jobs: Sequence[Job]) -> list[Job]:
         """Return the native jobs that a busy machine slowed down and that may be retried."""
@@ -286,13 +318,14 @@ def share_measuring(run: Run, sites: Sequence[Site]) -> None:
 
     Raises EngineError where they were measured on another one so far.
     """
-    measured = {} if len(sites) == 1 else measured_on(run)
+    measured = {} if sites[0].attempts.engine.is_here else measured_on(run)
     ready = [site.ready for site in sites]
     machines = [site.attempts.machine for site in sites]
     if groups := moved(ready, machines, measured):
         raise EngineError(
             f"{', '.join('-'.join(group) for group in groups)}: measured on a machine that is away",
-            hint="start its worker again, or begin a new run: times compare on one machine only",
+            hint=f"start its worker again, then {how_to_go_on(run)}; or begin a new run: times "
+            "compare on one machine only",
         )
     able = [site.attempts.capabilities for site in sites]
     for site, cells in zip(sites, measuring(ready, able, machines, measured), strict=True):

@@ -6,9 +6,11 @@ This machine is one; each machine of a fleet is another.
 from __future__ import annotations
 
 import itertools
-from collections import defaultdict
+import threading
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from deepmatrix.errors import EngineError
 from deepmatrix.execution.attempts import Attempt, Attempts
@@ -29,12 +31,25 @@ from deepmatrix.store.runs import Run
 DISTURBED: frozenset[str] = frozenset({"start-failed", "engine-lost"})
 
 
+#: So many processes in a row may be lost with the engine of a site before it is put aside; and of
+#: a job in all, on whichever site.
+MOST_LOSSES: Final = 3
+
+
+class _LostProcess(Exception):
+    """A process was lost with its engine, at one of several sites; its record does not count."""
+
+    def __init__(self, job: Job, record: JobRecord) -> None:
+        super().__init__(record.cause)
+        self.job, self.record = job, record
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ledger:
     """Saves the records that count, from all sites of a run.
 
     *seconds* counts what each cell took so far. *earlier*: by job, the noisy record of which its
-    retry keeps what is not timed.
+    retry keeps what is not timed. *losses* counts how often each job's process was lost.
     """
 
     run: Run
@@ -42,6 +57,7 @@ class Ledger:
     reuse: Reuse
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     earlier: dict[str, JobRecord] = field(default_factory=dict)
+    losses: Counter[str] = field(default_factory=Counter)
 
     def save(self, job: Job, record: JobRecord) -> None:
         """Save the record of a job; where the job was in doubt, it is run alone by now."""
@@ -65,7 +81,9 @@ class Site:
     """An engine that is open; *ready* has the cells that can be used there, by id.
 
     *measures*: those of them whose times count there. *postponed*: jobs that failed in a share of
-    the memory, to be tried with all of it.
+    the memory, to be tried with all of it. One of *several* gives back what is lost with its
+    engine, for the others: *lost* has the ids of those jobs, *losses* the causes of the last ones,
+    *aside* why it is put aside.
     """
 
     attempts: Attempts
@@ -73,7 +91,12 @@ class Site:
     ready: dict[str, Cell]
     ledger: Ledger
     measures: set[str] = field(default_factory=set)
+    several: bool = False
     postponed: list[Job] = field(default_factory=list)
+    lost: set[str] = field(default_factory=set)
+    losses: list[str] = field(default_factory=list)
+    aside: list[str] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def run(self) -> Run:
@@ -83,8 +106,18 @@ class Site:
     def work_off(self, stage: Shared) -> None:
         """Serve what it can of a stage: side by side, or one after another where it is timed."""
         lanes = [self.attempts.timed_lane] if stage.is_timed else self.attempts.checked_lanes
-        work_off(stage.sessions_for(self._suits), lanes, self._serve, self.attempts.cancel)
-        self._repeat_postponed()
+
+        def serve(session: Session, lane: Lane) -> None:
+            self._or_give_back(session.jobs, stage, lambda: self._serve(session, lane))
+
+        work_off(stage.sessions_for(self.suits), lanes, serve, self.attempts.cancel)
+        postponed = sorted(self.postponed, key=lambda job: job.cell)
+        self.postponed.clear()
+        if self.aside:
+            for job in postponed:
+                stage.give_back([job])
+        else:
+            self._or_give_back(postponed, stage, lambda: self._repeat_alone(postponed))
 
     def perform(self, job: Job, lane: Lane | None = None) -> JobRecord:
         """Run one job of the plan in a process of its own; return its record.
@@ -97,13 +130,55 @@ class Site:
         self._serve_process([job], lane, lambda _, record: records.append(record))
         return records[0]
 
-    def _suits(self, session: Session) -> bool:
-        return session.cell in (self.measures if session.is_timed else self.ready)
+    def suits(self, session: Session) -> bool:
+        """Return whether a session can be served there now."""
+        cells = self.measures if session.is_timed else self.ready
+        is_new = self.lost.isdisjoint(job.id for job in session.jobs)
+        return not self.aside and session.cell in cells and is_new
 
-    def _repeat_postponed(self) -> None:
+    def _or_give_back(self, jobs: Sequence[Job], stage: Shared, serve: Callable[[], None]) -> None:
+        """Serve jobs; where a process is lost, give those back that have no record that counts.
+
+        What is in doubt has to be confirmed alone, and what was lost may be the reason itself.
+        """
+        try:
+            serve()
+        except _LostProcess as lost:
+            self.lost.add(lost.job.id)
+            self.ledger.losses[lost.job.id] += 1
+            is_last = self.ledger.losses[lost.job.id] >= MOST_LOSSES
+            if is_last:
+                self.ledger.save(lost.job, lost.record)
+            else:
+                self.run.save(lost.job, lost.record)
+            rest = [
+                job
+                for job in jobs
+                if job.id != lost.job.id and job not in self.postponed and not self.run.is_done(job)
+            ]
+            doubted = [job for job in rest if self.ledger.doubt(job)]
+            stage.give_back([job for job in rest if job not in doubted])
+            for job in [*doubted, *([] if is_last else [lost.job])]:
+                stage.give_back([job])
+            self._look_after(lost)
+
+    def _look_after(self, lost: _LostProcess) -> None:
+        """Wait for an engine that lost a process; put the site aside where it is not back."""
+        with self._lock:
+            self.losses.append(lost.record.cause)
+            if self.aside:
+                return
+            try:
+                self.attempts.engine.capabilities()
+            except EngineError as error:
+                self.aside.append(error.message)
+            if len(self.losses) >= MOST_LOSSES and not self.aside:
+                self.aside.append(f"{MOST_LOSSES} processes in a row were lost: {self.losses[-1]}")
+            if self.aside:
+                self.attempts.watcher.put_aside(self.attempts.worker, self.aside[0])
+
+    def _repeat_alone(self, jobs: Sequence[Job]) -> None:
         """Run again, alone and with all of the memory, what failed in a share of it."""
-        jobs = sorted(self.postponed, key=lambda job: job.cell)
-        self.postponed.clear()
         for _, of_one_cell in itertools.groupby(jobs, key=lambda job: job.cell):
             self._repeat(list(of_one_cell), self.attempts.timed_lane)
 
@@ -171,7 +246,11 @@ class Site:
         cell, engine = self.ready[jobs[0].cell], self.attempts.engine.name
 
         def collect_job(job: Job, attempt: Attempt) -> None:
-            save(job, collect(self.run, engine, job, cell, attempt))
+            record = collect(self.run, engine, job, cell, attempt)
+            if self.several and record.status == "engine-lost":
+                raise _LostProcess(job, record)
+            self.losses.clear()
+            save(job, record)
 
         return self.attempts.serve(jobs, cell, collect_job, lane)
 

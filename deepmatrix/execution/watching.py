@@ -34,6 +34,10 @@ class Watcher(Protocol):
         """Report that another process measures on the same CPUs, and that this one waits."""
         ...
 
+    def put_aside(self, worker: str, reason: str) -> None:
+        """Report that a machine of the fleet gets nothing more to do, and why."""
+        ...
+
     def started(self, job: Job) -> None:
         """Report that a job's process starts."""
         ...

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
 import contextlib
 import logging
 import threading
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import dask
 from distributed import Client, Future
@@ -90,12 +92,35 @@ class Cluster:
     def call(self, name: str, method: str, *arguments: Any) -> Any:
         """Call a method of the host of a worker. Raises WorkerFailed."""
         address = self._address_of(name)
+        loop = cast(Any, self._client.loop).asyncio_loop
+        asking = asyncio.run_coroutine_threadsafe(
+            self._client._run(calls.call, method, *arguments, workers=[address]), loop
+        )
         try:
-            return self._client.run(calls.call, method, *arguments, workers=[address])[address]
+            while not concurrent.futures.wait([asking], LOOK_S).done:
+                if self._address_of(name) != address:  # one that hangs never answers
+                    raise Lost(f"{name} was started anew")
+            return asking.result()[address]
+        except Lost:
+            raise
         except DeepmatrixError as error:
             raise WorkerFailed(error.message, hint=error.hint) from None
-        except (OSError, KeyError, RuntimeError, ValueError) as error:
+        except Exception as error:  # Dask raises what the network does, and more
             raise Lost(f"{name} does not answer: {type(error).__name__}: {error}") from None
+        finally:
+            asking.cancel()
+
+    def await_worker(self, name: str) -> None:
+        """Wait until a worker is there, for as long as one may be away. Raises Lost."""
+        end = time.monotonic() + self.return_s
+        while True:
+            try:
+                self._address_of(name)
+                return
+            except Lost:
+                if time.monotonic() > end:
+                    raise
+            time.sleep(LOOK_S)
 
     def submit(self, name: str, order: Order, resources: dict[str, float]) -> Future[str]:
         """Have a worker run a process. Raises Lost."""

@@ -53,15 +53,34 @@ class WorkerEngine:
         self._visit = ""
         self._run_id = ""
         self._cells: dict[str, Cell] = {}
-        self._sending = threading.Lock()
+        self._sending, self._asking = threading.Lock(), threading.Lock()
         self._offer = self._ask()
         self.name = self._offer.engine
         self.isolates = self._offer.isolates
 
     def capabilities(self) -> Capabilities:
-        """Return what the worker's machine can run. Raises EngineError if it does not answer."""
-        self._offer = self._ask()
-        return self._offer.capabilities
+        """Return what the worker's machine can run. A worker may be away for a while.
+
+        One that was started anew meanwhile gets its cells again. Raises EngineError if it does not
+        answer, or cannot run what it could.
+        """
+        with self._asking:
+            self._cluster.await_worker(self.worker)
+            before, self._offer = self._offer, self._ask()
+            if self._visit and self._offer.incarnation != before.incarnation:
+                self._return()
+            return self._offer.capabilities
+
+    def _return(self) -> None:
+        """Let a worker that was started anew do what the one before did."""
+        self._visit = ""
+        self._begin()
+        prepared = self._call("prepare", list(self._cells.values()))
+        for image in prepared.values():
+            if image.error:
+                raise WorkerFailed(f"{image.cell_id} is not ready any more: {image.error}")
+        if self._run_id:
+            self._call("open_run", self._run_id)
 
     def describe(self) -> dict[str, str]:
         """Facts about the worker's engine and machine."""
@@ -74,7 +93,9 @@ class WorkerEngine:
         self._begin()
         for cell in cells:
             progress(cell.id, f"on {self.worker}")
-        return dict(self._call("prepare", list(cells)))
+        prepared: dict[str, Prepared] = self._call("prepare", list(cells))
+        self._cells.update((cell.id, cell) for cell in cells if not prepared[cell.id].error)
+        return prepared
 
     def adopt(self, cell: Cell, earlier: Prepared) -> Prepared:
         """Make a cell ready from what it ran from before. See `deepmatrix.engines.Engine`."""
@@ -85,6 +106,7 @@ class WorkerEngine:
     def open(self, run_id: str) -> None:
         """Start a run on the worker's machine."""
         self._begin()
+        self._run_id = run_id
         self._call("open_run", run_id)
 
     def close(self) -> None:

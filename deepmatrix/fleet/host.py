@@ -7,10 +7,11 @@ import secrets
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 from deepmatrix.boundary import removing
 from deepmatrix.boundary.writing import write_text
@@ -25,13 +26,17 @@ from deepmatrix.fleet.parcels import CHUNK, RESULTS, Answer, Order, Told, digest
 from deepmatrix.machine import binfmt, folders, locks, owner
 from deepmatrix.planning.cells import Capabilities, Cell
 
+#: A controller from which nothing was heard for so long is gone: more than any process takes.
+SILENT_S: Final = 24 * 3600.0
 
-@dataclass(frozen=True, kw_only=True)
+
+@dataclass(kw_only=True)
 class _Visit:
-    """A controller with its run: its engine, its files, and the results that wait to be fetched."""
+    """A controller with its run, when it was last *heard*: its engine, its files, its results."""
 
     engine: Engine
     folder: Path
+    heard: float
     results: dict[str, IO[bytes]] = field(default_factory=dict)
 
     @property
@@ -89,9 +94,14 @@ class Host:
 
     def begin_visit(self, visit: str, matrix: Matrix) -> None:
         """Let a controller in, for one run of a matrix. Raises EngineError."""
-        opened = _Visit(engine=self._choose(matrix), folder=Path(tempfile.mkdtemp(dir=self.folder)))
         with self._lock:
-            self._visits[visit] = opened
+            silent = time.monotonic() - SILENT_S
+            gone = [name for name, each in self._visits.items() if each.heard < silent]
+        for name in gone:
+            self.end_visit(name)
+        engine, folder = self._choose(matrix), Path(tempfile.mkdtemp(dir=self.folder))
+        with self._lock:
+            self._visits[visit] = _Visit(engine=engine, folder=folder, heard=time.monotonic())
 
     def open_run(self, visit: str, run_id: str) -> None:
         """Start a run. See `deepmatrix.engines.Engine`. Raises EngineError."""
@@ -163,6 +173,7 @@ class Host:
         with self._lock:
             if visit not in self._visits:
                 raise EngineError(f"{self.name} was started anew, and has lost the run")
+            self._visits[visit].heard = time.monotonic()
             return self._visits[visit]
 
     def _choose(self, matrix: Matrix) -> Engine:

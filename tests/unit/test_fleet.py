@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +17,7 @@ import pytest
 
 from deepmatrix.cli import main
 from deepmatrix.engines import Engine
-from deepmatrix.errors import ArgumentError, EngineError
+from deepmatrix.errors import ArgumentError, EngineError, Interrupted
 from deepmatrix.execution.runner import Runner
 from deepmatrix.fleet import certificates
 from deepmatrix.fleet.cluster import Cluster
@@ -112,10 +114,14 @@ class Fleet:
         with connected(self.address, self.tls, MATRIX) as engines:
             yield list(engines)
 
-    def serve(self, run: Run) -> None:
+    def serve(self, run: Run, watcher: Any = None) -> None:
         with self.engines() as engines:
             runner = Runner(
-                run=run, engine=engines[0], watcher=Quiet(), cells={CONSUMER}, others=engines[1:]
+                run=run,
+                engine=engines[0],
+                watcher=watcher or Quiet(),
+                cells={CONSUMER},
+                others=engines[1:],
             )
             runner.execute(["consume"])
 
@@ -241,3 +247,122 @@ def test_what_no_worker_has_is_an_error_at_once(
     assert "no worker of the fleet has amd64 with cpu, for torch-debian12-amd64-cpu" in error
     assert "torch-debian13-arm64-cpu" not in error
     assert not (tmp_path / "runs").exists()
+
+
+FALSE_WORKERS = {
+    "dies": "went away",
+    "disk": "No space left on device",
+    "damage": "its results arrived damaged",
+}
+
+
+@pytest.mark.parametrize("fault", FALSE_WORKERS)
+def test_a_worker_that_fails_is_put_aside_and_the_others_do_its_jobs(
+    fleet: Fleet, tmp_path: Path, fault: str
+) -> None:
+    fleet.start_worker("good")
+    fleet.start_worker("bad", f"fault={fault}")
+    run, jobs = run_of(tmp_path / "runs", ["fine"] * 8, isolate=True)
+    aside: dict[str, str] = {}
+    watcher = Quiet()
+    watcher.put_aside = aside.__setitem__  # type: ignore[attr-defined]
+    fleet.serve(run, watcher)
+    served = records(run, jobs)
+    assert {record.status for record in served.values()} == {"ok"}
+    attempts = [record.attempt for record in served.values()]
+    assert len(set(attempts)) == len(attempts)
+    assert list(aside) == ["bad"]
+    assert FALSE_WORKERS[fault] in aside["bad"]
+
+
+def test_without_a_worker_that_is_left_the_run_ends_and_goes_on_later(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        fleet.start_worker(name, "fault=dies")
+    run, jobs = run_of(tmp_path / "runs", ["fine"] * 4, isolate=True)
+    with pytest.raises(EngineError, match="no machine is left") as raised:
+        fleet.serve(run)
+    assert f"--fleet {fleet.address}" in raised.value.hint
+    assert not any(run.is_done(job) for job in jobs.values())
+    fleet.start_worker("three")
+    fleet.serve(run)
+    assert {record.status for record in records(run, jobs).values()} == {"ok"}
+
+
+def test_a_scheduler_and_a_worker_that_are_started_again_go_on(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        fleet.start_worker(name)
+    run, jobs = run_of(tmp_path / "runs", ["fine"] * 12, isolate=True)
+    killed: list[int] = []
+
+    def disturb(job: object, record: object) -> None:
+        del job, record
+        killed.append(len(killed))
+        if len(killed) == 2:
+            fleet.processes.kill("scheduler")
+            port = int(fleet.address.rpartition(":")[2])
+            fleet.start_scheduler("again", port=port)
+        if len(killed) == 8:
+            fleet.processes.kill("two")
+            fleet.start_worker("two")
+
+    watcher = Quiet()
+    watcher.ended = disturb  # type: ignore[attr-defined]
+    fleet.serve(run, watcher)
+    assert {record.status for record in records(run, jobs).values()} == {"ok"}
+
+
+def test_a_worker_that_hangs_is_put_aside(fleet: Fleet, tmp_path: Path) -> None:
+    for name in ("good", "bad"):
+        fleet.start_worker(name)
+    run, jobs = run_of(tmp_path / "runs", ["fine"] * 8, isolate=True)
+    aside: dict[str, str] = {}
+    watcher = Quiet()
+    watcher.put_aside = aside.__setitem__  # type: ignore[attr-defined]
+    watcher.ended = lambda *_: fleet.processes.send("bad", signal.SIGSTOP)  # type: ignore[attr-defined]
+    try:
+        fleet.serve(run, watcher)
+    finally:
+        fleet.processes.send("bad", signal.SIGCONT)
+    assert {record.status for record in records(run, jobs).values()} == {"ok"}
+    assert list(aside) == ["bad"]
+
+
+def test_what_a_killed_controller_left_is_finished_and_nothing_is_done_twice(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    fleet.start_worker("one")
+    run, jobs = run_of(tmp_path / "runs", ["fine", "fine", "hang", "fine"], isolate=True)
+    arguments = [fleet.address, str(fleet.tls), str(run.path), CONSUMER]
+    fleet.processes.start("controller", "tests.fleet_controller", *arguments)
+    fleet.processes.said("controller", "ended")
+    fleet.processes.kill("controller")
+    before = {name: run.record(job).attempt for name, job in jobs.items() if run.is_done(job)}
+    assert 0 < len(before) < len(jobs)
+    fleet.serve(run)
+    served = records(run, jobs)
+    assert {name.split()[1]: record.status for name, record in served.items()} == {
+        "fine": "ok",
+        "hang": "timeout",
+    }
+    assert {name: served[name].attempt for name in before} == before
+    assert not list(run.path.rglob("*.part"))
+
+
+def test_ctrl_c_ends_the_process_of_a_worker(fleet: Fleet, tmp_path: Path) -> None:
+    fleet.start_worker("one")
+    run, jobs = run_of(tmp_path / "runs", ["hang", "hang"], isolate=True)
+    watcher = Quiet()
+    interrupt = threading.Timer(3, os.kill, (os.getpid(), signal.SIGINT))
+    watcher.started = lambda _: interrupt.start()  # type: ignore[attr-defined]
+    with pytest.raises(Interrupted):
+        fleet.serve(run, watcher)
+    work = tmp_path / "work" / "one" / "processes"
+    end = time.monotonic() + 10
+    while list(work.glob("*/tmp*")) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not list(work.glob("*/tmp*"))
+    assert not any(run.is_done(job) for job in jobs.values())

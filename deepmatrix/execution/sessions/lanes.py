@@ -118,7 +118,8 @@ def run_together(works: Sequence[Callable[[], None]], cancel: threading.Event) -
             errors.append(error)
             cancel.set()
 
-    threads = [threading.Thread(target=attempt, args=(work,)) for work in works]
+    # What is interrupted waits for none of them.
+    threads = [threading.Thread(target=attempt, args=(work,), daemon=True) for work in works]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 
 from deepmatrix.execution.sessions.splitting import Session
+from deepmatrix.planning.plan import Job
 
 
 class Shared:
@@ -20,6 +21,17 @@ class Shared:
         """Yield the sessions that suit a site; no other site gets them."""
         while (session := self._take(suits)) is not None:
             yield session
+
+    def give_back(self, jobs: Sequence[Job]) -> None:
+        """Return jobs of a session that were not served, to be the next ones, in a process."""
+        if jobs:
+            with self._lock:
+                self._waiting.insert(0, Session(jobs=tuple(jobs), is_timed=self.is_timed))
+
+    def waiting(self) -> list[Session]:
+        """Return the sessions that nobody has taken."""
+        with self._lock:
+            return list(self._waiting)
 
     def _take(self, suits: Callable[[Session], bool]) -> Session | None:
         with self._lock:
