@@ -152,7 +152,7 @@ class Host:
             queue.collect(ended)
             answer, archive = queue.answer()
         except OSError as error:
-            raise system_error(error, folder) from None
+            raise system_error(error, error.filename or folder) from None
         finally:
             removing.remove(folder)
         opened.results[order.attempt] = archive
