@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,9 +18,11 @@ class Blobs:
 
     folder: Path
 
-    def missing(self, digests: Iterable[str]) -> set[str]:
-        """Return those of some digests of which there is no file here."""
-        return {digest for digest in digests if not (self.folder / digest).is_file()}
+    def put(self, digest: str, content: bytes) -> None:
+        """Take a small file as a whole. Raises EngineError where it has another digest."""
+        part = self.begin()
+        self.add(part, content)
+        self.finish(part, digest)
 
     def begin(self) -> str:
         """Make the part of a file; return its name."""

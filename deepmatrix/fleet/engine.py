@@ -29,6 +29,9 @@ from deepmatrix.fleet.offers import Offer, code_digest, wanted
 from deepmatrix.fleet.parcels import CHUNK, Answer, Order, is_below, order_for
 from deepmatrix.planning.cells import Capabilities, Cell
 
+#: Bytes of a file that goes together with others.
+SMALL = 1 << 20
+
 #: Bytes of an archive around each file, and of its end.
 HEADER_BYTES = 2048
 END_BYTES = 1 << 16
@@ -52,6 +55,7 @@ class WorkerEngine:
         self._matrix = matrix
         self._visit = ""
         self._run_id = ""
+        self._there: set[str] = set()
         self._cells: dict[str, Cell] = {}
         self._sending, self._asking = threading.Lock(), threading.Lock()
         self._offer = self._ask()
@@ -143,7 +147,7 @@ class WorkerEngine:
 
     def _begin(self) -> None:
         if not self._visit:
-            self._visit = secrets.token_hex(8)
+            self._visit, self._there = secrets.token_hex(8), set()
             self._call("begin_visit", self._matrix)
 
     def _call(self, method: str, *arguments: Any) -> Any:
@@ -151,14 +155,32 @@ class WorkerEngine:
 
     def _send(self, order: Order, task: Task) -> None:
         """Send the files that are not there yet: each once, whichever process is the first."""
-        paths = {sent.sha256: task.control / name for name, sent in order.files.items()}
+        missing = {
+            sent.sha256: task.control / name
+            for name, sent in order.files.items()
+            if sent.sha256 not in self._there
+        }
         with self._sending:
-            for digest in sorted(self._call("missing", order.digests)):
-                part = self._call("begin_file")
-                with paths[digest].open("rb") as file:
-                    while chunk := file.read(CHUNK):
-                        self._call("add_bytes", part, chunk)
-                self._call("finish_file", part, digest)
+            small: dict[str, bytes] = {}
+            for digest in sorted(missing.keys() - self._there):
+                path = missing[digest]
+                if path.stat().st_size > SMALL:
+                    self._send_large(path, digest)
+                    continue
+                small[digest] = path.read_bytes()
+                if sum(map(len, small.values())) > CHUNK:
+                    self._call("put_files", small)
+                    small = {}
+            if small:
+                self._call("put_files", small)
+            self._there |= missing.keys()
+
+    def _send_large(self, path: Path, digest: str) -> None:
+        part = self._call("begin_file")
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                self._call("add_bytes", part, chunk)
+        self._call("finish_file", part, digest)
 
     def _answer(self, task: Task, order: Order, cancel: threading.Event) -> Answer | None:
         """Return the worker's answer, None where the user interrupted. Raises EngineError."""
@@ -252,8 +274,6 @@ class WorkerEngine:
                 raise Rubbish("its results arrived damaged")
             archive.seek(0)
             archives.unpack(iter(lambda: archive.read(CHUNK), b""), folder, limit_bytes=limit)
-        with contextlib.suppress(EngineError):
-            self._call("drop_results", order.attempt)
         for name in archives.list_files(folder, links=False):
             if not is_below(name, order.folders[:count]):
                 raise archives.Refused(f"it wrote {name[:100]!r}, outside the folders of its jobs")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import secrets
 import shutil
 import tempfile
@@ -125,12 +126,14 @@ class Host:
         """Make a cell ready from what it ran from before. See `deepmatrix.engines.Engine`."""
         return self._visit(visit).engine.adopt(cell, earlier)
 
-    def missing(self, visit: str, digests: set[str]) -> set[str]:
-        """Return which files of a run are not here."""
-        return self._visit(visit).blobs.missing(digests)
+    def put_files(self, visit: str, contents: dict[str, bytes]) -> None:
+        """Take small files by their digests. Raises EngineError where one arrived damaged."""
+        blobs = self._visit(visit).blobs
+        for digest, content in contents.items():
+            blobs.put(digest, content)
 
     def begin_file(self, visit: str) -> str:
-        """Begin with a file; return a name for it."""
+        """Begin with a large file; return a name for it."""
         return self._visit(visit).blobs.begin()
 
     def add_bytes(self, visit: str, part: str, chunk: bytes) -> None:
@@ -159,15 +162,15 @@ class Host:
         return answer
 
     def read_results(self, visit: str, attempt: str, place: int, size: int) -> bytes:
-        """Return some bytes of the results of a process."""
-        archive = self._visit(visit).results[attempt]
+        """Return some bytes of the results of a process; remove them with the last ones."""
+        results = self._visit(visit).results
+        archive = results[attempt]
+        end = archive.seek(0, os.SEEK_END)
         archive.seek(place)
-        return archive.read(size)
-
-    def drop_results(self, visit: str, attempt: str) -> None:
-        """Remove the results of a process, if there are any."""
-        if archive := self._visit(visit).results.pop(attempt, None):
-            archive.close()
+        chunk = archive.read(size)
+        if place + len(chunk) >= end:
+            results.pop(attempt).close()
+        return chunk
 
     def _visit(self, visit: str) -> _Visit:
         with self._lock:

@@ -73,11 +73,6 @@ class Order:
         """The bytes of all files together."""
         return sum(file.size for file in self.files.values())
 
-    @property
-    def digests(self) -> set[str]:
-        """What its files hash to."""
-        return {file.sha256 for file in self.files.values()}
-
 
 class Told(BaseModel):
     """How a job ended, as a worker tells: see `deepmatrix.engines.Ended`."""

@@ -16,6 +16,7 @@ from deepmatrix.results.timing.statistics import estimate
 from deepmatrix.results.timing.timings import floats
 from deepmatrix.store.manifests import Manifest
 from deepmatrix.store.records import JobRecord
+from deepmatrix.store.reported.output import Output
 
 #: Facts of a process's environment that tell one machine from another.
 MACHINE_FACTS = ("machine", "processor", "emulated")
@@ -24,19 +25,43 @@ MACHINE_FACTS = ("machine", "processor", "emulated")
 PLATFORM = frozenset({"numpy", "node", "chromium"})
 
 
+class MachineSummary:
+    """What the records of one cell tell of one machine."""
+
+    def __init__(self) -> None:
+        self.import_s: list[np.ndarray] = []
+        self.rates: dict[str, noise.Rates] = {}
+        self.peak_flops: float | None = None
+
+    def add(self, record: JobRecord, output: Output) -> None:
+        """Add what a process of the machine reported."""
+        if rates := noise.rates(record):
+            self.rates[record.job] = rates
+            self.peak_flops = max(self.peak_flops or 0.0, noise.peak_flops(output.canaries) or 0.0)
+        is_first = output.place == 1 and not record.emulated
+        if is_first and (start := output.startup()) and not start.cold:
+            self.import_s.append(floats([start.import_s]))
+
+    def extend(self, more: MachineSummary) -> None:
+        """Add what another machine did."""
+        self.import_s += more.import_s
+        self.rates |= more.rates
+        if more.peak_flops is not None:
+            self.peak_flops = max(self.peak_flops or 0.0, more.peak_flops)
+
+
 class CellSummary:
     """All records of one cell, all subjects together."""
 
     def __init__(self) -> None:
         self.environment: dict[str, Any] = {}
-        self.import_s: list[np.ndarray] = []
+        self._on_machines: dict[str, MachineSummary] = {}
+        self._measured_on: set[str] = set()
         self.peak_memory_bytes: int | None = None
         self._serving_memory: dict[tuple[str, str], int] = {}  # by workload and artifact
         self.memory_source = ""
         self.energy_j: float | None = None
         self.harnesses: set[str] = set()
-        self.rates: dict[str, noise.Rates] = {}
-        self.peak_flops: float | None = None
         self.emulated = False
         self.engine = ""
         self.work_s = 0.0
@@ -46,8 +71,11 @@ class CellSummary:
         self.status = "not-run"
         self.reason = "no job has run"
 
-    def add(self, group: Sequence[JobRecord], expected_failure: str) -> None:
-        """Add the records of one subject. *expected_failure*: why the cell may fail at it."""
+    def add(self, group: Sequence[JobRecord], expected_failure: str, *, is_timed: bool) -> None:
+        """Add the records of one subject. *expected_failure*: why the cell may fail at it.
+
+        *is_timed*: their times count.
+        """
         for record in group:
             if self.jobs == 0:
                 self.status, self.reason = "ok", ""
@@ -55,6 +83,8 @@ class CellSummary:
             self.work_s += record.wall_s
             self.emulated = record.emulated
             self.engine = record.engine
+            if is_timed:
+                self._measured_on.add(record.machine)
             self._count_failure(record, expected_failure)
             self._add_output(record)
 
@@ -77,12 +107,7 @@ class CellSummary:
         if record.energy_j is not None:
             self.energy_j = (self.energy_j or 0.0) + record.energy_j
         self._add_memory(record, output.peak_memory_bytes, output.memory_source or "")
-        if rates := noise.rates(record):
-            self.rates[record.job] = rates
-            self.peak_flops = max(self.peak_flops or 0.0, noise.peak_flops(output.canaries) or 0.0)
-        is_first = output.place == 1 and not record.emulated
-        if is_first and (start := output.startup()) and not start.cold:
-            self.import_s.append(floats([start.import_s]))
+        self._on_machines.setdefault(record.machine, MachineSummary()).add(record, output)
 
     def _add_memory(self, record: JobRecord, peak: int | None, source: str) -> None:
         """Count the peak of a fresh process; others hold what they served before."""
@@ -110,9 +135,47 @@ class CellSummary:
         return most
 
     @property
+    def measured_on(self) -> str:
+        """The machine on which its times were measured, or all was checked; empty without one."""
+        machines = self._measured_on or self._on_machines.keys()
+        return next(iter(machines)) if len(machines) == 1 else ""
+
+    @property
+    def rates(self) -> dict[str, noise.Rates]:
+        """The rates of its jobs there."""
+        return self._there.rates
+
+    @property
+    def peak_flops(self) -> float | None:
+        """The fastest matrix product there."""
+        return self._there.peak_flops
+
+    @property
+    def import_s(self) -> list[np.ndarray]:
+        """The times that its imports took there."""
+        return self._there.import_s
+
+    @property
+    def _there(self) -> MachineSummary:
+        """What its machine did; of what is only checked others may have done a part.
+
+        Where it was measured on several, all of it counts.
+        """
+        if found := self._on_machines.get(self.measured_on):
+            return found
+        every = MachineSummary()
+        for each in self._on_machines.values():
+            every.extend(each)
+        return every
+
+    @property
     def machine(self) -> tuple[str, ...]:
         """What tells the machine from others."""
-        return (self.engine, *(str(self.environment.get(fact)) for fact in MACHINE_FACTS))
+        return (
+            self.engine,
+            self.measured_on,
+            *(str(self.environment.get(fact)) for fact in MACHINE_FACTS),
+        )
 
 
 def cell_row(
@@ -140,6 +203,7 @@ def cell_row(
         reason=reason,
         emulated=summary.emulated if summary.jobs else cell.id in plan.emulated,
         engine=summary.engine,
+        machine=summary.measured_on,
         version=_version(cell, versions),
         versions=versions,
         environment=summary.environment,

@@ -98,10 +98,11 @@ class RowCollector:
             elif record.anew:
                 self._anew.setdefault(record.anew, []).append(record.job)
         expected_failure = self._manifest.matrix.expected_failure(first.cell, first.subject)
-        self._summaries.setdefault(first.cell, CellSummary()).add(group, expected_failure)
+        is_timed = self._is_timed(first)
+        summary = self._summaries.setdefault(first.cell, CellSummary())
+        summary.add(group, expected_failure, is_timed=is_timed)
         self._timeline.add(group)
         self._startup.extend(timings.startup(group))
-        is_timed = self._is_timed(first)
         if is_timed:
             self._inference.extend(timings.inference(group))
         self._serving.extend(timings.serving(group, is_timed=is_timed))

@@ -19,7 +19,7 @@ from deepmatrix.cli import main
 from deepmatrix.engines import Engine
 from deepmatrix.errors import ArgumentError, EngineError, Interrupted
 from deepmatrix.execution.runner import Runner
-from deepmatrix.fleet import certificates
+from deepmatrix.fleet import certificates, engine
 from deepmatrix.fleet.cluster import Cluster
 from deepmatrix.fleet.connecting import connected
 from deepmatrix.fleet.parcels import digest_of
@@ -162,15 +162,20 @@ def test_a_fleet_gives_the_records_of_one_machine(fleet: Fleet, tmp_path: Path) 
     assert not list((tmp_path / "work").glob("*/fleet/*/*/blobs"))
 
 
+@pytest.mark.parametrize("small", [engine.SMALL, -1])
 def test_a_file_is_sent_to_a_machine_once(
-    fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: int
 ) -> None:
+    monkeypatch.setattr(engine, "SMALL", small)
+    monkeypatch.setattr(engine, "CHUNK", 64)
     fleet.start_worker("one")
     run, jobs = run_of(tmp_path / "runs", ["fine"] * 3, isolate=True)
     sent = []
     call = Cluster.call
 
     def counting(self: Cluster, name: str, method: str, *arguments: Any) -> Any:
+        if method == "put_files":
+            sent.extend(arguments[-1])
         if method == "finish_file":
             sent.append(arguments[-1])
         return call(self, name, method, *arguments)
@@ -222,7 +227,7 @@ def test_a_client_and_a_worker_without_the_certificates_of_the_fleet_are_refused
     fleet.processes.start("two", "tests.fleet_worker", *arguments)
     fleet.processes.said("two", "no scheduler answers")
     with fleet.engines() as engines:
-        assert [engine.describe()["worker"] for engine in engines] == ["one"]
+        assert [each.describe()["worker"] for each in engines] == ["one"]
 
 
 def test_a_worker_starts_with_certificates_only(
