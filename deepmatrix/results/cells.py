@@ -25,43 +25,21 @@ MACHINE_FACTS = ("machine", "processor", "emulated")
 PLATFORM = frozenset({"numpy", "node", "chromium"})
 
 
-class MachineSummary:
-    """What the records of one cell tell of one machine."""
-
-    def __init__(self) -> None:
-        self.import_s: list[np.ndarray] = []
-        self.rates: dict[str, noise.Rates] = {}
-        self.peak_flops: float | None = None
-
-    def add(self, record: JobRecord, output: Output) -> None:
-        """Add what a process of the machine reported."""
-        if rates := noise.rates(record):
-            self.rates[record.job] = rates
-            self.peak_flops = max(self.peak_flops or 0.0, noise.peak_flops(output.canaries) or 0.0)
-        is_first = output.place == 1 and not record.emulated
-        if is_first and (start := output.startup()) and not start.cold:
-            self.import_s.append(floats([start.import_s]))
-
-    def extend(self, more: MachineSummary) -> None:
-        """Add what another machine did."""
-        self.import_s += more.import_s
-        self.rates |= more.rates
-        if more.peak_flops is not None:
-            self.peak_flops = max(self.peak_flops or 0.0, more.peak_flops)
-
-
 class CellSummary:
     """All records of one cell, all subjects together."""
 
     def __init__(self) -> None:
         self.environment: dict[str, Any] = {}
-        self._on_machines: dict[str, MachineSummary] = {}
-        self._measured_on: set[str] = set()
+        self.import_s: list[np.ndarray] = []
         self.peak_memory_bytes: int | None = None
         self._serving_memory: dict[tuple[str, str], int] = {}  # by workload and artifact
         self.memory_source = ""
         self.energy_j: float | None = None
         self.harnesses: set[str] = set()
+        self.rates: dict[str, noise.Rates] = {}
+        self.peak_flops: float | None = None
+        self._measured_on: set[str] = set()
+        self._checked_on: set[str] = set()
         self.emulated = False
         self.engine = ""
         self.work_s = 0.0
@@ -72,10 +50,7 @@ class CellSummary:
         self.reason = "no job has run"
 
     def add(self, group: Sequence[JobRecord], expected_failure: str, *, is_timed: bool) -> None:
-        """Add the records of one subject. *expected_failure*: why the cell may fail at it.
-
-        *is_timed*: their times count.
-        """
+        """Add the records of one subject. *expected_failure*: why the cell may fail at it."""
         for record in group:
             if self.jobs == 0:
                 self.status, self.reason = "ok", ""
@@ -83,10 +58,15 @@ class CellSummary:
             self.work_s += record.wall_s
             self.emulated = record.emulated
             self.engine = record.engine
-            if is_timed:
-                self._measured_on.add(record.machine)
+            (self._measured_on if is_timed else self._checked_on).add(record.machine)
             self._count_failure(record, expected_failure)
-            self._add_output(record)
+            if record.output:
+                self._add_output(record, record.output)
+                if is_timed or record.emulated:  # native checked work has other work beside it
+                    self._add_rates(record, record.output)
+                start = record.output.startup()
+                if is_timed and record.output.place == 1 and start and not start.cold:
+                    self.import_s.append(floats([start.import_s]))
 
     def _count_failure(self, record: JobRecord, expected_failure: str) -> None:
         if record.status == "ok":
@@ -98,16 +78,17 @@ class CellSummary:
         if self.status == "ok":
             self.status, self.reason = record.status, record.cause
 
-    def _add_output(self, record: JobRecord) -> None:
-        output = record.output
-        if output is None:
-            return
+    def _add_output(self, record: JobRecord, output: Output) -> None:
         self.environment = self.environment or output.environment.model_dump()
         self.harnesses.add(output.harness)
         if record.energy_j is not None:
             self.energy_j = (self.energy_j or 0.0) + record.energy_j
         self._add_memory(record, output.peak_memory_bytes, output.memory_source or "")
-        self._on_machines.setdefault(record.machine, MachineSummary()).add(record, output)
+
+    def _add_rates(self, record: JobRecord, output: Output) -> None:
+        if rates := noise.rates(record):
+            self.rates[record.job] = rates
+            self.peak_flops = max(self.peak_flops or 0.0, noise.peak_flops(output.canaries) or 0.0)
 
     def _add_memory(self, record: JobRecord, peak: int | None, source: str) -> None:
         """Count the peak of a fresh process; others hold what they served before."""
@@ -137,36 +118,8 @@ class CellSummary:
     @property
     def measured_on(self) -> str:
         """The machine on which its times were measured, or all was checked; empty without one."""
-        machines = self._measured_on or self._on_machines.keys()
+        machines = self._measured_on or self._checked_on
         return next(iter(machines)) if len(machines) == 1 else ""
-
-    @property
-    def rates(self) -> dict[str, noise.Rates]:
-        """The rates of its jobs there."""
-        return self._there.rates
-
-    @property
-    def peak_flops(self) -> float | None:
-        """The fastest matrix product there."""
-        return self._there.peak_flops
-
-    @property
-    def import_s(self) -> list[np.ndarray]:
-        """The times that its imports took there."""
-        return self._there.import_s
-
-    @property
-    def _there(self) -> MachineSummary:
-        """What its machine did; of what is only checked others may have done a part.
-
-        Where it was measured on several, all of it counts.
-        """
-        if found := self._on_machines.get(self.measured_on):
-            return found
-        every = MachineSummary()
-        for each in self._on_machines.values():
-            every.extend(each)
-        return every
 
     @property
     def machine(self) -> tuple[str, ...]:

@@ -24,9 +24,9 @@ def test_a_training_is_compared_with_those_of_its_machine_only(tmp_path: Path) -
         results = merging.merge([run])
         table = speed.training(results)
         assert ("machine" in table.titles) == several
-        slowdowns = [row.texts[table.titles.index("slowdown")] for row in table.rows]
-        workloads = {row.texts[0] for row in table.rows}
-        assert slowdowns.count("–") == len(workloads) * (2 if several else 1)
+        rows = [row.texts for row in table.rows if row.texts[0] == "digits-conv"]
+        slowdowns = [texts[table.titles.index("slowdown")] for texts in rows]
+        assert slowdowns.count("–") == (2 if several else 1)
     assert {row.cell: row.machine for row in results.cells if row.jobs} == {
         CELLS[0]: "usual",
         CELLS[1]: "usual",

@@ -92,7 +92,7 @@ def training(results: Results) -> Table:
             _training_row(row, steps.get((row.workload, machines.get(row.cell, "")), ()), machines)
             for row in rows
         ),
-        note="results.json has the loss of every step.",
+        note=f"results.json has the loss of every step.{_not_timed(rows)}",
     )
     return without_column(table, "machine") if not machines else table
 
@@ -101,6 +101,13 @@ def several_machines(results: Results) -> dict[str, str]:
     """Return the machines of native cells, by cell; none where all were measured on one."""
     machines = {row.cell: row.machine for row in results.cells if row.jobs and not row.emulated}
     return machines if len(set(machines.values())) > 1 else {}
+
+
+def _not_timed(rows: Sequence[TrainingRow]) -> str:
+    """Return which workloads were trained on native cells, and not timed there."""
+    native_rows = [row for row in rows if row.status == "ok" and not row.emulated]
+    untimed = sorted({row.workload for row in native_rows if row.step_s is None})
+    return f" Only checked, not timed: {', '.join(untimed)}." if untimed else ""
 
 
 def _training_row(row: TrainingRow, steps: Sequence[Estimate], machines: Mapping[str, str]) -> Row:
