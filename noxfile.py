@@ -246,6 +246,18 @@ def engine(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none", default=False)
+def fleet(session: nox.Session) -> None:
+    """Make a fleet's certificates, `-- certificates FOLDER`, or be its scheduler."""
+    _matrix(session, "fleet", *session.posargs)
+
+
+@nox.session(venv_backend="none", default=False)
+def worker(session: nox.Session) -> None:
+    """Offer this machine to a fleet: `-- tls://name:8786 --tls FOLDER`."""
+    _matrix(session, "worker", *session.posargs)
+
+
+@nox.session(venv_backend="none", default=False)
 def pins(session: nox.Session) -> None:
     """Lock the requirements of every cell, with hashes. `-- --check` only says what is stale."""
     _matrix(session, "pins", *session.posargs)

@@ -87,11 +87,11 @@ class VenvLab:
 
     def measure(self, adapter: str | None = None) -> JobRecord:
         """Run the job once, in a fresh process."""
-        ready = self.opened.ready
-        cell = ready[self.job.cell]
+        site = self.opened.site_of(self.job.cell)
+        cell = site.ready[self.job.cell]
         changed = cell.with_system(adapter=adapter or cell.adapter)
-        opened = dataclasses.replace(self.opened, ready={**ready, cell.id: changed})
-        record = opened.perform(self.job)
+        site = dataclasses.replace(site, ready={**site.ready, cell.id: changed})
+        record = site.perform(self.job)
         if record.status != "ok":
             raise SystemExit(f"{record.job}: {record.status}: {record.cause}")
         return record

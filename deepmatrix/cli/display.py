@@ -20,6 +20,7 @@ from deepmatrix.drawing.console import STYLES
 from deepmatrix.drawing.escaping import terminal
 from deepmatrix.engines import Prepared
 from deepmatrix.errors import OutputClosed
+from deepmatrix.execution.watching import Place
 from deepmatrix.judging.terms import terms_of
 from deepmatrix.judging.verdicts import judge
 from deepmatrix.planning.plan import Job
@@ -47,7 +48,7 @@ class Display:
         self._wave = ""
         self._count = 0
         self._pending: dict[str, Job] = {}
-        self._running: dict[tuple[int, ...], tuple[Job, float]] = {}
+        self._running: dict[Place, tuple[Job, float]] = {}
         self._has_waited = False
         self._waiting_since: float | None = None
         self._walls: dict[tuple[str, str, str], list[float]] = {}
@@ -130,22 +131,26 @@ class Display:
             reason = ", retried because the machine was slower" if retry else ""
             self._print(Text(f"{self._wave}: {counts}{reason}", style="bold"))
 
-    def waiting_for_cpus(self, cpus: tuple[int, ...]) -> None:
+    def waiting_for_cpus(self, place: Place) -> None:
         """Print that another run is measuring: once a wave, however often they take turns."""
         with self._lock:
             is_news, self._has_waited = not self._has_waited, True
             self._waiting_since = time.monotonic()
-            self._spending.begin(cpus, "waiting for another run")
+            self._spending.begin(place, "waiting for another run")
         if is_news:
             text = "… another run is measuring on this machine: both take turns, and take longer"
             self._print(Text(text, style="dim"))
 
-    def started(self, job: Job, cpus: tuple[int, ...]) -> None:
-        """Show the job that started, in place of the one before on these CPUs."""
+    def put_aside(self, worker: str, reason: str) -> None:
+        """Print that a machine of the fleet gets nothing more to do, and why."""
+        self._print(Text(f"! {worker} is put aside: {reason}", style="bold yellow"))
+
+    def started(self, job: Job, place: Place) -> None:
+        """Show the job that started, in place of the one before in its lane."""
         with self._lock:
-            self._running[cpus] = (job, time.monotonic())
+            self._running[place] = (job, time.monotonic())
             self._waiting_since = None
-            self._spending.begin(cpus, self._kind(job))
+            self._spending.begin(place, self._kind(job))
 
     def ended(self, job: Job, record: JobRecord) -> None:
         """Print how a job ended."""
@@ -202,9 +207,9 @@ class Display:
         self._print(Text(terminal(f"→ {subject}: {cause.text}"), style="yellow"))
 
     def _end_running(self, is_over: Callable[[Job], bool]) -> None:
-        for cpus in [cpus for cpus, (job, _) in self._running.items() if is_over(job)]:
-            del self._running[cpus]
-            self._spending.end(cpus)
+        for place in [place for place, (job, _) in self._running.items() if is_over(job)]:
+            del self._running[place]
+            self._spending.end(place)
 
     @property
     def _ended(self) -> int:

@@ -72,6 +72,12 @@ def add_runs(parser: argparse.ArgumentParser) -> None:
 
 def add_engine(parser: argparse.ArgumentParser) -> None:
     """Add the options that name the engine and the folder of the runs."""
+    add_engine_name(parser)
+    add_runs(parser)
+
+
+def add_engine_name(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names the engine."""
     parser.add_argument(
         "--engine",
         default="auto",
@@ -79,7 +85,6 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
         "here (the interpreter that runs this); auto: docker if an engine answers, else venv, "
         "unless DOCKER_HOST or a context names one",
     )
-    add_runs(parser)
 
 
 def add_trust(parser: argparse.ArgumentParser) -> None:
@@ -222,6 +227,11 @@ def rounds(text: str) -> int:
 def job_count(text: str) -> int:
     """Read how many jobs of CI there may be. Raises ArgumentTypeError."""
     return _whole_number(text, 1, 100_000)
+
+
+def port(text: str) -> int:
+    """Read the number of a port, 0 for any. Raises ArgumentTypeError."""
+    return _whole_number(text, 0, 65_535)
 
 
 def registry(text: str) -> str:

@@ -33,6 +33,8 @@ COMMANDS = {
     "review": "deepmatrix.cli.pipelines.review",
     "history": "deepmatrix.cli.looking.history",
     "engine": "deepmatrix.cli.commands.engine",
+    "fleet": "deepmatrix.cli.fleet.fleet",
+    "worker": "deepmatrix.cli.fleet.worker",
     "completion": "deepmatrix.cli.commands.completion",
     "claims": "deepmatrix.cli.looking.claims",
     "evaluation": "deepmatrix.cli.looking.evaluation",

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from deepmatrix.cli import starting
+from deepmatrix.cli.fleet import options as fleets
 from deepmatrix.drawing.terminal import print_line
 from deepmatrix.engines import Engine
 from deepmatrix.engines.choose import KINDS, choose
 from deepmatrix.errors import ArgumentError, EngineError
-from deepmatrix.execution.interrupting import RESUMED, engine_names, not_resumed
+from deepmatrix.execution.interrupting import (
+    RESUMED,
+    engine_names,
+    fleet_addresses,
+    how_to_go_on,
+    not_resumed,
+)
 from deepmatrix.invocation import command_line
 from deepmatrix.planning.plan import WAVES
 from deepmatrix.store import runs
@@ -32,11 +40,16 @@ def add_resume(parser: argparse.ArgumentParser) -> None:
 
 
 def resume(
-    options: argparse.Namespace, command: str, console: Console, planning: list[object]
-) -> tuple[Run, Engine]:
+    options: argparse.Namespace,
+    command: str,
+    console: Console,
+    planning: list[object],
+    stack: contextlib.ExitStack | None = None,
+) -> tuple[Run, Sequence[Engine]]:
     """Open the run to finish, on the kind of engine that it began on, as far as it is trusted.
 
-    *planning* holds the values of the options that plan a run: none may be given.
+    *planning* holds the values of the options that plan a run: none may be given. With a *stack* it
+    may be finished on a fleet, to which the connection ends with the stack.
 
     Raises:
         ArgumentError: an option that plans is given, another command made the run, it served
@@ -61,9 +74,28 @@ def resume(
         )
     _refuse_empty(resumed, "finish")
     print_line(console, describe_rest(resumed), "dim", wrap=False)
-    engine = choose_engine(resumed, options, starting.line_printer(console))
-    starting.check_run(resumed, engine, options)
-    return resumed, engine
+    engines = _choose_engines(resumed, options, console, stack)
+    for engine in engines:
+        starting.check_run(resumed, engine, options)
+    return resumed, engines
+
+
+def _choose_engines(
+    run: Run, options: argparse.Namespace, console: Console, stack: contextlib.ExitStack | None
+) -> Sequence[Engine]:
+    """Return the engines that finish a run: of a fleet where it began on one."""
+    began_at, matrix = fleet_addresses(run), run.manifest.matrix
+    is_named = stack is not None and fleets.check_options(options)
+    if bool(began_at) != is_named and engine_names(run):
+        raise ArgumentError(
+            f"{run.id} began on {f'the fleet at {began_at[0]}' if began_at else 'one machine'}",
+            hint=how_to_go_on(run),
+        )
+    if stack is None or not is_named:
+        return [choose_engine(run, options, starting.line_printer(console))]
+    engines = fleets.connect(options, matrix, stack)
+    fleets.check_match(options, matrix, run.manifest.plan, engines)
+    return engines
 
 
 def choose_engine(run: Run, options: argparse.Namespace, say: Callable[[str], None]) -> Engine:

@@ -53,7 +53,7 @@ def announce(run: Run, console: Console) -> None:
 
 def execute(
     run: Run,
-    engine: Engine,
+    engines: Sequence[Engine],
     console: Console,
     *,
     cells: Sequence[str] = (),
@@ -70,7 +70,9 @@ def execute(
     """
     first = waves[:1] if check else waves
     with Display(console, run.manifest) as display:
-        runner = Runner(run=run, engine=engine, watcher=display, cells=cells)
+        runner = Runner(
+            run=run, engine=engines[0], watcher=display, cells=cells, others=engines[1:]
+        )
         with runner.open(runner.pending_cells(first)) as opened:
             opened.run_waves(first)
             if check:

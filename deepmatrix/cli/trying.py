@@ -86,7 +86,7 @@ def announce_repeat(console: Console, count: int) -> None:
 def serve(run: Run, engine: Engine, console: Console) -> Results:
     """Run trials side by side, all rounds in turn; return what that gave."""
     running.announce(run, console)
-    running.execute(run, engine, console, explain="none")
+    running.execute(run, [engine], console, explain="none")
     return merging.merge([run])
 
 

@@ -92,6 +92,11 @@ def without_empty_columns(table: Table) -> Table:
     return table.with_columns(held)
 
 
+def without_column(table: Table, title: str) -> Table:
+    """Return a table without the columns of a title."""
+    return table.with_columns([n for n, own in enumerate(table.titles) if own != title])
+
+
 def key(title: str) -> Column:
     """Return a column that names the line."""
     return Column(title, key=True)

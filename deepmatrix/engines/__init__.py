@@ -64,6 +64,10 @@ class Queue(Protocol):
         """Whether a job follows in this process."""
         ...
 
+    def write_ahead(self) -> list[str]:
+        """Write the files of all jobs now, for a process elsewhere; return their folders."""
+        ...
+
     def advance(self, ended: Ended) -> None:
         """Take the files of the job that is done; put those of the next into its own *folder*.
 
@@ -76,6 +80,7 @@ class Queue(Protocol):
 class Task:
     """One process to run: a cell, a control directory, limits, which hold for each of its jobs.
 
+    *attempt* tells it from every other process. *timed*: its times count.
     *emulator*: a program on this machine that has to run it, where it is not run natively or by
     the kernel's own choice. *keeps_compiled*: it finds what its compiler made in earlier runs, see
     `deepmatrix.images.compiled`.
@@ -91,6 +96,8 @@ class Task:
     emulator: Path | None = None
     keeps_compiled: bool = False
     queue: Queue | None = None
+    attempt: str = ""
+    timed: bool = False
 
     @property
     def nonce(self) -> str:
@@ -131,6 +138,9 @@ class Engine(Protocol):
 
     isolates: bool
     """Whether a process has a container around it: no network, none of the user's files."""
+
+    is_here: bool
+    """Whether this program waits for the turns of its processes, and reads their energy."""
 
     def capabilities(self) -> Capabilities:
         """Return what this engine can run. Raises EngineError if it does not answer."""

@@ -16,6 +16,10 @@ CPUINFO: Final = Path("/proc/cpuinfo")
 #: What the fact of an emulator's program begins with; an architecture follows.
 EMULATOR: Final = "emulator of "
 
+#: The facts of an engine that a fleet has: the scheduler's address, and its worker's name there.
+FLEET: Final = "fleet"
+WORKER: Final = "worker"
+
 #: The lines of a processor's instruction sets, on x86 and on ARM.
 FEATURES: Final = ("flags", "Features")
 

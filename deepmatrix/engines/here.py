@@ -30,6 +30,7 @@ class HereEngine:
 
     name = "here"
     isolates = False
+    is_here = True
 
     def __init__(self, *, harness: Path = HARNESS, extra: Mapping[str, Path] | None = None) -> None:
         self._processes = LocalProcesses(clean=False, harness=harness, extra=extra)

@@ -63,6 +63,7 @@ class VenvEngine:
 
     name = "venv"
     isolates = False
+    is_here = True
 
     def __init__(
         self,

@@ -13,13 +13,14 @@ from typing import Any
 
 from deepmatrix.boundary.writing import write_text
 from deepmatrix.engines import Ended, Engine, Task
+from deepmatrix.engines.hardware import WORKER
 from deepmatrix.execution.conclusions import conclude, watchdog_report
 from deepmatrix.execution.reuse.provenance import Parts, Provenance
 from deepmatrix.execution.sessions import lanes
 from deepmatrix.execution.sessions.lanes import Lane
 from deepmatrix.execution.sessions.queues import JobQueue
 from deepmatrix.execution.tasks import TaskMaker
-from deepmatrix.execution.watching import Watcher
+from deepmatrix.execution.watching import Place, Watcher
 from deepmatrix.machine import locks
 from deepmatrix.planning.cells import Capabilities, Cell
 from deepmatrix.planning.plan import Job
@@ -43,7 +44,8 @@ class Cancelled(Exception):
 class Attempt:
     """What one process wrote, how it ended and why; *control* is removed after the attempt.
 
-    *provenance*: what makes its record, see `deepmatrix.execution.reuse.provenance`.
+    *provenance*: what makes its record, see `deepmatrix.execution.reuse.provenance`. *id* tells its
+    process from every other one, *machine* the machine that it ran on.
     """
 
     output: Output | None
@@ -54,6 +56,8 @@ class Attempt:
     emulated: bool
     energy_j: float | None
     provenance: Parts = field(default_factory=dict)
+    id: str = ""
+    machine: str = ""
 
 
 Collect = Callable[[Job, Attempt], None]
@@ -65,7 +69,8 @@ class Attempts:
     """Runs processes on an engine that is open, in cells that are ready.
 
     Every process takes its turn on its CPUs, a one-off job too: it would disturb the times of
-    another run. *waits*: for how many seconds each waited for that.
+    another run. *waits*: for how many seconds each waited for that. An engine elsewhere has it wait
+    for its turn there, and its energy is not known.
     """
 
     run: Run
@@ -100,13 +105,14 @@ class Attempts:
                 cell=cell,
                 control=control,
                 maker=maker,
-                started=lambda job: self.watcher.started(job, lane.cpus),
+                started=lambda job: self.watcher.started(job, (self.worker, lane.cpus)),
                 collect=lambda job, folder, ended, energy_j: collect(
-                    job, self._attempt(maker, job, folder, ended, energy_j, queue.provenance)
+                    job, self._attempt(task, job, folder, ended, energy_j, queue.provenance)
                 ),
                 describe=lambda job, document, folder: self._provenance.parts(
                     job, cell, document, folder
                 ),
+                is_here=self.engine.is_here,
             )
             queue.prepare()
             task = maker.task(jobs[0], cell, control, queue if len(jobs) > 1 else None)
@@ -135,8 +141,8 @@ class Attempts:
             contents = {**fill(control), "cold": False}
             maker.write_input(job, cell, control, contents)
             task = maker.task(job, cell, control)
-            ended = self._run_task(task, lambda: self.watcher.started(job, task.limits.cpus))
-            yield self._attempt(maker, job, control, ended, None, {})
+            ended = self._run_task(task, lambda: self.watcher.started(job, self._place(task)))
+            yield self._attempt(task, job, control, ended, None, {})
 
     def surroundings(self, job: Job, cell: Cell) -> Parts:
         """Return what is around the process that would run a job of the plan now."""
@@ -153,11 +159,23 @@ class Attempts:
             document = maker.document(job, cell, maker.contents(job, cell, control))
             return self._provenance.parts(job, cell, document, control)
 
+    @property
+    def machine(self) -> str:
+        """What tells the engine's machine from others, where that is known."""
+        return self._facts.get("machine", "")
+
+    @property
+    def worker(self) -> str:
+        """The name of the engine's worker in a fleet, or nothing."""
+        return self._facts.get(WORKER, "")
+
+    @cached_property
+    def _facts(self) -> dict[str, str]:
+        return self.engine.describe()
+
     @cached_property
     def _provenance(self) -> Provenance:
-        return Provenance(
-            run=self.run, capabilities=self.capabilities, facts=self.engine.describe()
-        )
+        return Provenance(run=self.run, capabilities=self.capabilities, facts=self._facts)
 
     def _maker(self, cell: Cell, lane: Lane) -> TaskMaker:
         return TaskMaker(
@@ -167,9 +185,12 @@ class Attempts:
             lane=lane,
         )
 
+    def _place(self, task: Task) -> Place:
+        return self.worker, task.limits.cpus
+
     def _run_task(self, task: Task, begin: Callable[[], None]) -> Ended:
-        cpus = task.limits.cpus
-        waiting = functools.partial(self.watcher.waiting_for_cpus, cpus)
+        cpus = task.limits.cpus if self.engine.is_here else ()
+        waiting = functools.partial(self.watcher.waiting_for_cpus, self._place(task))
         with locks.exclusive_cpus(cpus, self.cancel, waiting) as waited_s:
             self.waits.append(waited_s)
             if self.cancel.is_set():  # a process that is quick would end before it is looked at
@@ -182,7 +203,7 @@ class Attempts:
 
     def _attempt(
         self,
-        maker: TaskMaker,
+        task: Task,
         job: Job,
         folder: Path,
         ended: Ended,
@@ -197,7 +218,9 @@ class Attempts:
             cause=cause,
             control=folder,
             ended=ended,
-            emulated=maker.emulated,
+            emulated=self.capabilities.emulates(task.cell),
             energy_j=energy_j,
             provenance=provenance,
+            id=task.attempt,
+            machine=self.machine,
         )

@@ -156,6 +156,8 @@ class _Collector:
             generated=self.generated(),
             artifacts=self.stored,
             provenance=attempt.provenance,
+            attempt=attempt.id,
+            machine=attempt.machine,
             **vars(evidence_of_training),
         )
 

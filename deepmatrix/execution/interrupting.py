@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from deepmatrix.engines.hardware import FLEET
 from deepmatrix.errors import Interrupted
 from deepmatrix.invocation import command_line
 from deepmatrix.planning.plan import WAVES
@@ -28,6 +29,9 @@ def resume_command(run: Run) -> str:
     """Return the command that finishes the run, wherever it is."""
     path = run.path.resolve()
     command = run.manifest.plan.command
+    if addresses := fleet_addresses(run):
+        fleet = ["--fleet", addresses[0], "--tls", "FOLDER"]
+        return command_line(command, "--resume", path.name, *fleet, "--runs", str(path.parent))
     weaker = [name for name in engine_names(run) if name != "docker"]
     engine = ["--engine", weaker[0]] if weaker else []  # a run alone may not choose it
     return command_line(command, "--resume", path.name, *engine, "--runs", str(path.parent))
@@ -36,6 +40,11 @@ def resume_command(run: Run) -> str:
 def engine_names(run: Run) -> list[str]:
     """Return the kinds of the engines on which the run began, as it says."""
     return sorted({facts.get("engine", "") for facts in run.engines().values()})
+
+
+def fleet_addresses(run: Run) -> list[str]:
+    """Return the schedulers of the fleets on which the run began, as it says."""
+    return sorted({facts[FLEET] for facts in run.engines().values() if FLEET in facts})
 
 
 def interrupted(run: Run, leftovers: str = "") -> Interrupted:

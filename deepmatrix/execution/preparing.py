@@ -31,21 +31,32 @@ class Preparation:
             Interrupted: Ctrl-C.
             RecordError: a cell has records from another image.
         """
+        return self.record(cells, self.make_ready(cells))
+
+    def make_ready(self, cells: Sequence[Cell]) -> dict[str, Prepared]:
+        """Make cells ready; return what each runs from, or why it cannot. Raises Interrupted."""
         refusals = {
             cell.id: reason for cell in cells if (reason := self.capabilities.refusal(cell))
         }
-        runnable = [cell for cell in cells if cell.id not in refusals]
         try:
-            results = self._make(runnable)
+            results = self._make([cell for cell in cells if cell.id not in refusals])
         except KeyboardInterrupt:
             raise interrupted(self.run) from None
         for cell_id, reason in refusals.items():
             results[cell_id] = Prepared(cell_id=cell_id, reference="", error=reason)
+        return results
+
+    def record(self, cells: Sequence[Cell], results: dict[str, Prepared]) -> dict[str, Cell]:
+        """Have the run record what cells run from; return those that are ready, by id.
+
+        Raises:
+            RecordError: a cell has records from another image.
+        """
         self._refuse_other_images(results)
         self.run.save_prepared(results)
         for cell_id, result in results.items():
             self.watcher.prepared(cell_id, result)
-        return {cell.id: cell for cell in runnable if not results[cell.id].error}
+        return {cell.id: cell for cell in cells if not results[cell.id].error}
 
     def _make(self, cells: Sequence[Cell]) -> dict[str, Prepared]:
         """Make each image once; cells that differ by their instruction set share it.

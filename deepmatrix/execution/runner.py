@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+import functools
+import threading
+from collections import ChainMap
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from deepmatrix.engines import Engine
+from deepmatrix.engines import Engine, Prepared
 from deepmatrix.errors import EngineError
-from deepmatrix.execution.attempts import Attempt, Attempts, Cancelled
-from deepmatrix.execution.collecting import collect
+from deepmatrix.execution.attempts import Attempts, Cancelled
 from deepmatrix.execution.interrupting import how_to_go_on, interrupted
 from deepmatrix.execution.preparing import Preparation
 from deepmatrix.execution.reuse.reusing import Reuse, open_earlier
-from deepmatrix.execution.sessions.lanes import Lane, work_off
+from deepmatrix.execution.sessions.lanes import run_together
+from deepmatrix.execution.sessions.placing import measured_on, measuring, moved, places
+from deepmatrix.execution.sessions.sharing import Shared
 from deepmatrix.execution.sessions.splitting import Session, split, stages
+from deepmatrix.execution.sites import Ledger, Site
 from deepmatrix.execution.watching import Watcher
 from deepmatrix.judging import noise
 from deepmatrix.machine.signals import cancel_on_signal, interrupt_on_signal
@@ -27,13 +30,10 @@ from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads import inputs
 
-#: How a job ends for a reason of the engine's that may have passed.
-DISTURBED: frozenset[str] = frozenset({"start-failed", "engine-lost"})
-
 
 @dataclass(frozen=True, kw_only=True)
 class Runner:
-    """Runs the missing jobs of a run on one engine.
+    """Runs the missing jobs of a run on an engine, or on several: *others* are on other machines.
 
     *cells* narrows it to some cell ids (one CI job a cell); the others run elsewhere.
     """
@@ -42,6 +42,7 @@ class Runner:
     engine: Engine
     watcher: Watcher
     cells: Collection[str] = ()
+    others: Sequence[Engine] = ()
 
     def execute(self, waves: Sequence[Wave] = WAVES) -> None:
         """Make the cells ready, run the waves in their order, save every record.
@@ -55,54 +56,92 @@ class Runner:
 
     @contextlib.contextmanager
     def open(self, cells: Sequence[Cell]) -> Iterator[OpenRun]:
-        """Lock the run, make *cells* ready, open the engine; close it in the end.
+        """Lock the run, make *cells* ready, open the engines; close them in the end.
 
         Raises:
             EngineError: the engine went away.
             Interrupted: Ctrl-C, or SIGTERM, at any time before the engine is closed again.
         """
-        run, engine, watcher = self.run, self.engine, self.watcher
-        with run.locked():
+        run, engines = self.run, [self.engine, *self.others]
+        with run.locked(), contextlib.ExitStack() as closing:
             run.sweep()
-            capabilities = engine.capabilities()
-            run.save_engine({"engine": engine.name, **engine.describe()})
+            preparations = [self._preparation(engine) for engine in engines]
             make_inputs(run)
-            preparation = Preparation(
-                run=run, engine=engine, capabilities=capabilities, watcher=watcher
-            )
-            ready = preparation.prepare(cells)
-            self._open_engine()
+            ready = prepare(preparations, cells)
+            for engine in engines:
+                closing.callback(engine.close)
+                self._open_engine(engine)
             with cancel_on_signal() as cancel:
-                attempts = Attempts(
-                    run=run,
-                    engine=engine,
-                    capabilities=capabilities,
-                    cancel=cancel,
-                    watcher=watcher,
-                )
                 try:
-                    yield OpenRun(
-                        attempts=attempts,
-                        preparation=preparation,
-                        reuse=_reuse(attempts),
-                        cells=self.cells,
-                        ready=ready,
-                    )
+                    sites = self._sites(preparations, ready, cancel)
+                    share_measuring(run, sites)
+                    yield OpenRun(sites=sites, cells=self.cells)
                     if cancel.is_set():  # after the last job
                         raise Cancelled
                 except Cancelled as cancelled:
                     raise interrupted(run, cancelled.leftovers) from None
                 finally:
-                    engine.close()
+                    closing.close()
 
-    def _open_engine(self) -> None:
+    def _preparation(self, engine: Engine) -> Preparation:
+        capabilities = engine.capabilities()
+        self.run.save_engine({"engine": engine.name, **engine.describe()})
+        return Preparation(
+            run=self.run, engine=engine, capabilities=capabilities, watcher=self.watcher
+        )
+
+    def _sites(
+        self,
+        preparations: Sequence[Preparation],
+        ready: Sequence[dict[str, Cell]],
+        cancel: threading.Event,
+    ) -> list[Site]:
+        attempts = [
+            Attempts(
+                run=self.run,
+                engine=each.engine,
+                capabilities=each.capabilities,
+                cancel=cancel,
+                watcher=self.watcher,
+            )
+            for each in preparations
+        ]
+        ledger = Ledger(run=self.run, watcher=self.watcher, reuse=self._reuse(attempts, ready))
+        return [
+            Site(
+                attempts=tries,
+                preparation=each,
+                ready=ready_there,
+                ledger=ledger,
+                several=len(attempts) > 1,
+            )
+            for tries, each, ready_there in zip(attempts, preparations, ready, strict=True)
+        ]
+
+    def _reuse(self, attempts: Sequence[Attempts], ready: Sequence[Collection[str]]) -> Reuse:
+        """Return what the run may take over from the one that it reuses, if it reuses any."""
+        earlier, problem = open_earlier(self.run)
+
+        def at(cell: Cell) -> Attempts:
+            return next(
+                tries
+                for tries, ready_there in zip(attempts, ready, strict=True)
+                if cell.id in ready_there
+            )
+
+        return Reuse(
+            run=self.run,
+            earlier=earlier,
+            problem=problem,
+            around=lambda job, cell: at(cell).surroundings(job, cell),
+            all_parts=lambda job, cell: at(cell).provenance(job, cell),
+        )
+
+    def _open_engine(self, engine: Engine) -> None:
         try:
-            self.engine.open(self.run.id)
-        except BaseException as error:
-            self.engine.close()
-            if isinstance(error, KeyboardInterrupt):
-                raise interrupted(self.run) from None
-            raise
+            engine.open(self.run.id)
+        except KeyboardInterrupt:
+            raise interrupted(self.run) from None
 
     def pending_cells(self, waves: Sequence[Wave]) -> list[Cell]:
         """Return the cells that still have a job to do here."""
@@ -112,32 +151,51 @@ class Runner:
 
 @dataclass(frozen=True, kw_only=True)
 class OpenRun:
-    """A run whose engine is open; *ready* has the cells that can be used, by id.
+    """A run whose engines are open, each at a site; all sites have one ledger."""
 
-    *seconds* counts what each of them took so far. *postponed*: jobs that failed in a share of the
-    memory, to be tried with all of it. *earlier*: by job, the noisy record of which its retry keeps
-    what is not timed.
-    """
-
-    attempts: Attempts
-    preparation: Preparation
-    reuse: Reuse
+    sites: Sequence[Site]
     cells: Collection[str]
-    ready: dict[str, Cell]
-    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    postponed: list[Job] = field(default_factory=list)
-    earlier: dict[str, JobRecord] = field(default_factory=dict)
 
     @property
     def run(self) -> Run:
         """The run that is open."""
-        return self.attempts.run
+        return self.sites[0].run
+
+    @property
+    def ledger(self) -> Ledger:
+        """Where the records of all sites go."""
+        return self.sites[0].ledger
+
+    @property
+    def attempts(self) -> Attempts:
+        """What runs one-off jobs, where there is one site."""
+        return self.sites[0].attempts
+
+    @property
+    def ready(self) -> Mapping[str, Cell]:
+        """The cells that can be used somewhere, by id."""
+        return ChainMap(*(site.ready for site in self.sites))
+
+    def site_of(self, cell: str) -> Site:
+        """Return the first site at which a cell is ready; it is at one."""
+        return next(site for site in self.sites if cell in site.ready)
+
+    def perform(self, job: Job) -> JobRecord:
+        """Run one job of the plan in a process of its own; return its record.
+
+        Raises:
+            Cancelled: the user interrupted it.
+        """
+        return self.site_of(job.cell).perform(job)
 
     def prepare(self, cells: Sequence[Cell]) -> None:
         """Make more cells ready, where they can be. Raises Interrupted."""
         if missing := [cell for cell in cells if cell.id not in self.ready]:
             with interrupt_on_signal():
-                self.ready.update(self.preparation.prepare(missing))
+                ready = prepare([site.preparation for site in self.sites], missing)
+            for site, ready_there in zip(self.sites, ready, strict=True):
+                site.ready.update(ready_there)
+            share_measuring(self.run, self.sites)
 
     def run_waves(self, waves: Sequence[Wave]) -> None:
         """Run what is missing of some waves, in their order."""
@@ -164,7 +222,7 @@ class OpenRun:
         self.run.keep_for_retry(job)
         if record.status != "ok":
             return job
-        self.earlier[job.id] = record
+        self.ledger.earlier[job.id] = record
         return job.timed_part
 
     def _take_over(self, jobs: Sequence[Job]) -> Sequence[Job]:
@@ -176,131 +234,52 @@ class OpenRun:
         for job in jobs:
             if self.attempts.cancel.is_set():
                 raise Cancelled
-            if not self.reuse.take(job, self.ready[job.cell]):
+            if not self.ledger.reuse.take(job, self.ready[job.cell]):
                 others.append(job)
-        reasons = self.reuse.counted(others)
-        self.attempts.watcher.reused(reused, len(jobs) - len(others), reasons)
+        reasons = self.ledger.reuse.counted(others)
+        self.ledger.watcher.reused(reused, len(jobs) - len(others), reasons)
         return others
 
-    def perform(self, job: Job) -> JobRecord:
-        """Run one job of the plan in a process of its own; return its record.
-
-        Raises:
-            Cancelled: the user interrupted it.
-        """
-        return self._perform(job, self.attempts.timed_lane)
-
-    def _perform(self, job: Job, lane: Lane) -> JobRecord:
-        records: list[JobRecord] = []
-        self._serve_process([job], lane, lambda _, record: records.append(record))
-        return records[0]
-
     def _run_jobs(self, jobs: Sequence[Job], *, retry: bool) -> None:
-        self.attempts.watcher.planned(jobs, retry)
-        plan, attempts = self.run.manifest.plan, self.attempts
-        lanes = attempts.checked_lanes
-        doubted = {job.id for job in jobs if self._doubt(job)}
-        for stage in stages(plan, split(plan, jobs, len(lanes), doubted), self.seconds):
-            usable = [attempts.timed_lane] if stage[0].is_timed else lanes
-            work_off(stage, usable, self._serve, attempts.cancel)
-            self._repeat_postponed()
+        self.ledger.watcher.planned(jobs, retry)
+        plan, ledger = self.run.manifest.plan, self.ledger
+        lane_count = sum(len(site.attempts.checked_lanes) for site in self.sites)
+        doubted = {job.id for job in jobs if ledger.doubt(job)}
+        sessions = split(plan, jobs, lane_count, doubted)
+        shared = [Shared(stage) for stage in stages(plan, sessions, ledger.seconds)]
 
-    def _repeat_postponed(self) -> None:
-        """Run again, alone and with all of the memory, what failed in a share of it."""
-        jobs = sorted(self.postponed, key=lambda job: job.cell)
-        self.postponed.clear()
-        for _, of_one_cell in itertools.groupby(jobs, key=lambda job: job.cell):
-            self._repeat(list(of_one_cell), self.attempts.timed_lane)
+        def work_at(site: Site) -> None:
+            for stage in shared:
+                site.work_off(stage)
 
-    def _serve(self, session: Session, lane: Lane) -> None:
-        """Serve the jobs of a session, in as many processes as that takes."""
-        pending: Sequence[Job] = session.jobs
-        while pending:
-            pending = pending[self._serve_some(pending, lane) :]
+        sites = self.sites
+        while sites:
+            works = [functools.partial(work_at, site) for site in sites]
+            run_together(works, self.attempts.cancel)
+            sites = self._left_for([each for stage in shared for each in stage.waiting()])
 
-    def _serve_some(self, jobs: Sequence[Job], lane: Lane) -> int:
-        """Serve jobs in one process, and save their records; return how many it disposed of.
+    def _left_for(self, sessions: Sequence[Session]) -> list[Site]:
+        """Return the sites that are left for sessions that others gave back, none without any.
 
-        What failed after others is tried alone, for they may be the reason. A process that did not
-        start is tried again: more often than not that is the engine's hiccup. So is one that was
-        lost with its engine, if the engine is back. Until then a record says that it does not
-        count, for the host may be killed meanwhile. A start that fails is confirmed once for all.
-        What fails in a share of the memory is repeated later, with all of it.
+        Raises EngineError, with the command to go on, for a session that no site can serve.
         """
-        repeated: list[Job] = []
-
-        def save(job: Job, record: JobRecord) -> None:
-            is_disturbed = record.status in DISTURBED
-            is_one_of_several = job is not jobs[0] or (record.start_failed and len(jobs) > 1)
-            if is_disturbed or (is_one_of_several and record.is_doubtful):
-                self.run.save(job, record.changed(unconfirmed=not is_disturbed))
-                repeated.append(job)
-            else:
-                self._save_or_postpone(job, record, lane)
-
-        count = self._serve_process(jobs, lane, save)
-        self._repeat(repeated, lane)
-        return count
-
-    def _repeat(self, jobs: Sequence[Job], lane: Lane) -> None:
-        """Run jobs of one process again, each alone; after a start that failed again no other."""
-        cannot_start = False
-        for job in jobs:
-            record = self.run.record(job)
-            if record.status == "engine-lost":
-                self._check_engine()
-            if not (cannot_start and record.start_failed):
-                record = self._perform(job, lane)
-                cannot_start = record.start_failed
-            self._save_or_postpone(job, record, lane)
-
-    def _save_or_postpone(self, job: Job, record: JobRecord, lane: Lane) -> None:
-        """Save a record, or one that does not count: memory may have been short in this lane."""
-        has_share = lane.memory_bytes < self.attempts.timed_lane.memory_bytes
-        if has_share and record.is_doubtful and record.status not in DISTURBED:
-            self.run.save(job, record.changed(unconfirmed=True))
-            self.postponed.append(job)
-        else:
-            self._save(job, record)
-
-    def _doubt(self, job: Job) -> JobRecord | None:
-        """Return the record of a job that is to be confirmed, if it has one."""
-        earlier = self.run.record(job) if self.run.record_path(job).is_file() else None
-        return earlier if earlier and earlier.unconfirmed else None
-
-    def _serve_process(
-        self, jobs: Sequence[Job], lane: Lane, save: Callable[[Job, JobRecord], None]
-    ) -> int:
-        """Serve jobs in one process; return how many of them it disposed of."""
-        cell, engine = self.ready[jobs[0].cell], self.attempts.engine.name
-
-        def collect_job(job: Job, attempt: Attempt) -> None:
-            save(job, collect(self.run, engine, job, cell, attempt))
-
-        return self.attempts.serve(jobs, cell, collect_job, lane)
-
-    def _save(self, job: Job, record: JobRecord) -> None:
-        """Save the record of a job; where the job was in doubt, it is run alone by now."""
-        if doubt := self._doubt(job):
-            record = record.confirming(doubt)
-        if earlier := self.earlier.pop(job.id, None):
-            record = record.completed(earlier)
-        record = record.changed(anew=self.reuse.reasons.get(job.id, ""))
-        self.run.save(job, record)
-        self.seconds[job.cell] += record.wall_s
-        self.attempts.watcher.ended(job, record)
-        if record.status == "engine-lost":
-            self._check_engine()
-
-    def _check_engine(self) -> None:
-        """Raise EngineError, with the command to go on, unless the engine answers."""
-        try:
-            self.attempts.engine.capabilities()
-        except EngineError as error:
-            raise EngineError(
-                f"the engine went away: {error.message}",
-                hint=f"start it, then {how_to_go_on(self.run)}",
-            ) from None
+        if not sessions:
+            return []
+        sites = [site for site in self.sites if not site.aside]
+        if sites:
+            share_measuring(self.run, sites)
+        for session in sessions:
+            if not any(site.suits(session) for site in sites):
+                for site in sites:  # what all have lost they may try again
+                    site.lost.clear()
+            if not any(site.suits(session) for site in sites):
+                aside = [site for site in self.sites if site.aside]
+                reasons = [f"{site.attempts.worker}: {site.aside[0]}" for site in aside]
+                raise EngineError(
+                    "\n".join([f"no machine is left for {session.cell}", *reasons]),
+                    hint=f"start a worker for it, then {how_to_go_on(self.run)}",
+                )
+        return sites
 
     def _noisy(self, jobs: Sequence[Job]) -> list[Job]:
         """Return the native jobs that a busy machine slowed down and that may be retried."""
@@ -313,16 +292,45 @@ class OpenRun:
         return [job for job in jobs if job.id in noisy and self.run.retry_count(job) < plan.retries]
 
 
-def _reuse(attempts: Attempts) -> Reuse:
-    """Return what a run may take over from the one that it reuses, if it reuses any."""
-    earlier, problem = open_earlier(attempts.run)
-    return Reuse(
-        run=attempts.run,
-        earlier=earlier,
-        problem=problem,
-        around=attempts.surroundings,
-        all_parts=attempts.provenance,
-    )
+def prepare(preparations: Sequence[Preparation], cells: Sequence[Cell]) -> list[dict[str, Cell]]:
+    """Make cells ready on each engine that is to run them; return those that are, by id.
+
+    Raises:
+        Interrupted: Ctrl-C.
+        RecordError: a cell has records from another image.
+    """
+    shares = places(cells, [each.capabilities for each in preparations])
+    made: dict[int, dict[str, Prepared]] = {}
+
+    def make_share(place: int) -> None:
+        made[place] = preparations[place].make_ready(shares[place])
+
+    works = [functools.partial(make_share, place) for place in range(len(preparations))]
+    run_together(works, threading.Event())
+    return [
+        preparation.record(share, made[place])
+        for place, (preparation, share) in enumerate(zip(preparations, shares, strict=True))
+    ]
+
+
+def share_measuring(run: Run, sites: Sequence[Site]) -> None:
+    """Tell each site of which cells the times count there: those that are compared, on one machine.
+
+    Raises EngineError where they were measured on another one so far.
+    """
+    measured = {} if sites[0].attempts.engine.is_here else measured_on(run)
+    ready = [site.ready for site in sites]
+    machines = [site.attempts.machine for site in sites]
+    if groups := moved(ready, machines, measured):
+        raise EngineError(
+            f"{', '.join('-'.join(group) for group in groups)}: measured on a machine that is away",
+            hint=f"start its worker again, then {how_to_go_on(run)}; or begin a new run: times "
+            "compare on one machine only",
+        )
+    able = [site.attempts.capabilities for site in sites]
+    for site, cells in zip(sites, measuring(ready, able, machines, measured), strict=True):
+        site.measures.clear()
+        site.measures.update(cells)
 
 
 def missing_jobs(run: Run, wave: Wave, cells: Collection[str]) -> list[Job]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +81,8 @@ class TaskMaker:
             emulator=emulator,
             keeps_compiled=self._keeps_compiled(cell),
             queue=queue,
+            attempt=secrets.token_hex(8),
+            timed=self.is_timed(job),
         )
 
     def _keeps_compiled(self, cell: Cell) -> bool:

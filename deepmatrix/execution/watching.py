@@ -10,6 +10,9 @@ from deepmatrix.planning.plan import Job
 from deepmatrix.store.causes import Cause
 from deepmatrix.store.records import JobRecord
 
+Place = tuple[str, tuple[int, ...]]
+"""A lane: the worker in a fleet that has it, or nothing, and its CPUs."""
+
 
 class Watcher(Protocol):
     """Gets the events of a run; the progress display is one."""
@@ -30,12 +33,16 @@ class Watcher(Protocol):
         """Report which jobs of a wave will run; with *retry*, noisy ones for another time."""
         ...
 
-    def waiting_for_cpus(self, cpus: tuple[int, ...]) -> None:
-        """Report that another process measures on some CPUs, and that this one waits for them."""
+    def waiting_for_cpus(self, place: Place) -> None:
+        """Report that another process measures on the CPUs of a lane, and that this one waits."""
         ...
 
-    def started(self, job: Job, cpus: tuple[int, ...]) -> None:
-        """Report that a job starts on some CPUs: of its lane, whose job before is over."""
+    def put_aside(self, worker: str, reason: str) -> None:
+        """Report that a machine of the fleet gets nothing more to do, and why."""
+        ...
+
+    def started(self, job: Job, place: Place) -> None:
+        """Report that a job starts in a lane, whose job before is over."""
         ...
 
     def ended(self, job: Job, record: JobRecord) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -220,6 +220,43 @@ class Capabilities:
         if self.pythons is not None and cell.python not in self.pythons:
             return f"no Python {cell.python} on this machine; a container engine brings it"
         return self.lacking.get(cell.base)
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointCapabilities(Capabilities):
+    """What several engines can run together, each cell on one of them."""
+
+    parts: tuple[Capabilities, ...]
+
+    def emulates(self, cell: Cell) -> bool:
+        """Return whether no engine runs a cell's processor natively."""
+        return all(part.emulates(cell) for part in self._able(cell) or self.parts)
+
+    def refusal(self, cell: Cell) -> str | None:
+        """Return why no engine can run a cell, or None: what the nearest to it lacks."""
+        if self._able(cell):
+            return None
+        nearest = [part for part in self.parts if cell.architecture in part.native] or self.parts
+        return nearest[0].refusal(cell)
+
+    def _able(self, cell: Cell) -> list[Capabilities]:
+        return [part for part in self.parts if part.refusal(cell) is None]
+
+
+def joint(parts: Sequence[Capabilities]) -> Capabilities:
+    """Return what engines can run together; a cell gets no more than the smallest of them has."""
+    if len(parts) == 1:
+        return parts[0]
+    native = frozenset[str]().union(*(part.native for part in parts))
+    return JointCapabilities(
+        engine=parts[0].engine,
+        native=native,
+        emulated=frozenset[str]().union(*(part.emulated for part in parts)) - native,
+        devices=frozenset[str]().union(*(part.devices for part in parts)),
+        cpus=min(part.cpus for part in parts),
+        memory_bytes=min(part.memory_bytes for part in parts),
+        parts=tuple(parts),
+    )
 
 
 def code_differences(cell: Cell, matrix: Matrix) -> Iterator[str]:

@@ -38,6 +38,8 @@ class CellSummary:
         self.harnesses: set[str] = set()
         self.rates: dict[str, noise.Rates] = {}
         self.peak_flops: float | None = None
+        self._measured_on: set[str] = set()
+        self._checked_on: set[str] = set()
         self.emulated = False
         self.engine = ""
         self.work_s = 0.0
@@ -56,6 +58,7 @@ class CellSummary:
             self.work_s += record.wall_s
             self.emulated = record.emulated
             self.engine = record.engine
+            (self._measured_on if is_timed else self._checked_on).add(record.machine)
             self._count_failure(record, expected_failure)
             if record.output:
                 self._add_output(record, record.output)
@@ -115,9 +118,19 @@ class CellSummary:
         return memory
 
     @property
+    def measured_on(self) -> str:
+        """The machine on which its times were measured, or all was checked; empty without one."""
+        machines = self._measured_on or self._checked_on
+        return next(iter(machines)) if len(machines) == 1 else ""
+
+    @property
     def machine(self) -> tuple[str, ...]:
         """What tells the machine from others."""
-        return (self.engine, *(str(self.environment.get(fact)) for fact in MACHINE_FACTS))
+        return (
+            self.engine,
+            self.measured_on,
+            *(str(self.environment.get(fact)) for fact in MACHINE_FACTS),
+        )
 
 
 def cell_row(
@@ -145,6 +158,7 @@ def cell_row(
         reason=reason,
         emulated=summary.emulated if summary.jobs else cell.id in plan.emulated,
         engine=summary.engine,
+        machine=summary.measured_on,
         version=_version(cell, versions),
         versions=versions,
         environment=summary.environment,

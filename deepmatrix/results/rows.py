@@ -46,11 +46,10 @@ class CellRow(Row):
     """One cell. Of its *jobs* some *failed*; *expected_failures* are not among these.
 
     *excluded*: the matrix file excludes the cell; *reason* says why. *evaluator*: it is a
-    standard's evaluator. *work_s*: the time of its jobs together, without those that were retried.
+    standard's evaluator. *machine*: where it was measured. *work_s*: of its jobs, without retries.
     *float32_by*: what a user sets to keep it to float32. *image_id*: the engine's digest of its
-    image. *base*: what that is made from. *pulled*: the name with the digest by which the image was
-    pulled; *not_pulled*: why it was not, though it was pushed once. *serving_memory_bytes*: the
-    peak of a fresh process that has served one model, of the workload *serving_memory_of*.
+    image, *base*: what it is made from. *pulled*: its name with the digest, *not_pulled*: why not.
+    *serving_memory_bytes*: of a fresh process that served a model of *serving_memory_of*.
     """
 
     cell: str
@@ -63,6 +62,7 @@ class CellRow(Row):
     float32_by: str = ""
     emulated: bool = False
     engine: str = ""
+    machine: str = ""
     version: str = ""
     versions: dict[str, str] = Field(default_factory=dict)
     environment: dict[str, Any] = Field(default_factory=dict)

@@ -230,6 +230,10 @@ class JobRecord(Part):
     artifacts: dict[Id, Digest] = Field(default_factory=dict, max_length=1000)
     #: By part of what made it, what that hashes to; see `deepmatrix.execution.reuse.provenance`.
     provenance: dict[Id, Id] = Field(default_factory=dict, max_length=1000)
+    #: The process that made it, as no other is called; and the machine on which that ran, whose
+    #: facts are in ``engines/``: 12 hex digits. Records of earlier versions have neither.
+    attempt: Id = ""
+    machine: Id = ""
     #: The run that measured it, where this one took it over.
     reused: Id = ""
     #: Why it was not taken over from the run that this one reuses.

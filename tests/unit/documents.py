@@ -37,6 +37,7 @@ PLACEHOLDERS = {
 
 #: What the documents show of other programs: exactly this.
 OTHER_LINES = {
+    "python3 -m pip install cryptography==50.0.2 distributed==2026.8.0",
     "apt-get install bubblewrap",
     "apt-get install qemu-user-static",
     "export PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu",

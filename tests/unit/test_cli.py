@@ -349,6 +349,7 @@ HUGE = {
     "--export": "9" * 5000,
     "--link": "9" * 5000,
     "--most": "9" * 5000,
+    "--port": "9" * 5000,
     "--push": f"localhost/{'9' * 5000}",
     "--rounds": "9" * 5000,
     "--seed": "9" * 400,
@@ -368,7 +369,8 @@ def test_a_value_out_of_bounds_is_one_short_error(
 ) -> None:
     commands = {"--rounds": "compare", "--export": "merge", "--link": "review", "--most": "jobs"}
     command = {**commands, "--push": "image"}.get(option, "verify")
-    assert main.main([command, "m.onnx", option, HUGE[option]]) == 2
+    arguments = ["fleet", "scheduler", "."] if option == "--port" else [command, "m.onnx"]
+    assert main.main([*arguments, option, HUGE[option]]) == 2
     error, _ = said(capsys)
     assert error.startswith(f"error: argument {option}: '")
     assert len(error) < 250

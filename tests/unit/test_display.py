@@ -78,7 +78,7 @@ def test_the_waves_of_a_users_model_are_named_by_what_they_do() -> None:
 
 PLAN = planned("torch-debian1*-a*64-cpu", "onnxruntime-debian1*-a*64-cpu")
 NATIVE, EMULATED = "onnxruntime-debian12-amd64-cpu", "onnxruntime-debian13-arm64-cpu"
-LANE = (0,)
+LANE = ("", (0,))
 
 
 def jobs_of(cell: str) -> list[Job]:
@@ -132,7 +132,7 @@ def test_a_job_that_is_tried_alone_later_leaves_its_lane_to_the_next_one(tmp_pat
     display.started(doubtful, LANE)
     display.started(following, LANE)
     assert display.remaining() == "about 120:00 left"  # not half of it: there is one lane
-    display.started(doubtful, (1,))
+    display.started(doubtful, ("", (1,)))
     assert display.remaining() == "about 60:00 left"
 
 

@@ -29,6 +29,12 @@ BY_LINT = {"schema", "reference"}
 NOT_RUN = {
     "benchmark": "its times need a quiet machine",
     "conformance --record": "it rewrites the baselines",
+    "fleet": "it needs optional packages, and goes on until it is ended; unit tests run it",
+    "worker": "it needs optional packages, and goes on until it is ended; unit tests run it",
+    "worker --name": "as the worker itself",
+    "worker --tls": "as the worker itself",
+    "matrix --fleet": "it needs a scheduler and workers; unit tests have them",
+    "matrix --tls": "it needs a scheduler and workers; unit tests have them",
     "engine --stop": "it ends the engine that others use; a unit test stops another",
     "history --parquet": "it needs the optional duckdb; a unit test runs it",
     "lock": "it rewrites the locks",

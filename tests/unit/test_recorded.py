@@ -87,6 +87,7 @@ RESULTS: list[Rename] = [
 #: (path of the object, key) that ``results.json`` has gained.
 GAINED: list[tuple[str, str, Any]] = [
     ("cells.*", "image_id", ""),
+    ("cells.*", "machine", ""),
     ("cells.*", "base", ""),
     ("cells.*", "pulled", ""),
     ("cells.*", "not_pulled", ""),

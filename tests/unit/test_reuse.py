@@ -83,6 +83,7 @@ class AnsweringEngine:
     image_ids: dict[str, str] = field(default_factory=dict)
     facts: dict[str, str] = field(default_factory=lambda: dict(FACTS))
     name: str = "docker"
+    is_here: bool = True
     crashing: str = ""
     gone: set[str] = field(default_factory=set)
     limit: int = 1000

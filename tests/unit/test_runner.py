@@ -43,6 +43,7 @@ class NativeEngine:
     """An engine of one architecture that cannot make anything; it keeps what it was asked for."""
 
     name = "venv"
+    is_here = True
 
     def __init__(self) -> None:
         self.asked: list[str] = []

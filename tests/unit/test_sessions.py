@@ -54,6 +54,7 @@ class LocalEngine:
     """Runs the harness of this repository in processes of this interpreter."""
 
     name = "venv"
+    is_here = True
 
     def __init__(self, work: Path, cpus: int = 1, memory_bytes: int = 1 << 40) -> None:
         self._processes = LocalProcesses(

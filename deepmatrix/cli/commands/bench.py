@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> None:
             console, f"nothing to do: {', '.join(selected_ids)} has no job in {', '.join(waves)}"
         )
         return
-    running.execute(opened_run, engine, console, cells=selected_ids, waves=waves)
+    running.execute(opened_run, [engine], console, cells=selected_ids, waves=waves)
     prepared = opened_run.prepared()
     broken = [cell for cell in selected_ids if cell in prepared and prepared[cell].error]
     if broken:

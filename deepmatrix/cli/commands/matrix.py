@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+from collections.abc import Sequence
 from dataclasses import replace
 
 from rich.console import Console
@@ -10,10 +12,12 @@ from rich.console import Console
 from deepmatrix import __version__
 from deepmatrix.cli import options as shared
 from deepmatrix.cli import resuming, running, starting
+from deepmatrix.cli.fleet import options as fleets
 from deepmatrix.diagnosis.faults import find_faults
 from deepmatrix.drawing.terminal import make_console, print_line
 from deepmatrix.engines import Engine
 from deepmatrix.errors import ArgumentError
+from deepmatrix.planning.cells import joint
 from deepmatrix.planning.matrix_plan import plan_matrix
 from deepmatrix.planning.plan import WAVES
 from deepmatrix.store.artifacts import stored_of
@@ -25,6 +29,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     shared.add_selection(parser)
     shared.add_engine(parser)
+    fleets.add_fleet(parser)
     shared.add_trust(parser)
     shared.add_explain(parser)
     shared.add_isolate(parser)
@@ -37,19 +42,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Plan, build, run, merge and judge, in one go."""
     console = make_console()
-    if options.resume is None:
-        opened_run, engine = _create_run(options, console)
-    else:
-        planning = [options.globs, options.exclude, options.tag, options.name, options.preset]
-        planning += [options.seed, options.isolate, options.reuse is not None]
-        opened_run, engine = resuming.resume(options, "matrix", console, planning)
-    running.announce(opened_run, console)
-    if _is_finished(opened_run):
-        print_line(console, "nothing is left to run")
-    else:
-        running.execute(
-            opened_run, engine, console, explain=options.explain, explain_s=options.explain_for
-        )
+    with contextlib.ExitStack() as stack:
+        if options.resume is None:
+            opened_run, engines = _create_run(options, console, stack)
+        else:
+            planning = [options.globs, options.exclude, options.tag, options.name, options.preset]
+            planning += [options.seed, options.isolate, options.reuse is not None]
+            opened_run, engines = resuming.resume(options, "matrix", console, planning, stack)
+        running.announce(opened_run, console)
+        if _is_finished(opened_run):
+            print_line(console, "nothing is left to run")
+        else:
+            running.execute(
+                opened_run, engines, console, explain=options.explain, explain_s=options.explain_for
+            )
     running.report([opened_run], console, all_tables=options.tables)
 
 
@@ -65,21 +71,25 @@ def _is_finished(unfinished: Run) -> bool:
     return not pending and not find_faults(unfinished)
 
 
-def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Engine]:
-    """Create a run of the selected cells for the engine that the user named."""
+def _create_run(
+    options: argparse.Namespace, console: Console, stack: contextlib.ExitStack
+) -> tuple[Run, Sequence[Engine]]:
+    """Create a run of the selected cells for the engine, or the fleet, that the user named."""
     matrix = starting.load_matrix(options)
     name, reuse = shared.check_run_name(options.name), resuming.reused_run(options, "matrix")
-    engine = starting.choose_engine(options, matrix, console)
+    engines = fleets.choose_engines(options, matrix, console, stack)
+    able = joint([engine.capabilities() for engine in engines])
     planned = plan_matrix(
         matrix,
         shared.selection(options),
-        engine.capabilities(),
+        able,
         seed=options.seed,
         idioms=programs.available_idioms(),
         probes=programs.available_probes(),
     )
     planned = replace(planned, isolate=options.isolate)
-    starting.check_limits(matrix, engine.capabilities())
+    starting.check_limits(matrix, able)
+    fleets.check_match(options, matrix, planned, engines)
     if not planned.cells:
         reasons = sorted({f"{skipped.cell.id}: {skipped.reason}" for skipped in planned.skipped})
         raise ArgumentError("none of the selected cells can run", hint="\n".join(reasons))
@@ -89,4 +99,4 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
             hint="add a framework, for example 'torch-*'",
         )
     new_run = Run.create(options.runs, planned, matrix, version=__version__, name=name, reuse=reuse)
-    return new_run, engine
+    return new_run, engines

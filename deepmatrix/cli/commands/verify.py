@@ -245,7 +245,7 @@ def _verify(options: argparse.Namespace, console: Console) -> None:
         planning += [options.shape, options.range, options.repeats, options.original, options.isa]
         planning += [options.isolate, options.max_p99, options.max_error, options.max_image]
         planning += [options.reuse is not None, options.beside]
-        verification, engine = resuming.resume(options, "verify", console, planning)
+        verification, (engine,) = resuming.resume(options, "verify", console, planning)
     _serve(verification, engine, options, console)
 
 
@@ -266,7 +266,7 @@ def _serve(
     try:
         running.execute(
             verification,
-            engine,
+            [engine],
             console,
             check=lambda: refusing.check_inspected(verification, options),
             explain=options.explain,

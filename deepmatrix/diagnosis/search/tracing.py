@@ -20,7 +20,7 @@ from deepmatrix.errors import ArgumentError
 from deepmatrix.execution.runner import OpenRun
 from deepmatrix.judging import deviations
 from deepmatrix.models import imports
-from deepmatrix.planning.cells import Cell
+from deepmatrix.planning.cells import Cell, joint
 from deepmatrix.planning.plan import CONSUMING
 from deepmatrix.planning.readers import find_inspector
 from deepmatrix.planning.subjects import Artifact
@@ -84,7 +84,7 @@ class Tracer:
 
     def clock(self) -> float:
         """Return monotonic seconds that stand still while another run has its turn at the CPUs."""
-        return time.monotonic() - sum(self.opened.attempts.waits)
+        return time.monotonic() - sum(sum(site.attempts.waits) for site in self.opened.sites)
 
     def trace(self, artifact: Artifact, rows: Sequence[int]) -> Trace:
         """Return the trace of an artifact on some rows, made once."""
@@ -202,7 +202,8 @@ class Tracer:
     ) -> Iterator[tuple[Output, Path]]:
         """Run a one-off job; yield its output and its control directory."""
         self._make_ready(cell)
-        with self.opened.attempts.one_off(cell, subject, phases, fill) as attempt:
+        attempts = self.opened.site_of(cell.id).attempts
+        with attempts.one_off(cell, subject, phases, fill) as attempt:
             if attempt.status != "ok" or attempt.output is None:
                 raise Untraceable(f"{cell.id} {attempt.status}: {attempt.cause}")
             yield attempt.output, attempt.control
@@ -210,9 +211,8 @@ class Tracer:
     def _find_inspector(self, model_format: str) -> Cell:
         """Return the cell that reads a format first. Raises Untraceable where there is none."""
         try:
-            return find_inspector(
-                self.run.manifest.matrix, model_format, self.opened.attempts.capabilities
-            )
+            able = joint([site.attempts.capabilities for site in self.opened.sites])
+            return find_inspector(self.run.manifest.matrix, model_format, able)
         except ArgumentError as error:
             raise Untraceable(error.message) from None
 

@@ -59,6 +59,7 @@ class DockerEngine:
 
     name = "docker"
     isolates = True
+    is_here = True
 
     def __init__(
         self,

@@ -19,7 +19,7 @@ from typing import Any, Final
 import numpy as np
 
 from deepmatrix.engines import archives
-from deepmatrix.engines.hardware import EMULATOR
+from deepmatrix.engines.hardware import EMULATOR, FLEET, WORKER
 from deepmatrix.execution.tasks import process_environment
 from deepmatrix.machine import binfmt
 from deepmatrix.paths import HARNESS, PACKAGE
@@ -36,7 +36,7 @@ Parts = dict[str, str]
 MACHINE: Final = ("machine", "processor", "features", "cpu_count", "memory_bytes", "kernel")
 
 #: How an engine was found: it is the same one, however that was.
-WAY: Final = "found"
+WAY: Final = ("found", FLEET, WORKER)
 
 #: Engines whose cells may change without a change of their reference.
 CHANGEABLE: Final = frozenset({"here"})
@@ -67,7 +67,7 @@ class Provenance:
         engine = {
             name: text
             for name, text in self.facts.items()
-            if name not in (*MACHINE, WAY) and not name.startswith(EMULATOR)
+            if name not in (*MACHINE, *WAY) and not name.startswith(EMULATOR)
         }
         return {
             "image": _digest(image),
@@ -104,9 +104,10 @@ class Provenance:
         """Return the digest of what emulates a cell, "" if nothing does, None if it is unknown."""
         if not self.capabilities.emulates(cell):
             return ""
-        if cell.architecture in self.capabilities.native:
+        known = self.facts.get(EMULATOR + cell.architecture)
+        if known is None and cell.architecture in self.capabilities.native:
             return binfmt.program_digest(Path(self.capabilities.emulator)) or None
-        return self.facts.get(EMULATOR + cell.architecture) or None
+        return known or None
 
     def _gold(self, job: Job) -> Parts:
         """Return the part that judges answers to an artifact; a user's own is judged anew."""

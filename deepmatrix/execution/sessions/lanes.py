@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import threading
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -75,7 +75,7 @@ def checked_lanes(limits: Limits, capabilities: Capabilities) -> list[Lane]:
 
 
 def work_off(
-    work: Sequence[Work],
+    work: Iterable[Work],
     lanes: Sequence[Lane],
     do: Callable[[Work, Lane], None],
     cancel: threading.Event,
@@ -84,29 +84,42 @@ def work_off(
 
     The first error ends it: *cancel* is set for the other lanes, and the error is raised.
     """
-    pending = deque(work)
-    errors: list[BaseException] = []
+    pieces, taking, failed = iter(work), threading.Lock(), threading.Event()
+
+    def take() -> Work | None:
+        with taking:
+            return None if failed.is_set() else next(pieces, None)
 
     def follow(lane: Lane) -> None:
-        while not errors:
-            try:
-                piece = pending.popleft()
-            except IndexError:
-                return
-            try:
+        try:
+            while (piece := take()) is not None:
                 do(piece, lane)
-            except BaseException as error:  # raised again below, in the caller's thread
-                errors.append(error)
-                cancel.set()
+        except BaseException:
+            failed.set()
+            raise
 
-    if len(lanes) == 1 or len(pending) < 2:
-        while pending:
-            do(pending.popleft(), lanes[0])
+    run_together([functools.partial(follow, lane) for lane in lanes], cancel)
+
+
+def run_together(works: Sequence[Callable[[], None]], cancel: threading.Event) -> None:
+    """Do several works at once, a single one in this thread.
+
+    The first error ends it: *cancel* is set for the others, and the error is raised.
+    """
+    if len(works) == 1:
+        works[0]()
         return
-    threads = [
-        threading.Thread(target=follow, args=(lane,), name=f"lane {lane.cpus}")
-        for lane in lanes[: len(pending)]
-    ]
+    errors: list[BaseException] = []
+
+    def attempt(work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException as error:  # raised again below, in the caller's thread
+            errors.append(error)
+            cancel.set()
+
+    # What is interrupted waits for none of them.
+    threads = [threading.Thread(target=attempt, args=(work,), daemon=True) for work in works]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -26,7 +26,8 @@ class JobQueue:
     A single job has the control directory to itself, as runners in other languages want it.
     *collect* gets each job with its folder, how it ended and the energy that it took; *started* is
     told of each. *describe* says of each, before it starts, what makes its record: *provenance*, of
-    the job that the process is on. *place* counts them from 1.
+    the job that the process is on. *place* counts them from 1. *is_here*: the process runs
+    on this machine, whose energy counts.
     """
 
     def __init__(
@@ -39,10 +40,11 @@ class JobQueue:
         started: Callable[[Job], None],
         collect: Callable[[Job, Path, Ended, float | None], None],
         describe: Callable[[Job, Mapping[str, Any], Path], dict[str, str]],
+        is_here: bool,
     ) -> None:
         self.nonce = f"served {secrets.token_hex(16)}"
         self.place = 1
-        self.provenance: dict[str, str] = {}
+        self._provenance: dict[int, dict[str, str]] = {}
         self._jobs = jobs
         self._cell = cell
         self._control = control
@@ -50,12 +52,18 @@ class JobQueue:
         self._started = started
         self._collect = collect
         self._describe = describe
+        self._is_here = is_here
         self._energy: dict[str, int] = {}
 
     @property
     def folder(self) -> str:
         """Where the job that the process is on has its files, relative to the task's."""
-        return job_folder(self.place) if len(self._jobs) > 1 else "."
+        return self._folder(self.place)
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """What makes the record of the job that the process is on."""
+        return self._provenance[self.place]
 
     @property
     def has_next(self) -> bool:
@@ -67,7 +75,13 @@ class JobQueue:
         if len(self._jobs) > 1:
             session = {"schema": SCHEMA_VERSION, "nonce": self.nonce, "wait_s": WAIT_S}
             (self._control / SESSION).write_text(json.dumps(session), encoding="utf-8")
-        self._write_job()
+        self._write_job(self.place)
+
+    def write_ahead(self) -> list[str]:
+        """Write the files of all jobs; return their folders. See `deepmatrix.engines.Queue`."""
+        for place in range(self.place + 1, len(self._jobs) + 1):
+            self._write_job(place)
+        return [job_folder(place) for place in range(1, len(self._jobs) + 1)]
 
     def begin(self) -> None:
         """Take note that the process begins with the job that it is on."""
@@ -79,13 +93,14 @@ class JobQueue:
         self.finish(ended)
         shutil.rmtree(self._control / self.folder, ignore_errors=True)
         self.place += 1
-        self._write_job()
+        if self.place not in self._provenance:
+            self._write_job(self.place)
         self.begin()
 
     def finish(self, ended: Ended) -> None:
         """Collect the job that the process was on."""
         joules: float | None = None  # of what is checked, others have their part
-        if self._maker.is_timed(self._job):
+        if self._is_here and self._maker.is_timed(self._job):
             joules = energy.joules_between(self._energy, energy.read_counters())
         self._collect(self._job, self._control / self.folder, ended, joules)
 
@@ -93,16 +108,19 @@ class JobQueue:
     def _job(self) -> Job:
         return self._jobs[self.place - 1]
 
-    def _write_job(self) -> None:
-        folder = self._control / self.folder
+    def _folder(self, place: int) -> str:
+        return job_folder(place) if len(self._jobs) > 1 else "."
+
+    def _write_job(self, place: int) -> None:
+        job, folder = self._jobs[place - 1], self._control / self._folder(place)
         folder.mkdir(parents=True, exist_ok=True)
-        contents = self._maker.contents(self._job, self._cell, folder)
-        document = self._maker.document(self._job, self._cell, contents)
-        self.provenance = self._describe(self._job, document, folder)
-        if self.place > 1:  # its framework is imported already
+        contents = self._maker.contents(job, self._cell, folder)
+        document = self._maker.document(job, self._cell, contents)
+        self._provenance[place] = self._describe(job, document, folder)
+        if place > 1:  # its framework is imported already
             contents = {**contents, "cold": False}
-        self._maker.write_input(self._job, self._cell, folder, contents)
+        self._maker.write_input(job, self._cell, folder, contents)
         if len(self._jobs) > 1:
             (folder / READY).touch()
-        if not self.has_next:
+        if place == len(self._jobs):
             (folder / LAST).touch()

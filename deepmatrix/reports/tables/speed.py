@@ -19,6 +19,7 @@ from deepmatrix.drawing.layout import (
     number,
     status,
     text,
+    without_column,
 )
 from deepmatrix.results.rows import Results, TrainingRow
 from deepmatrix.results.timing.rows import BOTH_PASSES, GenerationRow, InferenceRow, PassRow
@@ -52,6 +53,7 @@ OUTPUT_ERROR = (
     "step, divided by the layer's largest value."
 )
 GRADIENT_ERROR = "Gradient error: the same for the gradient of any parameter."
+MACHINE = "Machine: where it was measured; times compare on one machine only."
 LOSS_ERROR = (
     "Loss error: the largest difference from the losses of a float64 training in the first steps."
 )
@@ -64,15 +66,17 @@ def training(results: Results) -> Table:
         results.training,
         key=lambda row: (row.workload, row.emulated, row.step_s.median if row.step_s else 1e9),
     )
-    steps: dict[str, list[Estimate]] = {}
+    machines = several_machines(results)
+    steps: dict[tuple[str, str], list[Estimate]] = {}
     for row in rows:
         if row.step_s and not row.emulated:
-            steps.setdefault(row.workload, []).append(row.step_s)
-    return Table(
+            steps.setdefault((row.workload, machines.get(row.cell, "")), []).append(row.step_s)
+    table = Table(
         title="Training",
         columns=(
             key("workload"),
             key("cell"),
+            text("machine", note=MACHINE),
             text("status"),
             number("step", note=f"Step: time of one training step. {INTERVAL}"),
             number("slowdown", optional=5, note=SLOWDOWN),
@@ -84,9 +88,19 @@ def training(results: Results) -> Table:
             number("loss error", optional=2, note=LOSS_ERROR),
             number("loss error, all steps", optional=7, note=ALL_STEPS),
         ),
-        rows=tuple(_training_row(row, steps.get(row.workload, ())) for row in rows),
+        rows=tuple(
+            _training_row(row, steps.get((row.workload, machines.get(row.cell, "")), ()), machines)
+            for row in rows
+        ),
         note=f"results.json has the loss of every step.{only_checked(rows)}",
     )
+    return without_column(table, "machine") if not machines else table
+
+
+def several_machines(results: Results) -> dict[str, str]:
+    """Return the machines of native cells, by cell; none where all were measured on one."""
+    machines = {row.cell: row.machine for row in results.cells if row.jobs and not row.emulated}
+    return machines if len(set(machines.values())) > 1 else {}
 
 
 def only_checked(rows: Sequence[TrainingRow]) -> str:
@@ -96,11 +110,12 @@ def only_checked(rows: Sequence[TrainingRow]) -> str:
     return f" Only checked, not timed: {', '.join(untimed)}." if untimed else ""
 
 
-def _training_row(row: TrainingRow, steps: Sequence[Estimate]) -> Row:
+def _training_row(row: TrainingRow, steps: Sequence[Estimate], machines: Mapping[str, str]) -> Row:
     expected = expected_status(row.status) if row.expected_failure else ""
     texts = (
         row.workload,
         row.cell + mark(row.emulated),
+        machines.get(row.cell, numbers.DASH),
         expected or status(row.status, row.reason),
         native(numbers.interval(row.step_s), row.emulated),
         _slowdown(row.step_s, steps, row.emulated),
@@ -113,7 +128,7 @@ def _training_row(row: TrainingRow, steps: Sequence[Estimate]) -> Row:
         numbers.error(row.loss_error_all),
     )
     mood: Mood = "good" if row.status == "ok" else "bad"
-    return judged_row(texts, 2, mood, emulated=row.emulated)
+    return judged_row(texts, 3, mood, emulated=row.emulated)
 
 
 def _slowdown(step: Estimate | None, steps: Sequence[Estimate], emulated: bool) -> str:
@@ -133,11 +148,13 @@ def passes(results: Results) -> Table:
     rows = sorted(
         results.passes, key=lambda row: (row.workload, row.emulated, row.backward_s.median)
     )
-    return Table(
+    machines = several_machines(results)
+    table = Table(
         title="Passes",
         columns=(
             key("workload"),
             key("cell"),
+            text("machine", note=MACHINE),
             number("batch"),
             number("forward"),
             number("of peak, forward", optional=3, note=OF_PEAK),
@@ -149,17 +166,19 @@ def passes(results: Results) -> Table:
                 note="Throughput: samples per second, forward and backward.",
             ),
         ),
-        rows=tuple(map(_pass_row, rows)),
+        rows=tuple(_pass_row(row, machines) for row in rows),
         note=(
             f"One batch that is on the device already, without an update of the weights. {INTERVAL}"
         ),
     )
+    return without_column(table, "machine") if not machines else table
 
 
-def _pass_row(row: PassRow) -> Row:
+def _pass_row(row: PassRow, machines: Mapping[str, str]) -> Row:
     texts = (
         row.workload,
         row.cell + mark(row.emulated),
+        machines.get(row.cell, numbers.DASH),
         str(row.batch),
         numbers.interval(row.forward_s),
         numbers.share(row.forward_efficiency),
@@ -184,7 +203,8 @@ def inference(results: Results) -> Iterator[Table]:
             served.setdefault((row.cell, *_source(row)), {}).setdefault(row.batch, row)
         models = sorted(served.values(), key=_first_latency)
         titles = {model.artifact: model.name for model in results.models}
-        yield _inference_table(workload, models, batches, titles)
+        table = _inference_table(workload, models, batches, titles, several_machines(results))
+        yield table if several_machines(results) else without_column(table, "machine")
 
 
 def _inference_table(
@@ -192,8 +212,9 @@ def _inference_table(
     models: list[dict[int, InferenceRow]],
     batches: list[int],
     titles: Mapping[str, str],
+    machines: Mapping[str, str],
 ) -> Table:
-    columns = [key("cell"), key("model")]
+    columns = [key("cell"), key("model"), text("machine", note=MACHINE)]
     for position, size in enumerate(batches):
         batch = f"batch{NO_BREAK_SPACE}{size}"
         columns += [
@@ -209,7 +230,7 @@ def _inference_table(
     return Table(
         title=f"Inference: {workload}",
         columns=tuple(columns),
-        rows=tuple(_inference_row(model, batches, titles) for model in models),
+        rows=tuple(_inference_row(model, batches, titles, machines) for model in models),
     )
 
 
@@ -229,11 +250,14 @@ def _first_latency(model: dict[int, InferenceRow]) -> float:
 
 
 def _inference_row(
-    model: dict[int, InferenceRow], batches: list[int], titles: Mapping[str, str]
+    model: dict[int, InferenceRow],
+    batches: list[int],
+    titles: Mapping[str, str],
+    machines: Mapping[str, str],
 ) -> Row:
     first = model[min(model)]
     name = titles.get(first.subject) or model_name(first)
-    texts = [first.cell, name]
+    texts = [first.cell, name, machines.get(first.cell, numbers.DASH)]
     for batch in batches:
         row = model.get(batch)
         texts += [numbers.interval(row.p50_s if row else None)]

@@ -1,0 +1,1 @@
+"""The commands of a fleet, and the options by which others use one."""

@@ -1,0 +1,35 @@
+"""``worker``: offer this machine to a fleet."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+
+from deepmatrix.cli import starting
+from deepmatrix.cli.fleet import options as of_fleets
+from deepmatrix.cli.options import add_engine_name
+from deepmatrix.drawing.terminal import make_console
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("scheduler", metavar="ADDRESS", help="the scheduler: tls://name:8786")
+    of_fleets.add_certificates(parser, required=True)
+    add_engine_name(parser)
+    parser.add_argument(
+        "--name", default=platform.node(), help="what it is called; by default as its machine"
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    """Offer this machine to a fleet, and run what its controllers send, until Ctrl-C."""
+    with of_fleets.installed():
+        from deepmatrix.fleet import serving  # noqa: PLC0415  # optional packages
+        from deepmatrix.fleet.host import Host  # noqa: PLC0415
+    print_line = starting.line_printer(make_console())
+    matrix = starting.load_matrix(options)
+    host = Host(name=options.name, engine=options.engine, matrix=matrix)
+    try:
+        serving.work(options.scheduler, options.tls, host, print_line)
+    finally:
+        host.close()

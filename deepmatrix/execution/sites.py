@@ -1,0 +1,265 @@
+"""Sites: where the sessions of a run are served. A site is an engine that is open, with its lanes.
+
+This machine is one; each machine of a fleet is another.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from deepmatrix.errors import EngineError
+from deepmatrix.execution.attempts import Attempt, Attempts
+from deepmatrix.execution.collecting import collect
+from deepmatrix.execution.interrupting import how_to_go_on
+from deepmatrix.execution.preparing import Preparation
+from deepmatrix.execution.reuse.reusing import Reuse
+from deepmatrix.execution.sessions.lanes import Lane, work_off
+from deepmatrix.execution.sessions.sharing import Shared
+from deepmatrix.execution.sessions.splitting import Session
+from deepmatrix.execution.watching import Watcher
+from deepmatrix.planning.cells import Cell
+from deepmatrix.planning.plan import Job
+from deepmatrix.store.records import JobRecord
+from deepmatrix.store.runs import Run
+
+#: How a job ends for a reason of the engine's that may have passed.
+DISTURBED: frozenset[str] = frozenset({"start-failed", "engine-lost"})
+
+
+#: So many processes in a row may be lost with the engine of a site before it is put aside; and of
+#: a job in all, on whichever site.
+MOST_LOSSES: Final = 3
+
+
+class _LostProcess(Exception):
+    """A process was lost with its engine, at one of several sites; its record does not count."""
+
+    def __init__(self, job: Job, record: JobRecord) -> None:
+        super().__init__(record.cause)
+        self.job, self.record = job, record
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ledger:
+    """Saves the records that count, from all sites of a run.
+
+    *seconds* counts what each cell took so far. *earlier*: by job, the noisy record of which its
+    retry keeps what is not timed. *losses* counts how often each job's process was lost.
+    """
+
+    run: Run
+    watcher: Watcher
+    reuse: Reuse
+    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    earlier: dict[str, JobRecord] = field(default_factory=dict)
+    losses: Counter[str] = field(default_factory=Counter)
+
+    def save(self, job: Job, record: JobRecord) -> None:
+        """Save the record of a job; where the job was in doubt, it is run alone by now."""
+        if doubt := self.doubt(job):
+            record = record.confirming(doubt)
+        if earlier := self.earlier.pop(job.id, None):
+            record = record.completed(earlier)
+        record = record.changed(anew=self.reuse.reasons.get(job.id, ""))
+        self.run.save(job, record)
+        self.seconds[job.cell] += record.wall_s
+        self.watcher.ended(job, record)
+
+    def doubt(self, job: Job) -> JobRecord | None:
+        """Return the record of a job that is to be confirmed, if it has one."""
+        earlier = self.run.record(job) if self.run.record_path(job).is_file() else None
+        return earlier if earlier and earlier.unconfirmed else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """An engine that is open; *ready* has the cells that can be used there, by id.
+
+    *measures*: those of them whose times count there. *postponed*: jobs that failed in a share of
+    the memory, to be tried with all of it. One of *several* gives back what is lost with its
+    engine, for the others: *lost* has the ids of those jobs, *losses* the causes of the last ones,
+    *aside* why it is put aside.
+    """
+
+    attempts: Attempts
+    preparation: Preparation
+    ready: dict[str, Cell]
+    ledger: Ledger
+    measures: set[str] = field(default_factory=set)
+    several: bool = False
+    postponed: list[Job] = field(default_factory=list)
+    lost: set[str] = field(default_factory=set)
+    losses: list[str] = field(default_factory=list)
+    aside: list[str] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def run(self) -> Run:
+        """The run that is open."""
+        return self.attempts.run
+
+    def work_off(self, stage: Shared) -> None:
+        """Serve what it can of a stage: side by side, or one after another where it is timed."""
+        lanes = [self.attempts.timed_lane] if stage.is_timed else self.attempts.checked_lanes
+
+        def serve(session: Session, lane: Lane) -> None:
+            self._or_give_back(session.jobs, stage, lambda: self._serve(session, lane))
+
+        work_off(stage.sessions_for(self.suits), lanes, serve, self.attempts.cancel)
+        postponed = sorted(self.postponed, key=lambda job: job.cell)
+        self.postponed.clear()
+        if self.aside:
+            for job in postponed:
+                stage.give_back([job])
+        else:
+            self._or_give_back(postponed, stage, lambda: self._repeat_alone(postponed))
+
+    def perform(self, job: Job, lane: Lane | None = None) -> JobRecord:
+        """Run one job of the plan in a process of its own; return its record.
+
+        Raises:
+            Cancelled: the user interrupted it.
+        """
+        records: list[JobRecord] = []
+        lane = lane or self.attempts.timed_lane
+        self._serve_process([job], lane, lambda _, record: records.append(record))
+        return records[0]
+
+    def suits(self, session: Session) -> bool:
+        """Return whether a session can be served there now."""
+        cells = self.measures if session.is_timed else self.ready
+        is_new = self.lost.isdisjoint(job.id for job in session.jobs)
+        return not self.aside and session.cell in cells and is_new
+
+    def _or_give_back(self, jobs: Sequence[Job], stage: Shared, serve: Callable[[], None]) -> None:
+        """Serve jobs; where a process is lost, give those back that have no record that counts.
+
+        What is in doubt has to be confirmed alone, and what was lost may be the reason itself.
+        """
+        try:
+            serve()
+        except _LostProcess as lost:
+            self.lost.add(lost.job.id)
+            self.ledger.losses[lost.job.id] += 1
+            is_last = self.ledger.losses[lost.job.id] >= MOST_LOSSES
+            if is_last:
+                self.ledger.save(lost.job, lost.record)
+            else:
+                self.run.save(lost.job, lost.record)
+            rest = [
+                job
+                for job in jobs
+                if job.id != lost.job.id and job not in self.postponed and not self.run.is_done(job)
+            ]
+            doubted = [job for job in rest if self.ledger.doubt(job)]
+            stage.give_back([job for job in rest if job not in doubted])
+            for job in [*doubted, *([] if is_last else [lost.job])]:
+                stage.give_back([job])
+            self._look_after(lost)
+
+    def _look_after(self, lost: _LostProcess) -> None:
+        """Wait for an engine that lost a process; put the site aside where it is not back."""
+        with self._lock:
+            self.losses.append(lost.record.cause)
+            if self.aside:
+                return
+            try:
+                self.attempts.engine.capabilities()
+            except EngineError as error:
+                self.aside.append(error.message)
+            if len(self.losses) >= MOST_LOSSES and not self.aside:
+                self.aside.append(f"{MOST_LOSSES} processes in a row were lost: {self.losses[-1]}")
+            if self.aside:
+                self.attempts.watcher.put_aside(self.attempts.worker, self.aside[0])
+
+    def _repeat_alone(self, jobs: Sequence[Job]) -> None:
+        """Run again, alone and with all of the memory, what failed in a share of it."""
+        for _, of_one_cell in itertools.groupby(jobs, key=lambda job: job.cell):
+            self._repeat(list(of_one_cell), self.attempts.timed_lane)
+
+    def _serve(self, session: Session, lane: Lane) -> None:
+        """Serve the jobs of a session, in as many processes as that takes."""
+        pending: Sequence[Job] = session.jobs
+        while pending:
+            pending = pending[self._serve_some(pending, lane) :]
+
+    def _serve_some(self, jobs: Sequence[Job], lane: Lane) -> int:
+        """Serve jobs in one process, and save their records; return how many it disposed of.
+
+        What failed after others is tried alone, for they may be the reason. A process that did not
+        start is tried again: more often than not that is the engine's hiccup. So is one that was
+        lost with its engine, if the engine is back. Until then a record says that it does not
+        count, for the host may be killed meanwhile. A start that fails is confirmed once for all.
+        What fails in a share of the memory is repeated later, with all of it.
+        """
+        repeated: list[Job] = []
+
+        def save(job: Job, record: JobRecord) -> None:
+            is_disturbed = record.status in DISTURBED
+            is_one_of_several = job is not jobs[0] or (record.start_failed and len(jobs) > 1)
+            if is_disturbed or (is_one_of_several and record.is_doubtful):
+                self.run.save(job, record.changed(unconfirmed=not is_disturbed))
+                repeated.append(job)
+            else:
+                self._save_or_postpone(job, record, lane)
+
+        count = self._serve_process(jobs, lane, save)
+        self._repeat(repeated, lane)
+        return count
+
+    def _repeat(self, jobs: Sequence[Job], lane: Lane) -> None:
+        """Run jobs of one process again, each alone; after a start that failed again no other."""
+        cannot_start = False
+        for job in jobs:
+            record = self.run.record(job)
+            if record.status == "engine-lost":
+                self._check_engine()
+            if not (cannot_start and record.start_failed):
+                record = self.perform(job, lane)
+                cannot_start = record.start_failed
+            self._save_or_postpone(job, record, lane)
+
+    def _save_or_postpone(self, job: Job, record: JobRecord, lane: Lane) -> None:
+        """Save a record, or one that does not count: memory may have been short in this lane."""
+        has_share = lane.memory_bytes < self.attempts.timed_lane.memory_bytes
+        if has_share and record.is_doubtful and record.status not in DISTURBED:
+            self.run.save(job, record.changed(unconfirmed=True))
+            self.postponed.append(job)
+        else:
+            self._count(job, record)
+
+    def _count(self, job: Job, record: JobRecord) -> None:
+        """Save a record that counts. Raises EngineError where the engine is not back."""
+        self.ledger.save(job, record)
+        if record.status == "engine-lost":
+            self._check_engine()
+
+    def _serve_process(
+        self, jobs: Sequence[Job], lane: Lane, save: Callable[[Job, JobRecord], None]
+    ) -> int:
+        """Serve jobs in one process; return how many of them it disposed of."""
+        cell, engine = self.ready[jobs[0].cell], self.attempts.engine.name
+
+        def collect_job(job: Job, attempt: Attempt) -> None:
+            record = collect(self.run, engine, job, cell, attempt)
+            if self.several and record.status == "engine-lost":
+                raise _LostProcess(job, record)
+            self.losses.clear()
+            save(job, record)
+
+        return self.attempts.serve(jobs, cell, collect_job, lane)
+
+    def _check_engine(self) -> None:
+        """Raise EngineError, with the command to go on, unless the engine answers."""
+        try:
+            self.attempts.engine.capabilities()
+        except EngineError as error:
+            raise EngineError(
+                f"the engine went away: {error.message}",
+                hint=f"start it, then {how_to_go_on(self.run)}",
+            ) from None

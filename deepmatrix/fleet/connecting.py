@@ -1,0 +1,69 @@
+"""Connecting: the engines of all workers of a fleet, for one matrix."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from deepmatrix.config.matrix import Matrix
+from deepmatrix.errors import ArgumentError, EngineError
+from deepmatrix.fleet.cluster import Cluster
+from deepmatrix.fleet.engine import WorkerEngine
+from deepmatrix.invocation import command_line
+from deepmatrix.planning.cells import Capabilities, Cell
+
+#: At most so many cells are named that no worker can run.
+LISTED_CELLS = 8
+
+
+@contextlib.contextmanager
+def connected(address: str, folder: Path, matrix: Matrix) -> Iterator[list[WorkerEngine]]:
+    """Yield the engines of the workers at a scheduler, by their names; end the connection after.
+
+    Raises:
+        ArgumentError: the address or the certificates are wrong.
+        EngineError: the scheduler does not answer, or has no worker; or one does not answer, or
+            has another version of this program.
+    """
+    cluster = Cluster(address, folder)
+    try:
+        names = sorted(cluster.workers())
+        if not names:
+            raise EngineError(
+                f"the scheduler at {address} has no worker",
+                hint=f"start one with `{command_line('worker', address, '--tls', 'FOLDER')}`",
+            )
+        with ThreadPoolExecutor(len(names)) as asking:
+            engines = list(asking.map(lambda name: WorkerEngine(cluster, name, matrix), names))
+        yield engines
+    finally:
+        cluster.close()
+
+
+def check_match(cells: Sequence[Cell], able: Sequence[Capabilities]) -> None:
+    """Raise ArgumentError for cells of an architecture or a device that no worker has."""
+    offered = {
+        (architecture, device)
+        for each in able
+        for architecture in each.native | each.emulated
+        for device in each.devices
+    }
+    missing: dict[tuple[str, str], list[str]] = {}
+    for cell in cells:
+        if (cell.architecture, cell.device) not in offered:
+            missing.setdefault((cell.architecture, cell.device), []).append(cell.id)
+    if missing:
+        raise ArgumentError(
+            "\n".join(
+                f"no worker of the fleet has {architecture} with {device}, for {_listed(ids)}"
+                for (architecture, device), ids in sorted(missing.items())
+            ),
+            hint="start a worker that has it, or leave these cells out with --exclude",
+        )
+
+
+def _listed(ids: Sequence[str]) -> str:
+    more = f" and {len(ids) - LISTED_CELLS} more" if len(ids) > LISTED_CELLS else ""
+    return f"{', '.join(ids[:LISTED_CELLS])}{more}"

@@ -1,0 +1,289 @@
+"""The engine of a worker, as the controller has it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import secrets
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from distributed import Future
+from pydantic import ValidationError
+
+from deepmatrix.boundary import removing
+from deepmatrix.boundary.files import describe
+from deepmatrix.boundary.writing import replace_folder
+from deepmatrix.config.matrix import Matrix
+from deepmatrix.engines import Ended, Prepared, Progress, Task, archives
+from deepmatrix.engines.hardware import FLEET, WORKER
+from deepmatrix.engines.watch import TICK_S
+from deepmatrix.errors import DeepmatrixError, EngineError
+from deepmatrix.fleet.cluster import Cluster, Lost, WorkerFailed
+from deepmatrix.fleet.offers import Offer, code_digest, wanted
+from deepmatrix.fleet.parcels import CHUNK, Answer, Order, is_below, order_for
+from deepmatrix.planning.cells import Capabilities, Cell
+
+#: Bytes of a file that goes together with others.
+SMALL = 1 << 20
+
+#: Bytes of an archive around each file, and of its end.
+HEADER_BYTES = 2048
+END_BYTES = 1 << 16
+
+#: For how long a worker may be silent after the deadlines of all jobs of a process, in seconds.
+PATIENCE_S = 120.0
+
+
+class Rubbish(WorkerFailed):
+    """A worker answered what no worker of this version answers."""
+
+
+class WorkerEngine:
+    """The engine of one worker. See `deepmatrix.engines.Engine`."""
+
+    is_here = False
+
+    def __init__(self, cluster: Cluster, name: str, matrix: Matrix) -> None:
+        self.worker = name
+        self._cluster = cluster
+        self._matrix = matrix
+        self._visit = ""
+        self._run_id = ""
+        self._there: set[str] = set()
+        self._cells: dict[str, Cell] = {}
+        self._sending, self._asking = threading.Lock(), threading.Lock()
+        self._offer = self._ask()
+        self.name = self._offer.engine
+        self.isolates = self._offer.isolates
+
+    def capabilities(self) -> Capabilities:
+        """Return what the worker's machine can run. A worker may be away for a while.
+
+        One that was started anew meanwhile gets its cells again. Raises EngineError if it does not
+        answer, or cannot run what it could.
+        """
+        with self._asking:
+            self._cluster.await_worker(self.worker)
+            before, self._offer = self._offer, self._ask()
+            if self._visit and self._offer.incarnation != before.incarnation:
+                self._return()
+            return self._offer.capabilities
+
+    def _return(self) -> None:
+        """Let a worker that was started anew do what the one before did."""
+        self._visit = ""
+        self._begin()
+        prepared = self._call("prepare", list(self._cells.values()))
+        for image in prepared.values():
+            if image.error:
+                raise WorkerFailed(f"{image.cell_id} is not ready any more: {image.error}")
+        if self._run_id:
+            self._call("open_run", self._run_id)
+
+    def describe(self) -> dict[str, str]:
+        """Facts about the worker's engine and machine."""
+        return {**self._offer.facts, FLEET: self._cluster.address, WORKER: self.worker}
+
+    def prepare(self, cells: Sequence[Cell], progress: Progress) -> dict[str, Prepared]:
+        """Make every cell ready on the worker's machine. See `deepmatrix.engines.Engine`."""
+        if not cells:
+            return {}
+        self._begin()
+        for cell in cells:
+            progress(cell.id, f"on {self.worker}")
+        prepared: dict[str, Prepared] = self._call("prepare", list(cells))
+        self._cells.update((cell.id, cell) for cell in cells if not prepared[cell.id].error)
+        return prepared
+
+    def adopt(self, cell: Cell, earlier: Prepared) -> Prepared:
+        """Make a cell ready from what it ran from before. See `deepmatrix.engines.Engine`."""
+        self._begin()
+        adopted: Prepared = self._call("adopt", cell, earlier)
+        return adopted
+
+    def open(self, run_id: str) -> None:
+        """Start a run on the worker's machine."""
+        self._begin()
+        self._run_id = run_id
+        self._call("open_run", run_id)
+
+    def close(self) -> None:
+        """Have the worker remove everything that the run made there."""
+        if self._visit:
+            with contextlib.suppress(EngineError):
+                self._call("end_visit")
+            self._visit = ""
+
+    def run(self, task: Task, cancel: threading.Event) -> Ended:
+        """Run one process on the worker's machine. See `deepmatrix.engines.Engine`."""
+        began = time.monotonic()
+        try:
+            order = order_for(task, self._visit)
+            self._send(order, task)
+            answer = self._answer(task, order, cancel)
+            if answer is None:
+                return Ended(ending="cancelled", cause="interrupted")
+            return self._take(task, order, answer)
+        except archives.Refused as error:
+            return Ended(ending="crashed", cause=error.message, wall_s=time.monotonic() - began)
+        except WorkerFailed as error:
+            cause = f"on {self.worker}: {error.message}"
+            return Ended(ending="engine-lost", cause=cause, wall_s=time.monotonic() - began)
+
+    def _ask(self) -> Offer:
+        offer: Offer = self._cluster.call(self.worker, "offer", self._matrix)
+        if offer.code != code_digest():
+            raise EngineError(
+                f"{self.worker} has another version of deepmatrix",
+                hint="install the controller's there, and start its worker again",
+            )
+        return offer
+
+    def _begin(self) -> None:
+        if not self._visit:
+            self._visit, self._there = secrets.token_hex(8), set()
+            self._call("begin_visit", self._matrix)
+
+    def _call(self, method: str, *arguments: Any) -> Any:
+        return self._cluster.call(self.worker, method, self._visit, *arguments)
+
+    def _send(self, order: Order, task: Task) -> None:
+        """Send the files that are not there yet: each once, whichever process is the first."""
+        missing = {
+            sent.sha256: task.control / name
+            for name, sent in order.files.items()
+            if sent.sha256 not in self._there
+        }
+        with self._sending:
+            small: dict[str, bytes] = {}
+            for digest in sorted(missing.keys() - self._there):
+                path = missing[digest]
+                if path.stat().st_size > SMALL:
+                    self._send_large(path, digest)
+                    continue
+                small[digest] = path.read_bytes()
+                if sum(map(len, small.values())) > CHUNK:
+                    self._call("put_files", small)
+                    small = {}
+            if small:
+                self._call("put_files", small)
+            self._there |= missing.keys()
+
+    def _send_large(self, path: Path, digest: str) -> None:
+        part = self._call("begin_file")
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                self._call("add_bytes", part, chunk)
+        self._call("finish_file", part, digest)
+
+    def _answer(self, task: Task, order: Order, cancel: threading.Event) -> Answer | None:
+        """Return the worker's answer, None where the user interrupted. Raises EngineError."""
+        future = self._cluster.submit(self.worker, order, wanted(task, self._offer.capabilities))
+        try:
+            if not self._wait(future, order, cancel):
+                return None
+            return self._read(future, order)
+        finally:
+            with contextlib.suppress(Exception):  # the worker then ends the process
+                future.cancel()
+
+    def _wait(self, future: Future[str], order: Order, cancel: threading.Event) -> bool:
+        """Wait until a process is over; return False where the user interrupted. Raises Lost."""
+        over = threading.Event()
+        future.add_done_callback(lambda _: over.set())
+        silent_from = time.monotonic() + order.deadline_s * len(order.folders) + PATIENCE_S
+        while not over.wait(TICK_S):
+            if cancel.is_set():
+                return False
+            if self.worker not in self._cluster.workers():
+                raise Lost("the worker went away")
+            if time.monotonic() > silent_from:
+                raise Lost("the worker has not answered since its deadlines have passed")
+        return True
+
+    def _read(self, future: Future[str], order: Order) -> Answer:
+        """Return the answer of a process that is over. Raises EngineError."""
+        try:
+            text = future.result(timeout=PATIENCE_S)
+        except DeepmatrixError as error:
+            raise WorkerFailed(error.message) from None
+        except Exception as error:  # Dask raises what the task did, and its own
+            raise Lost(f"{type(error).__name__}: {error}") from None
+        try:
+            answer = Answer.model_validate_json(text)
+        except ValidationError as error:
+            raise Rubbish(f"it answered rubbish: {describe(error)}") from None
+        if answer.attempt != order.attempt or len(answer.ended) > len(order.folders):
+            raise Rubbish(f"it answered for {answer.attempt}, not for {order.attempt}")
+        return answer
+
+    def _take(self, task: Task, order: Order, answer: Answer) -> Ended:
+        """Take the results of a process over; return how its last job ended.
+
+        Raises EngineError, and Refused for files that no honest process writes.
+        """
+        folders = order.folders[: len(answer.ended)]
+        if answer.ended[-1].ending == "cancelled":
+            raise Lost("the worker ended the process")
+        results = Path(tempfile.mkdtemp(prefix=".results-", dir=task.control.parent))
+        try:
+            self._fetch(order, answer, results, len(folders))
+            self._keep(task, order, answer, results)
+            for place, (folder, told) in enumerate(zip(folders, answer.ended, strict=True)):
+                (results / folder).mkdir(parents=True, exist_ok=True)
+                replace_folder(task.control / folder, results / folder)
+                if place + 1 < len(folders):
+                    assert task.queue is not None
+                    task.queue.advance(told.ended())
+        finally:
+            removing.remove(results)
+        return answer.ended[-1].ended()
+
+    def _keep(self, task: Task, order: Order, answer: Answer, folder: Path) -> None:
+        """Copy the files that are as they were sent to the results that arrived."""
+        folders = order.folders[: len(answer.ended)]
+        for name in answer.kept:
+            path = folder / name
+            if name not in order.files or not is_below(name, folders) or path.exists():
+                raise Rubbish(f"it kept {name}, which it was not sent, or sent back")
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(task.control / name, path)
+            except (FileExistsError, NotADirectoryError):
+                raise Rubbish(
+                    f"it kept {name}, and wrote a file in the place of a folder"
+                ) from None
+
+    def _fetch(self, order: Order, answer: Answer, folder: Path, count: int) -> None:
+        """Fetch the archive of a process's results, and unpack it into *folder*."""
+        limit = order.size + order.limits.disk_bytes * count
+        if answer.size > limit + archives.MAX_FILES * HEADER_BYTES + END_BYTES:
+            raise archives.Refused("its results are larger than they may be")
+        with tempfile.TemporaryFile() as archive:
+            digest = hashlib.sha256()
+            for chunk in self._chunks(order, answer):
+                digest.update(chunk)
+                archive.write(chunk)
+            if digest.hexdigest() != answer.sha256:
+                raise Rubbish("its results arrived damaged")
+            archive.seek(0)
+            archives.unpack(iter(lambda: archive.read(CHUNK), b""), folder, limit_bytes=limit)
+        for name in archives.list_files(folder, links=False):
+            if not is_below(name, order.folders[:count]):
+                raise archives.Refused(f"it wrote {name[:100]!r}, outside the folders of its jobs")
+
+    def _chunks(self, order: Order, answer: Answer) -> Iterator[bytes]:
+        place = 0
+        while place < answer.size:
+            size = min(CHUNK, answer.size - place)
+            chunk = self._call("read_results", order.attempt, place, size)
+            if not isinstance(chunk, bytes) or not 0 < len(chunk) <= size:
+                raise Rubbish("its results arrived in pieces of another size")
+            place += len(chunk)
+            yield chunk

@@ -1,0 +1,180 @@
+"""Serving: the processes of a fleet that stay: a scheduler and its workers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import dask
+from distributed import Scheduler, Worker
+from distributed.security import Security
+
+from deepmatrix.errors import EngineError
+from deepmatrix.fleet import certificates
+from deepmatrix.fleet.calls import HostPlugin
+from deepmatrix.fleet.cluster import check_address
+from deepmatrix.fleet.host import Host
+from deepmatrix.fleet.offers import resources
+from deepmatrix.machine.signals import heeded_signals
+from deepmatrix.planning.cells import Capabilities
+
+#: Where a scheduler listens, by default for everyone who has a certificate.
+ANYWHERE: Final = "0.0.0.0"
+PORT: Final = 8786
+
+#: How soon a worker looks again for a scheduler that is away, in seconds.
+AGAIN_S: Final = 2.0
+
+#: How long it tries each time.
+CONNECT_S: Final = 10.0
+
+#: A machine that measures is to be left alone: no profile, no sampling, few ticks. Nobody is told
+#: anything without TLS, so that there is no dashboard either.
+QUIET: Final = {
+    "distributed.admin.system-monitor.interval": "10s",
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.tick.limit": "30s",
+    "distributed.diagnostics.nvml": False,
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
+    "distributed.worker.profile.enabled": False,
+}
+
+#: A session is sent to one worker and to no other; where that worker goes away, it is lost at once,
+#: and the controller decides what to do. A worker that hangs is taken for one that went away.
+SCHEDULING: Final = {
+    "distributed.scheduler.active-memory-manager.start": False,
+    "distributed.scheduler.allowed-failures": 0,
+    "distributed.scheduler.no-workers-timeout": "60s",
+    "distributed.scheduler.work-stealing": False,
+    "distributed.scheduler.worker-ttl": "30s",
+}
+
+Say = Callable[[str], None]
+
+
+def schedule(folder: Path, *, host: str, port: int, say: Say) -> None:
+    """Be the scheduler of a fleet until a signal comes; *folder* has its certificates.
+
+    Raises:
+        ArgumentError: there are none.
+        EngineError: it cannot listen there.
+    """
+    security = certificates.security(folder, "scheduler")
+
+    async def run(over: asyncio.Event) -> None:
+        try:
+            scheduler = await Scheduler(
+                host=host,
+                port=port,
+                protocol="tls://",
+                security=security,
+                dashboard=False,
+                dashboard_address="127.0.0.1:0",
+            )
+        except OSError as error:
+            raise EngineError(
+                f"cannot listen at {host}:{port}: {error.strerror or error}",
+                hint="name another --port",
+            ) from None
+        async with scheduler:
+            say(f"scheduler at {scheduler.address}")
+            await over.wait()
+
+    _run(run, {**QUIET, **SCHEDULING})
+
+
+def work(address: str, folder: Path, host: Host, say: Say) -> None:
+    """Be a worker of the scheduler at *address* until a signal comes.
+
+    Where the scheduler goes away, what runs is ended, and the worker looks for it until it is back.
+
+    Raises:
+        ArgumentError: the address is wrong, or there are no certificates.
+        EngineError: the engine does not answer, or another worker has the name.
+    """
+    check_address(address)
+    security = certificates.security(folder, "worker")
+    offered = host.offer().capabilities
+    described = ", ".join(f"{count:g} {name}" for name, count in resources(offered).items())
+    say(f"worker {host.name} offers {described}")
+
+    async def run(over: asyncio.Event) -> None:
+        told = False
+        while not over.is_set():
+            try:
+                worker = await _connect(address, security, host, offered)
+            except (OSError, RuntimeError, ValueError) as error:
+                if "name taken" in str(error):
+                    raise EngineError(
+                        f"the fleet has a worker {host.name}", hint="give this one another --name"
+                    ) from None
+                if not told:
+                    say(f"no scheduler answers at {address} with these certificates: waiting")
+                told = True
+            else:
+                told = False
+                say(f"connected to {address}")
+                await _until(over, worker)
+                say("disconnected")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), AGAIN_S)
+
+    _run(run, QUIET)
+
+
+async def _connect(address: str, security: Security, host: Host, offered: Capabilities) -> Worker:
+    """Return a worker that is connected. Raises OSError, and what Dask raises where it is not."""
+    worker: Worker = await Worker(
+        address,
+        name=host.name,
+        nthreads=offered.cpus,
+        resources=resources(offered),
+        security=security,
+        protocol="tls://",
+        plugins=(HostPlugin(host),),
+        memory_limit=0,
+        dashboard_address="127.0.0.1:0",
+        local_directory=str(host.folder),
+        death_timeout=CONNECT_S,
+    )
+    return worker
+
+
+async def _until(over: asyncio.Event, worker: Worker) -> None:
+    """Wait until a worker has lost its scheduler, or is to end; close it."""
+    waits = [asyncio.ensure_future(over.wait()), asyncio.ensure_future(worker.finished())]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()
+    await worker.close()
+
+
+def _run(serve: Callable[[asyncio.Event], Any], settings: dict[str, Any]) -> None:
+    """Run what serves until a signal comes."""
+    logging.getLogger("distributed").setLevel(logging.ERROR)
+
+    async def run() -> None:
+        over = asyncio.Event()
+        with _ended_by_signal(over):
+            await serve(over)
+
+    with dask.config.set(settings):
+        asyncio.run(run())
+
+
+@contextlib.contextmanager
+def _ended_by_signal(over: asyncio.Event) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    numbers = heeded_signals()
+    for number in numbers:
+        loop.add_signal_handler(number, over.set)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)

@@ -1,0 +1,139 @@
+"""A worker for the tests: real processes of this interpreter, with the adapter of the sessions.
+
+    python -m tests.fleet_worker ADDRESS TLS NAME WORK [KEY=VALUE ...]
+
+*native*: the architecture that it says to have. *cpus*. *fault*: what it does wrong.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import sys
+import tarfile
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import IO
+
+from deepmatrix.config import matrix_file
+from deepmatrix.config.matrix import Matrix
+from deepmatrix.engines import Ended, Prepared, Progress, Task
+from deepmatrix.engines.local import LocalProcesses
+from deepmatrix.fleet import serving
+from deepmatrix.fleet.host import Host
+from deepmatrix.fleet.parcels import Answer, Order
+from deepmatrix.machine import locks, owner
+from deepmatrix.paths import ROOT
+from deepmatrix.planning.cells import Capabilities, Cell
+
+ADAPTER = ROOT / "tests" / "inside" / "session_adapter.py"
+
+
+class Processes:
+    """An engine that runs the harness of this repository in processes of this interpreter."""
+
+    name = "venv"
+    isolates = False
+    is_here = True
+
+    def __init__(self, work: Path, native: str, cpus: int, machine: str) -> None:
+        self._processes = LocalProcesses(
+            clean=True, extra={"session_adapter.py": ADAPTER}, root=work
+        )
+        self._native, self._cpus, self._machine = native, cpus, machine
+
+    def capabilities(self) -> Capabilities:
+        return Capabilities(
+            engine="venv",
+            native=frozenset({self._native}),
+            cpus=self._cpus,
+            memory_bytes=1 << 40,
+        )
+
+    def describe(self) -> dict[str, str]:
+        return {"machine": self._machine}
+
+    def prepare(self, cells: Sequence[Cell], progress: Progress) -> dict[str, Prepared]:
+        del progress
+        return {cell.id: Prepared(cell_id=cell.id, reference="here") for cell in cells}
+
+    def adopt(self, cell: Cell, earlier: Prepared) -> Prepared:
+        return earlier.adopted(cell.id, "")
+
+    def open(self, run_id: str) -> None:
+        del run_id
+        self._processes.open()
+
+    def run(self, task: Task, cancel: threading.Event) -> Ended:
+        own = {"limits": replace(task.limits, cpus=())}
+        return self._processes.run(replace(task, **own), Path(sys.executable), cancel)
+
+    def close(self) -> None:
+        self._processes.close()
+
+
+def archive_of(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> IO[bytes]:
+    """Return an archive with one entry, such as no honest worker sends."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        entry = tarfile.TarInfo(name)
+        entry.type, entry.linkname, entry.size = kind, link, 0 if link else 4
+        tar.addfile(entry, io.BytesIO(b"evil"))
+    return archive
+
+
+class HostOfTests(Host):
+    """The host of a worker of the tests."""
+
+    def __init__(self, name: str, work: Path, settings: dict[str, str]) -> None:
+        self._work, self._settings = work, settings
+        matrix = matrix_file.load(ROOT / "matrix.yaml")
+        super().__init__(name=name, engine="venv", matrix=matrix, root=work / "fleet")
+
+    def _choose(self, matrix: Matrix) -> Processes:
+        del matrix
+        native, cpus = self._settings.get("native", "amd64"), int(self._settings.get("cpus", "1"))
+        machine = self._settings.get("machine", owner.this_process().machine)
+        return Processes(self._work / "processes", native, cpus, machine)
+
+    def serve(self, order: Order, cancel: threading.Event) -> Answer:
+        fault = self._settings.get("fault", "")
+        if fault == "dies":
+            os._exit(9)
+        if fault == "disk":
+            raise OSError(28, "No space left on device", "/somewhere")
+        if fault == "hangs":
+            time.sleep(3600)
+        answer = super().serve(order, cancel)
+        if fault.startswith("archive "):
+            _, name, kind, link = (*fault.split(" "), "", "")[:4]
+            archive = archive_of(name, {"": tarfile.REGTYPE, "link": tarfile.SYMTYPE}[kind], link)
+            self._visit(order.visit).results[order.attempt] = archive
+            content = archive.getvalue()
+            digest = hashlib.sha256(content).hexdigest()
+            answer = answer.model_copy(update={"sha256": digest, "size": len(content)})
+        if fault == "damage":
+            answer = answer.model_copy(update={"sha256": "0" * 64})
+        if fault == "other":
+            answer = answer.model_copy(update={"attempt": "another"})
+        return answer
+
+
+def main(address: str, tls: str, name: str, work: str, *settings: str) -> None:
+    values = dict(setting.split("=", 1) for setting in settings)
+    folder = Path(work) / name
+    folder.mkdir(parents=True, exist_ok=True)
+    locks.SAMPLING = folder / "sampling.lock"
+    host = HostOfTests(name, folder, values)
+    try:
+        serving.work(address, Path(tls), host, lambda text: print(text, flush=True))
+    finally:
+        host.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

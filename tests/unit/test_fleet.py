@@ -1,0 +1,373 @@
+"""A fleet on this machine: a real scheduler and real workers, in processes, with TLS."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deepmatrix.cli import main
+from deepmatrix.engines import Engine
+from deepmatrix.errors import ArgumentError, EngineError, Interrupted
+from deepmatrix.execution.runner import Runner
+from deepmatrix.fleet import certificates, engine
+from deepmatrix.fleet.cluster import Cluster
+from deepmatrix.fleet.connecting import connected
+from deepmatrix.fleet.parcels import digest_of
+from deepmatrix.paths import ROOT
+from deepmatrix.store.records import JobRecord
+from deepmatrix.store.runs import Run
+from tests.unit.examples import MATRIX
+from tests.unit.test_sessions import (
+    CONSUMER,
+    FAULTS,
+    LocalEngine,
+    Quiet,
+    real_processes,
+    records,
+    run_of,
+    serve,
+)
+
+pytestmark = real_processes
+
+STARTS_S = 60.0
+
+#: What ends a process or a phase in the same way wherever it stands in its queue.
+ENDS = ("segfault", "hang", "out_of_memory", "flood", "raising")
+
+
+class Processes:
+    """Processes of the tests, each with what it printed so far."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._started: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, name: str, *arguments: str) -> None:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+        with (self._folder / f"{name}.log").open("wb") as log:
+            self._started[name] = subprocess.Popen(
+                [sys.executable, "-m", *arguments], stdout=log, stderr=log, env=environment
+            )
+
+    def said(self, name: str, word: str) -> str:
+        """Return the first line with a word, once a process has printed it."""
+        end = time.monotonic() + STARTS_S
+        while time.monotonic() < end:
+            text = (self._folder / f"{name}.log").read_text()
+            if found := [line for line in text.splitlines() if word in line]:
+                return found[0]
+            assert self._started[name].poll() is None, text
+            time.sleep(0.1)
+        raise AssertionError(f"{name} never said {word}: {text}")
+
+    def kill(self, name: str) -> None:
+        self._started[name].kill()
+        self._started[name].wait()
+
+    def send(self, name: str, number: int) -> None:
+        self._started[name].send_signal(number)
+
+    def end(self) -> None:
+        for process in self._started.values():
+            process.terminate()
+        for process in self._started.values():
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+class Fleet:
+    """A scheduler, and the workers that a test starts."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.tls = folder, folder / "tls"
+        certificates.make_certificates(self.tls)
+        self.processes = Processes(folder)
+        self.address = self.start_scheduler("scheduler", port=0)
+
+    def start_scheduler(self, name: str, *, port: int) -> str:
+        arguments = ["deepmatrix", "fleet", "scheduler", str(self.tls), "--host", "127.0.0.1"]
+        self.processes.start(name, *arguments, "--port", str(port))
+        return self.processes.said(name, "scheduler at ").split()[-1]
+
+    def start_worker(self, name: str, *settings: str) -> None:
+        work = str(self.folder / "work")
+        arguments = [self.address, str(self.tls), name, work, *settings]
+        self.processes.start(name, "tests.fleet_worker", *arguments)
+        self.processes.said(name, "connected to ")
+
+    @contextlib.contextmanager
+    def engines(self) -> Iterator[list[Engine]]:
+        with connected(self.address, self.tls, MATRIX) as engines:
+            yield list(engines)
+
+    def serve(self, run: Run, watcher: Any = None) -> None:
+        with self.engines() as engines:
+            runner = Runner(
+                run=run,
+                engine=engines[0],
+                watcher=watcher or Quiet(),
+                cells={CONSUMER},
+                others=engines[1:],
+            )
+            runner.execute(["consume"])
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Iterator[Fleet]:
+    made = Fleet(tmp_path)
+    try:
+        yield made
+    finally:
+        made.processes.end()
+
+
+def outcome(record: JobRecord) -> tuple[object, ...]:
+    return record.status, record.agreement, record.error_type
+
+
+def test_a_fleet_gives_the_records_of_one_machine(fleet: Fleet, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        fleet.start_worker(name, "cpus=2", f"machine={name}")
+    faults = [name for fault in ENDS for name in (fault, "fine")]
+    far, jobs = run_of(tmp_path / "far", faults)
+    near, near_jobs = run_of(tmp_path / "near", faults)
+    fleet.serve(far)
+    serve(near, LocalEngine(tmp_path / "processes", cpus=2))
+    there, here = records(far, jobs), records(near, near_jobs)
+    assert {name.split()[1]: record.status for name, record in there.items()} == {
+        "fine": "ok",
+        **{fault: FAULTS[fault] for fault in ENDS},
+    }
+    assert {name: outcome(record) for name, record in there.items()} == {
+        name: outcome(record) for name, record in here.items()
+    }
+    assert {record.machine for record in there.values()} == {"one", "two"}
+    assert all(record.attempt for record in there.values())
+    assert "serving fine" in far.log_path(jobs["1 fine"]).read_text()
+    assert {facts["worker"] for facts in far.engines().values()} == {"one", "two"}
+    assert not list((tmp_path / "work").glob("*/fleet/*/*/blobs"))
+
+
+@pytest.mark.parametrize("small", [engine.SMALL, -1])
+def test_a_file_is_sent_to_a_machine_once(
+    fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: int
+) -> None:
+    monkeypatch.setattr(engine, "SMALL", small)
+    monkeypatch.setattr(engine, "CHUNK", 64)
+    fleet.start_worker("one")
+    run, jobs = run_of(tmp_path / "runs", ["fine"] * 3, isolate=True)
+    sent = []
+    call = Cluster.call
+
+    def counting(self: Cluster, name: str, method: str, *arguments: Any) -> Any:
+        if method == "put_files":
+            sent.extend(arguments[-1])
+        if method == "finish_file":
+            sent.append(arguments[-1])
+        return call(self, name, method, *arguments)
+
+    monkeypatch.setattr(Cluster, "call", counting)
+    fleet.serve(run)
+    assert {record.status for record in records(run, jobs).values()} == {"ok"}
+    assert len(sent) == len(set(sent))
+    models = list(run.path.glob("artifacts/*/model/model.onnx"))
+    assert sent.count(digest_of(models[0])) == 1
+
+
+HOSTILE = {
+    "archive results/../../evil": "crashed",
+    "archive results/output.json/../../../evil": "crashed",
+    "archive results/output.json link /etc/passwd": "lost",
+    "damage": "engine-lost",
+    "other": "engine-lost",
+}
+
+
+@pytest.mark.parametrize("fault", HOSTILE)
+def test_a_worker_writes_nothing_outside_the_folder_of_its_job(
+    fleet: Fleet, tmp_path: Path, fault: str
+) -> None:
+    fleet.start_worker("one", f"fault={fault}")
+    run, jobs = run_of(tmp_path / "runs", ["fine"])
+    with contextlib.suppress(EngineError):
+        fleet.serve(run)
+    (record,) = records(run, jobs).values()
+    assert record.status == HOSTILE[fault], record.cause
+    assert not list(tmp_path.rglob("evil"))
+    assert [path for path in run.path.rglob("*") if path.is_symlink()] == []
+
+
+def test_a_client_and_a_worker_without_the_certificates_of_the_fleet_are_refused(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    fleet.start_worker("one")
+    others = tmp_path / "others"
+    certificates.make_certificates(others)
+    with pytest.raises(EngineError, match="no scheduler of a fleet answers"):
+        Cluster(fleet.address, others, return_s=3)
+    with pytest.raises(ArgumentError, match="no such file"):
+        Cluster(fleet.address, tmp_path / "none")
+    with pytest.raises(ArgumentError, match="no address of a fleet's scheduler"):
+        Cluster(fleet.address.replace("tls:", "tcp:"), fleet.tls)
+    arguments = [fleet.address, str(others), "two", str(tmp_path / "work")]
+    fleet.processes.start("two", "tests.fleet_worker", *arguments)
+    fleet.processes.said("two", "no scheduler answers")
+    with fleet.engines() as engines:
+        assert [each.describe()["worker"] for each in engines] == ["one"]
+
+
+def test_a_worker_starts_with_certificates_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        main.main(["worker", "tls://127.0.0.1:1", "--tls", str(tmp_path), "--engine", "here"]) == 2
+    )
+    assert "no such file" in capsys.readouterr().err
+    assert main.main(["matrix", "--fleet", "tls://127.0.0.1:1"]) == 2
+    assert "--fleet and --tls go together" in capsys.readouterr().err
+
+
+def test_what_no_worker_has_is_an_error_at_once(
+    fleet: Fleet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fleet.start_worker("one", "native=arm64")
+    options = ["--fleet", fleet.address, "--tls", str(fleet.tls), "--runs", str(tmp_path / "runs")]
+    cells = ["torch-debian12-amd64-cpu", "torch-debian13-arm64-cpu"]
+    assert main.main(["matrix", *cells, *options]) == 2
+    error = capsys.readouterr().err
+    assert "no worker of the fleet has amd64 with cpu, for torch-debian12-amd64-cpu" in error
+    assert "torch-debian13-arm64-cpu" not in error
+    assert not (tmp_path / "runs").exists()
+
+
+FALSE_WORKERS = {
+    "dies": "went away",
+    "disk": "No space left on device",
+    "damage": "its results arrived damaged",
+}
+
+
+@pytest.mark.parametrize("fault", FALSE_WORKERS)
+def test_a_worker_that_fails_is_put_aside_and_the_others_do_its_jobs(
+    fleet: Fleet, tmp_path: Path, fault: str
+) -> None:
+    fleet.start_worker("good")
+    fleet.start_worker("bad", f"fault={fault}")
+    run, jobs = run_of(tmp_path / "runs", ["fine"] * 8, isolate=True)
+    aside: dict[str, str] = {}
+    watcher = Quiet()
+    watcher.put_aside = aside.__setitem__  # type: ignore[attr-defined]
+    fleet.serve(run, watcher)
+    served = records(run, jobs)
+    assert {record.status for record in served.values()} == {"ok"}
+    attempts = [record.attempt for record in served.values()]
+    assert len(set(attempts)) == len(attempts)
+    assert list(aside) == ["bad"]
+    assert FALSE_WORKERS[fault] in aside["bad"]
+
+
+def test_without_a_worker_that_is_left_the_run_ends_and_goes_on_later(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        fleet.start_worker(name, "fault=dies")
+    run, jobs = run_of(tmp_path / "runs", ["fine"] * 4, isolate=True)
+    with pytest.raises(EngineError, match="no machine is left") as raised:
+        fleet.serve(run)
+    assert f"--fleet {fleet.address}" in raised.value.hint
+    assert not any(run.is_done(job) for job in jobs.values())
+    fleet.start_worker("three")
+    fleet.serve(run)
+    assert {record.status for record in records(run, jobs).values()} == {"ok"}
+
+
+def test_a_scheduler_and_a_worker_that_are_started_again_go_on(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        fleet.start_worker(name)
+    run, jobs = run_of(tmp_path / "runs", ["fine"] * 12, isolate=True)
+    killed: list[int] = []
+
+    def disturb(job: object, record: object) -> None:
+        del job, record
+        killed.append(len(killed))
+        if len(killed) == 2:
+            fleet.processes.kill("scheduler")
+            port = int(fleet.address.rpartition(":")[2])
+            fleet.start_scheduler("again", port=port)
+        if len(killed) == 8:
+            fleet.processes.kill("two")
+            fleet.start_worker("two")
+
+    watcher = Quiet()
+    watcher.ended = disturb  # type: ignore[attr-defined]
+    fleet.serve(run, watcher)
+    assert {record.status for record in records(run, jobs).values()} == {"ok"}
+
+
+def test_a_worker_that_hangs_is_put_aside(fleet: Fleet, tmp_path: Path) -> None:
+    for name in ("good", "bad"):
+        fleet.start_worker(name)
+    run, jobs = run_of(tmp_path / "runs", ["fine"] * 8, isolate=True)
+    aside: dict[str, str] = {}
+    watcher = Quiet()
+    watcher.put_aside = aside.__setitem__  # type: ignore[attr-defined]
+    watcher.ended = lambda *_: fleet.processes.send("bad", signal.SIGSTOP)  # type: ignore[attr-defined]
+    try:
+        fleet.serve(run, watcher)
+    finally:
+        fleet.processes.send("bad", signal.SIGCONT)
+    assert {record.status for record in records(run, jobs).values()} == {"ok"}
+    assert list(aside) == ["bad"]
+
+
+def test_what_a_killed_controller_left_is_finished_and_nothing_is_done_twice(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    fleet.start_worker("one")
+    run, jobs = run_of(tmp_path / "runs", ["fine", "fine", "hang", "fine"], isolate=True)
+    arguments = [fleet.address, str(fleet.tls), str(run.path), CONSUMER]
+    fleet.processes.start("controller", "tests.fleet_controller", *arguments)
+    fleet.processes.said("controller", "ended")
+    fleet.processes.kill("controller")
+    before = {name: run.record(job).attempt for name, job in jobs.items() if run.is_done(job)}
+    assert 0 < len(before) < len(jobs)
+    fleet.serve(run)
+    served = records(run, jobs)
+    assert {name.split()[1]: record.status for name, record in served.items()} == {
+        "fine": "ok",
+        "hang": "timeout",
+    }
+    assert {name: served[name].attempt for name in before} == before
+    assert not list(run.path.rglob("*.part"))
+
+
+def test_ctrl_c_ends_the_process_of_a_worker(fleet: Fleet, tmp_path: Path) -> None:
+    fleet.start_worker("one")
+    run, jobs = run_of(tmp_path / "runs", ["hang", "hang"], isolate=True)
+    watcher = Quiet()
+    interrupt = threading.Timer(3, os.kill, (os.getpid(), signal.SIGINT))
+    watcher.started = lambda *_: interrupt.start()  # type: ignore[attr-defined]
+    with pytest.raises(Interrupted):
+        fleet.serve(run, watcher)
+    work = tmp_path / "work" / "one" / "processes"
+    end = time.monotonic() + 10
+    while list(work.glob("*/tmp*")) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not list(work.glob("*/tmp*"))
+    assert not any(run.is_done(job) for job in jobs.values())

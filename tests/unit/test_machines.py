@@ -1,0 +1,53 @@
+"""Rows of a run that was measured on several machines: only times of one machine are compared."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from deepmatrix.execution.sessions.placing import measuring, places
+from deepmatrix.planning.cells import Capabilities, joint
+from deepmatrix.reports.tables import speed
+from deepmatrix.results import merging
+from tests.unit.examples import new_run, planned, record
+
+CELLS = ("torch-debian12-amd64-cpu", "tensorflow-debian12-amd64-cpu", "jax-debian12-amd64-cpu")
+
+
+def test_a_training_is_compared_with_those_of_its_machine_only(tmp_path: Path) -> None:
+    plan = planned(*CELLS)
+    for several in (False, True):
+        run = new_run(tmp_path, plan, name="one" if several else "same")
+        for job in plan.jobs("produce"):
+            machine = "other" if several and job.cell == CELLS[2] else "usual"
+            run.save(job, record(job, run=run.id, machine=machine, attempt=job.id))
+        results = merging.merge([run])
+        table = speed.training(results)
+        assert ("machine" in table.titles) == several
+        rows = [row.texts for row in table.rows if row.texts[0] == "digits-conv"]
+        slowdowns = [texts[table.titles.index("slowdown")] for texts in rows]
+        assert slowdowns.count("–") == (2 if several else 1)
+    assert {row.cell: row.machine for row in results.cells if row.jobs} == {
+        CELLS[0]: "usual",
+        CELLS[1]: "usual",
+        CELLS[2]: "other",
+    }
+
+
+def test_a_cell_is_emulated_only_where_no_machine_runs_it_natively() -> None:
+    laptop = Capabilities(
+        engine="docker", native=frozenset({"amd64"}), emulated=frozenset({"arm64"}), cpus=2
+    )
+    board = Capabilities(engine="docker", native=frozenset({"arm64"}), cpus=4)
+    desk = replace(laptop, cpus=8)
+    cells = planned("torch-debian12-amd64-cpu", "torch-debian13-arm64-cpu").cells
+    amd64, arm64 = sorted(cells, key=lambda cell: cell.architecture)
+    able = [laptop, board, desk]
+    assert places(cells, able) == [[amd64], [arm64], [amd64]]
+    assert not joint(able).emulated_ids(cells)
+    assert joint([laptop, desk]).emulated_ids(cells) == {arm64.id}
+    ready = [{amd64.id: amd64}, {arm64.id: arm64}, {amd64.id: amd64}]
+    machines = ["laptop", "board", "desk"]
+    assert measuring(ready, able, machines, {}) == [set(), {arm64.id}, {amd64.id}]
+    before = {("amd64", "cpu"): "laptop"}
+    assert measuring(ready, able, machines, before) == [{amd64.id}, {arm64.id}, set()]
