@@ -26,8 +26,8 @@ gru                   the same; gates r, z, n; reset after the    the same with 
 concat                axis (the batch is 0)
 add
 attention             inputs query, memory: softmax(q m' / sqrt(D)) m
-multihead_attention   heads; of a sequence with itself            query_kernel, key_kernel,
-                                                                  value_kernel, output_kernel
+multihead_attention   heads; of a sequence with itself; causal:   query_kernel, key_kernel,
+                      a step sees only itself and those before    value_kernel, output_kernel
                                                                   (out, in); query_bias, ...
 layer_norm            epsilon; on the last axis, biased variance  scale (D), offset (D)
 position              adds its table                              table (T, D)
@@ -199,6 +199,16 @@ def _recurrent(layer: Layer, width: int) -> dict[str, Shape]:
     if not layer.get("bidirectional"):
         return own
     return {**own, **{f"backward_{name}": shape for name, shape in own.items()}}
+
+
+def cache_shapes(network: Network, rows: int, steps: int) -> list[Shape]:
+    """Return the shapes of the keys and of the values of every attention, over some steps."""
+    attentions = [
+        (layer["heads"], before[0][-1] // layer["heads"])
+        for layer, before, _ in shapes(network)
+        if layer["kind"] == "multihead_attention"
+    ]
+    return [(rows, heads, steps, width) for heads, width in attentions for _ in ("key", "value")]
 
 
 def parameter_count(network: Network) -> int:
