@@ -38,7 +38,8 @@ mean                  (N, T, D) -> (N, D)
 A bidirectional layer has every parameter a second time with the prefix ``backward_``; its outputs
 are joined on the last axis, forward first. Initial states are zero where no second input gives
 them: a GRU's whole state is its output, an LSTM's is not. ``initial: zero`` lets a
-layer's kernel start at zero.
+layer's kernel start at zero, ``initial: one_hot`` within +-1, for an input of which one number is
+one.
 """
 
 from __future__ import annotations

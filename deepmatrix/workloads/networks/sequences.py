@@ -66,8 +66,10 @@ def transformer(size: str) -> Network:
     Vaswani and others, "Attention is all you need", 2017; Xiong and others, "On layer
     normalization in the transformer architecture", 2020; learned positions.
     """
+    width, heads, blocks = {"tiny": (8, 2, 1), "small": (32, 4, 2)}[size]
     builder = Builder(f"transformer-{size}", [8, 8], 10, "rows")
-    _transform(builder, size)
+    builder.dense("embedding", width)
+    _transform(builder, width, heads, blocks)
     builder.layer("mean", "mean")
     return builder.finish()
 
@@ -78,16 +80,15 @@ def decoder(size: str) -> Network:
     Radford and others, "Language models are unsupervised multitask learners", 2019, with a Relu.
     Its input is one-hot, so that a dense layer is the embedding.
     """
-    steps = {"tiny": 16, "small": 64}[size]
+    steps, width, heads, blocks = {"tiny": (16, 16, 2, 1), "small": (64, 32, 4, 2)}[size]
     builder = Builder(f"decoder-{size}", [steps, SYMBOLS], SYMBOLS, "text")
-    _transform(builder, size, causal=True)
+    builder.layer("embedding", "dense", units=width, initial="one_hot")
+    _transform(builder, width, heads, blocks, causal=True)
     return builder.finish()
 
 
-def _transform(builder: Builder, size: str, **attention: bool) -> None:
-    """Add an embedding with positions, and blocks of attention and dense layers, normalized."""
-    width, heads, blocks = {"tiny": (8, 2, 1), "small": (32, 4, 2)}[size]
-    builder.dense("embedding", width)
+def _transform(builder: Builder, width: int, heads: int, blocks: int, **attention: bool) -> None:
+    """Add positions, and blocks of attention and dense layers, normalized."""
     before = builder.layer("position", "position")
     for number in range(1, blocks + 1):
         builder.layer(f"norm{number}_1", "layer_norm", before, epsilon=1e-5)
