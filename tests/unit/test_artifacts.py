@@ -72,8 +72,8 @@ def test_inputs_of_a_model_with_past_are_taken_as_they_are(tmp_path: Path) -> No
     read = artifacts._past_inputs(tmp_path / "past-inputs.npz", DECODER)
     assert {name: x.shape for name, x in read.items()} == {
         "tokens": (2, 3),
-        "past_key_0": (2, 2, 5, 8),
-        "past_value_0": (2, 2, 5, 8),
+        "past_key_0": (2, 4, 5, 8),
+        "past_value_0": (2, 4, 5, 8),
     }
 
 

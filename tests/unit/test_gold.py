@@ -293,7 +293,7 @@ def test_what_a_step_with_past_is_given_decides():
     answers = gold.step_with_past(described, weights, step)
     for present in names.values():
         np.testing.assert_array_equal(answers[present][:, :, :4], 1)
-        assert answers[present].shape == (2, 2, 7, 8)
+        assert answers[present].shape == (2, 4, 7, 8)
     other = gold.step_with_past(described, weights, {**step, "past_value_0": -past[1]})
     assert (answers[record.LOGITS] != other[record.LOGITS]).all(axis=-1).all()
 

@@ -80,7 +80,7 @@ def decoder(size: str) -> Network:
     Radford and others, "Language models are unsupervised multitask learners", 2019, with a Relu.
     Its input is one-hot, so that a dense layer is the embedding.
     """
-    steps, width, heads, blocks = {"tiny": (16, 16, 2, 1), "small": (64, 32, 4, 2)}[size]
+    steps, width, heads, blocks = {"tiny": (16, 32, 4, 1), "small": (64, 32, 4, 2)}[size]
     builder = Builder(f"decoder-{size}", [steps, SYMBOLS], SYMBOLS, "text")
     builder.layer("embedding", "dense", units=width, initial="one_hot")
     _transform(builder, width, heads, blocks, causal=True)
