@@ -36,4 +36,5 @@ def block(x):
 def network():
     x = dense(32)(cntk.input_variable((64, 256)))
     x = x + cntk.parameter((64, 32), init=cntk.uniform(0.1))
-    return dense(256)(normalize(block(block(x))))
+    x = normalize(block(block(x)))
+    return dense(256)(x)
