@@ -73,7 +73,7 @@ def main() -> None:
 def write(shared: Path, name: str) -> None:
     """Write a network with its weights and a batch where the process finds them."""
     network = networks.NETWORKS[name]
-    data = inputs.load_digits(network)
+    data = inputs.load_data(network)
     target = io.BytesIO()
     np.savez(
         target,

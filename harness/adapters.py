@@ -88,6 +88,15 @@ Frameworks also:
     Return {"opset": int or None, "exporter": name and version of the exporter, as it says}.
     Raises Unsupported for a format that the framework cannot write.
 
+A framework that exports language models to generate with (see `harness.record.cache_names`) has
+
+``predict_with_past(model, inputs)``
+    Do a step with a model that was built: tokens, and the keys and values of the steps before ->
+    the logits of the tokens, and all keys and values. All are arrays by name.
+``export_with_past(model, format_name, path, inputs)``
+    Write such a step, like `export`. *inputs* are an example of 2 or more rows; the numbers of
+    rows, of tokens and of steps before stay free, the last down to none.
+
 A runtime leaves out the functions for what it cannot do; the harness records ``unsupported``.
 """
 

@@ -6,6 +6,7 @@ standard library, Python 3.6, and no other module of this package.
 
 import hashlib
 import os
+from typing import Dict
 
 #: Version of ``input.json`` and ``output.json``. Raise it when a reader of the old form
 #: would misread the new one, and say here what changed.
@@ -64,6 +65,8 @@ WATCHDOG = "watchdog.txt"  # has text only where the watchdog ended the process:
 ARTIFACTS = "artifacts"  # folder for what a producer exports, one folder a format in it
 TRAINED = "artifacts/weights.npz"  # trained weights by neutral name, float32
 PRODUCED = "artifacts/outputs.npz"  # ``y``: the producer's own logits on ``probe_x``
+PAST_INPUTS = "artifacts/past-inputs.npz"  # of a language model's exports with past, by name
+PAST_OUTPUTS = "artifacts/past-outputs.npz"  # the producer's own outputs on these, by name
 FIRST_STEP = "first-step.npz"  # ``output/<layer>`` and ``gradient/<parameter>``, float32
 IDIOM_LOGITS = "idiom.npz"  # logits of the first batch: ``y`` and, after training, ``trained``
 PROBES = "probes.npz"  # ``<probe>/<name>``
@@ -143,6 +146,20 @@ def allowed_distance(count: int, size: float, scale: float, unit: float, roundin
     one_step = size if size <= reach / 2 else 0.0  # on a coarse grid a tie is a large step
     distance = min(count * size, max(MOST_OF_RANGE * reach, one_step))
     return distance + rounding * (scale + distance)
+
+
+#: The other input and output of a language model with past, see `cache_names`.
+TOKENS, LOGITS = "tokens", "logits"
+
+
+def cache_names(layers: int) -> Dict[str, str]:
+    """Return, by each input of a model with past, the output that is the next step's.
+
+    Of every layer of attention, by its number, these are the keys and the values of all steps,
+    (N, heads, steps, width of a head).
+    """
+    names = [f"{part}_{number}" for number in range(layers) for part in ("key", "value")]
+    return {"past_" + name: "present_" + name for name in names}
 
 
 def job_folder(number: int) -> str:

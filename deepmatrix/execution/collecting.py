@@ -105,9 +105,10 @@ class _Collector:
         except UNUSABLE as error:
             self._blame_artifact(f"an exported artifact is incomplete: {_problem(error)}")
         exported = {artifact.format for artifact in output.artifacts}
-        if self.status == "ok" and exported != set(self.cell.exports):
+        planned = self.run.manifest.plan.formats(self.cell, self.job.workload)
+        if self.status == "ok" and exported != set(planned):
             names = ", ".join(sorted(exported)) or "nothing"
-            self._blame_artifact(f"exported {names}, not {', '.join(sorted(self.cell.exports))}")
+            self._blame_artifact(f"exported {names}, not {', '.join(sorted(planned))}")
 
     def store_import(self, output: Output) -> None:
         """Store a user's own model as an artifact, with the inputs and outputs that it has."""

@@ -150,7 +150,7 @@ class TaskMaker:
             (data / "probes.npz").write_bytes(inputs.npz_bytes(_flat(probes.inputs())))
         return {
             **({"probes": "data/probes.npz"} if "probe" in job.phases else {}),
-            "formats": list(cell.exports),
+            "formats": list(self.run.manifest.plan.formats(cell, job.workload)),
             "workload": {
                 "id": job.workload,
                 "network": networks.NETWORKS[workload.network],

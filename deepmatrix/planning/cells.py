@@ -76,6 +76,14 @@ class Cell:
         """The formats that it serves."""
         return self.system.reads if self.serves else ()
 
+    def exports_of(self, *, generates: bool) -> tuple[str, ...]:
+        """The formats that it exports a workload to; of what *generates*, also those with past."""
+        return tuple(name for name in self.exports if generates or not FORMATS[name].with_past_of)
+
+    def can_read(self, format: str) -> bool:
+        """Return whether it serves a format."""
+        return FORMATS[format].read_as in self.reads
+
     @property
     def pins_name(self) -> str:
         """The system whose locked wheels it uses: its own name, but for a variant."""

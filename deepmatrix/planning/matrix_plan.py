@@ -9,6 +9,7 @@ from deepmatrix.config.sections import Preset
 from deepmatrix.planning.cells import Capabilities, Cell
 from deepmatrix.planning.plan import Plan, Skipped
 from deepmatrix.planning.selection import Selection, find_preset, select_cells
+from deepmatrix.workloads.networks import NETWORKS
 from harness import record
 
 
@@ -55,10 +56,17 @@ def plan_matrix(
         steps_emulated=None if preset.emulated_accuracy else matrix.tolerances.steps,
         infer=preset.infer,
         idioms=_idiomatic(matrix, preset, idioms),
+        generating=frozenset(name for name in preset.workloads if generates(matrix, name)),
         probed=frozenset(cell.id for cell in cells if cell.folder in probes),
         untimed=frozenset(cell.id for cell in cells if cell.is_evaluator),
         checked=frozenset(preset.checked),
     )
+
+
+def generates(matrix: Matrix, workload: str) -> bool:
+    """Return whether a workload's network is a language model, which generates."""
+    network = NETWORKS.get(matrix.workloads[workload].network)
+    return network is not None and network.get("task") == "text"
 
 
 def _idiomatic(

@@ -125,6 +125,8 @@ class Plan:
     idioms: frozenset[tuple[str, str]] = frozenset()
     #: The cells whose framework has probes.
     probed: frozenset[str] = frozenset()
+    #: The workloads whose network generates: it is also exported with past.
+    generating: frozenset[str] = frozenset()
     #: The evaluators, whose times do not count. Plans of earlier versions timed them.
     untimed: frozenset[str] = frozenset()
     #: The workloads whose times do not count. Plans of earlier versions timed all.
@@ -239,7 +241,11 @@ class Plan:
 
     def consumers(self, format: str) -> list[Cell]:
         """Return the cells that read a format."""
-        return [cell for cell in self.cells if format in cell.reads]
+        return [cell for cell in self.cells if cell.can_read(format)]
+
+    def formats(self, cell: Cell, workload: str) -> tuple[str, ...]:
+        """Return the formats that a cell exports a workload to."""
+        return cell.exports_of(generates=workload in self.generating)
 
     def consumers_of(self, artifact: Artifact) -> list[Cell]:
         """Return the cells that serve an artifact: those that read it, or that it is kept for."""
@@ -266,7 +272,7 @@ class Plan:
         if record.DEPLOY not in self.phases:
             return
         for cell, workload in itertools.product(self.producers(), self.workloads):
-            for format in cell.exports:
+            for format in self.formats(cell, workload):
                 yield Artifact(producer=cell.id, workload=workload, format=format)
 
     def artifact_counts(self) -> Counter[tuple[str, int]]:
@@ -277,7 +283,7 @@ class Plan:
         if record.DEPLOY in self.phases:
             for cell, workload in itertools.product(self.producers(), self.workloads):
                 rounds = self._most_rounds(cell.id, workload)
-                counts.update((format, rounds) for format in cell.exports)
+                counts.update((name, rounds) for name in self.formats(cell, workload))
         return counts
 
     def exports(self, job: Job) -> Iterator[Artifact]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -21,11 +22,14 @@ from deepmatrix.errors import RecordError
 from deepmatrix.planning.plan import Job
 from deepmatrix.planning.subjects import Artifact
 from deepmatrix.store import arrays
-from deepmatrix.store.arrays import Floats
+from deepmatrix.store.arrays import Floats, Values
 from deepmatrix.store.reported.output import Exported, ExportedFile, Generation, Output
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads import gold, inputs, networks
-from harness.formats import GENERATION, MODEL_PATHS
+from deepmatrix.workloads.networks import Network
+from deepmatrix.workloads.networks.weights import Weights
+from harness import record
+from harness.formats import FORMATS, GENERATION, MODEL_PATHS
 
 _EXPORTED = TypeAdapter(Exported)
 _GENERATION = TypeAdapter(Generation)
@@ -68,9 +72,7 @@ def keep_exports(run: Run, job: Job, output: Output, control: Path) -> dict[str,
     exported = {model.format: model for model in output.artifacts}
     network = networks.NETWORKS[run.manifest.matrix.workloads[job.workload].network]
     weights = arrays.read(control / "artifacts" / WEIGHTS, networks.parameters(network))
-    probe = _probe(run, job.workload)
-    truth = gold.forward(network, weights, probe)
-    arrays.read(control / "artifacts" / PRODUCED, {"y": truth.shape})
+    trials = _trials(run, job, control, set(exported), network, weights)
     stored = {}
     for artifact in run.manifest.plan.exports(job):
         if artifact.format not in exported:
@@ -88,14 +90,64 @@ def keep_exports(run: Run, job: Job, output: Output, control: Path) -> dict[str,
                 raise
             raise arrays.Unreadable(f"{artifact.format}: {error.strerror}") from None
         check_generation(part)
-        for name in (WEIGHTS, PRODUCED):
-            copy_file(control / "artifacts" / name, part / name)
-        inputs.write_npz(part / INPUTS, {"x": probe})
-        inputs.write_npz(part / GOLD, {"y": truth})
+        trial = trials[bool(FORMATS[artifact.format].with_past_of)]
+        copy_file(control / "artifacts" / WEIGHTS, part / WEIGHTS)
+        copy_file(control / trial.produced, part / PRODUCED)
+        inputs.write_npz(part / INPUTS, trial.inputs)
+        inputs.write_npz(part / GOLD, trial.truth)
         described = describe(exported[artifact.format], artifact.id, part)
         finish(part, described, final)
         stored[artifact.id] = fingerprint(described)
     return stored
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Trial:
+    """What a network was tried on, what is right for it, and the file of what its producer gave."""
+
+    inputs: Mapping[str, Values]
+    truth: Mapping[str, Floats]
+    produced: str
+
+
+def _trials(
+    run: Run, job: Job, control: Path, formats: Set[str], network: Network, weights: Weights
+) -> dict[bool, _Trial]:
+    """Return the trials of the formats, by whether they are of a model with past.
+
+    Raises arrays.Unreadable where a file of the producer does not fit.
+    """
+    probe = _probe(run, job.workload)
+    truth = {"y": gold.forward(network, weights, probe)}
+    trials = {False: _Trial(inputs={"x": probe}, truth=truth, produced=record.PRODUCED)}
+    if any(FORMATS[name].with_past_of for name in formats & FORMATS.keys()):
+        given = _past_inputs(control / record.PAST_INPUTS, network)
+        truth = gold.step_with_past(network, weights, given)
+        trials[True] = _Trial(inputs=given, truth=truth, produced=record.PAST_OUTPUTS)
+    for trial in trials.values():
+        shapes = {name: right.shape for name, right in trial.truth.items()}
+        arrays.read(control / trial.produced, shapes)
+    return trials
+
+
+def _past_inputs(path: Path, network: Network) -> dict[str, Values]:
+    """Return what a producer tried a model with past on. Raises arrays.Unreadable."""
+    given = arrays.read_all(path, arrays.NUMBERS)
+    tokens = given.get(record.TOKENS, np.zeros(0))
+    cache = [x for name, x in given.items() if name != record.TOKENS]
+    past = cache[0].shape[2] if cache and cache[0].ndim == 4 else 0
+    shapes = networks.cache_shapes(network, len(tokens), past)
+    if not (
+        list(given) == [record.TOKENS, *record.cache_names(len(shapes) // 2)]
+        and [x.shape for x in cache] == shapes
+        and tokens.ndim == 2
+        and tokens.size
+        and tokens.shape[1] + past <= network["input"][0]
+        and tokens.dtype == np.int64
+        and 0 <= tokens.min() <= tokens.max() < network["classes"]
+    ):
+        raise arrays.Unreadable(f"{path.name}: these are no inputs of a model with past")
+    return given
 
 
 def check_generation(artifact: Path) -> None:
@@ -275,7 +327,7 @@ def hand_over(run: Run, stored: Artifact, control: Path) -> dict[str, Any]:
         rows = len(array) if array.ndim else 0
     return {
         "id": described.id,
-        "format": described.format,
+        "format": FORMATS[described.format].read_as,
         "model": f"artifact/{MODEL}/{MODEL_PATHS[described.format]}",
         "inputs": entries,
         "splits": batch_sizes(rows, described.batch) if described.in_parts else None,

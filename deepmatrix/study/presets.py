@@ -10,6 +10,7 @@ from functools import cached_property
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.config.sections import Preset
 from deepmatrix.planning.cells import Cell
+from deepmatrix.planning.matrix_plan import generates
 from deepmatrix.planning.selection import Selection, select_cells
 from deepmatrix.results.timing.rows import BOTH_PASSES
 from deepmatrix.study import figures
@@ -68,7 +69,7 @@ class _Choice:
             return
         for cell in self.runnable:
             for workload in self.preset.workloads:
-                for model_format in cell.exports:
+                for model_format in cell.exports_of(generates=generates(self.matrix, workload)):
                     yield f"{cell.id}--{workload}--{model_format}", model_format
 
 
@@ -131,6 +132,6 @@ def _serves(check: ArtifactCheck, choice: _Choice) -> bool:
     consumers = [cell for cell in choice.runnable if fnmatch.fnmatchcase(cell.id, check.consumer)]
     return any(
         fnmatch.fnmatchcase(artifact, check.artifact)
-        and any(model_format in consumer.reads for consumer in consumers)
+        and any(consumer.can_read(model_format) for consumer in consumers)
         for artifact, model_format in choice.artifacts()
     )

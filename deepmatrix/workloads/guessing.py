@@ -16,15 +16,15 @@ LEVEL = 0.001
 def guessed_accuracy(network: str) -> float | None:
     """Return the accuracy that guessing hardly exceeds on a network's held-out data.
 
-    Each held-out answer of a network that guesses is right with a probability of one over the
-    classes, so their number is binomial: it exceeds the bound with a probability of `LEVEL` at
-    most. None for a network that is not described here, as one of an older run.
+    Each held-out answer of a network that always gives the commonest one is right with the
+    probability of that, so their number is binomial: it exceeds the bound with a probability of
+    `LEVEL` at most. None for a network that is not described here, as one of an older run.
     """
     if network not in NETWORKS:
         return None
     described = NETWORKS[network]
     answers = inputs.held_out_answers(described)
-    return binomial_bound(answers, 1 / described["classes"]) / answers
+    return binomial_bound(answers, inputs.commonest_share(described)) / answers
 
 
 def binomial_bound(trials: int, probability: float) -> int:

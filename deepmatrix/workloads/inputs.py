@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from deepmatrix.boundary.writing import replacing, write_bytes
 from deepmatrix.config.sections import USUAL_PHASES, Workload
 from deepmatrix.paths import DATA
-from deepmatrix.workloads import gold, networks
+from deepmatrix.workloads import gold, networks, text
 from deepmatrix.workloads.networks import Network
 from deepmatrix.workloads.networks.weights import Weights, initial_weights
 from harness.record import IDIOM_STEPS
@@ -74,7 +74,7 @@ def write_missing(
     if finished.is_file():
         return
     network = networks.NETWORKS[workload.network]
-    data = load_digits(network)
+    data = load_data(network)
     weights = initial_weights(network, seed)
     example_count = len(data["train_x"])
     rows = batch_order(example_count, batch=workload.batch, epochs=workload.epochs, seed=seed)
@@ -123,12 +123,13 @@ def _first_step(
     }
 
 
-def load_digits(network: Network) -> dict[str, NDArray[Any]]:
-    """Return the UCI digits, split for training and testing, in the form of a network's task.
+def load_data(network: Network) -> dict[str, NDArray[Any]]:
+    """Return the data of a network's task, split for training and testing.
 
-    Tasks: ``images``, enlarged to the network's input; ``rows``, one image a
+    Tasks of the UCI digits: ``images``, enlarged to the network's input; ``rows``, one image a
     sequence; ``video``, an image that moves over a larger one; ``reversal``, sequences of digits
-    whose reverse is the answer; ``random``, noise with random labels, for times only.
+    whose reverse is the answer. Others: ``text``, whose next byte is the answer; ``random``, noise
+    with random labels, for times only.
 
     Returns:
         ``train_x`` and ``test_x`` (N, ...) float32, shaped as the network's input; ``train_y``
@@ -138,6 +139,9 @@ def load_digits(network: Network) -> dict[str, NDArray[Any]]:
     task = network.get("task", "images")
     if task == "random":
         return _noise(network)
+    if task == "text":
+        data = text.load(*network["input"])
+        return {**data, "probe_x": _probe(data["test_x"][:PROBES])}
     images, y = _digits()
     test = _held_out(y)
     if task == "reversal":
@@ -156,9 +160,20 @@ def load_digits(network: Network) -> dict[str, NDArray[Any]]:
 def held_out_answers(network: Network) -> int:
     """Return how many labels the held-out data of a network have."""
     *_, (_, _, logits) = networks.shapes(network)
-    random = network.get("task") == "random"
-    examples = HELD_OUT_NOISE if random else int(_held_out(_digits()[1]).sum())
+    match network.get("task"):
+        case "random":
+            examples = HELD_OUT_NOISE
+        case "text":
+            examples = text.held_out_windows(network["input"][0])
+        case _:
+            examples = int(_held_out(_digits()[1]).sum())
     return examples * math.prod(logits[:-1])
+
+
+def commonest_share(network: Network) -> float:
+    """Return how often the commonest answer is right: classes are alike, bytes are not."""
+    is_text = network.get("task") == "text"
+    return text.commonest_share() if is_text else 1 / network["classes"]
 
 
 def _digits() -> tuple[Images, NDArray[np.int64]]:

@@ -5,7 +5,7 @@ nothing else, so both need only the standard library, Python 3.6, and no other m
 package.
 """
 
-from typing import Dict, NamedTuple, Optional, Tuple
+from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 #: So much of a file's beginning is looked at to recognise it, in bytes.
 HEAD_BYTES = 4096
@@ -68,6 +68,15 @@ class Format(NamedTuple):
     is_traceable: bool = False
     #: The module of ``harness.suites`` with the tests of the format's standard.
     suite: str = ""
+
+    #: The format that its readers know, where this one is an export of a language model to
+    #: generate with: it does a step, given the keys and values of the steps before (its past).
+    with_past_of: str = ""
+
+    @property
+    def read_as(self) -> str:
+        """The format that its readers know."""
+        return self.with_past_of or self.name
 
 
 #: How a zip archive begins.
@@ -193,7 +202,18 @@ _ALL = (
     Format(name="jax-export", model_path="model.jax"),
 )
 
+#: What a user's own model can be recognised by, and a suite: of these there are none with a past.
+_WHOLE: Dict[str, Any] = {"extensions": (), "contents": (), "parts": (), "suite": ""}
+
+
+def _with_past(entry: Format) -> Format:
+    return entry._replace(name=entry.name + "-with-past", with_past_of=entry.name, **_WHOLE)
+
+
 FORMATS: Dict[str, Format] = {entry.name: entry for entry in _ALL}
+FORMATS.update(
+    (entry.name, entry) for entry in map(_with_past, (FORMATS["onnx"], FORMATS["torch-export"]))
+)
 
 #: Where an export puts its model, inside the folder of its format.
-MODEL_PATHS: Dict[str, str] = {entry.name: entry.model_path for entry in _ALL}
+MODEL_PATHS: Dict[str, str] = {name: entry.model_path for name, entry in FORMATS.items()}

@@ -1,13 +1,20 @@
-"""Deployment: a trained model exported to each requested format, in that format's folder."""
+"""Deployment: a trained model exported to each requested format, in that format's folder.
 
+A language model is also exported to generate with, with the keys and values of the steps before
+among its inputs (its past), so that no step is computed twice.
+"""
+
+import functools
 import hashlib
+import json
 import os
 import shutil
-from types import ModuleType
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+import numpy
 
 from harness import control, failures, formats, record
-from harness.adapters import Unsupported
+from harness.adapters import Array, Arrays, Unsupported
 from harness.measuring import timing
 from harness.phases.workload import WorkloadJob
 
@@ -19,7 +26,8 @@ class ExportFailed(Exception):
 def deploy(job: WorkloadJob, data: Dict[str, Any]) -> None:
     """Export to every requested format; the phase fails at its end if one of them failed.
 
-    Writes the trained weights, the producer's own logits, and a folder for each format.
+    Writes the trained weights, the producer's own logits, and a folder for each format; for models
+    with past also inputs, and the producer's own outputs on these.
     """
     job.require("build", "export")
     adapter = job.adapter
@@ -29,7 +37,9 @@ def deploy(job: WorkloadJob, data: Dict[str, Any]) -> None:
     control.save_arrays(job.directory, record.PRODUCED, {"y": adapter.predict(model, x)})
     data["formats"] = {}
     for format_name in job.document["formats"]:
-        outcome, artifact = _export(job.directory, adapter, model, format_name, x[:2])
+        has_past = format_name in formats.FORMATS and formats.FORMATS[format_name].with_past_of
+        write = _write_with_past if has_past else _write
+        outcome, artifact = _export(job, model, format_name, write)
         data["formats"][format_name] = outcome
         if artifact:
             job.produced.append(artifact)
@@ -37,7 +47,7 @@ def deploy(job: WorkloadJob, data: Dict[str, Any]) -> None:
 
 
 def _export(
-    directory: str, adapter: ModuleType, model: Any, format_name: str, example: Any
+    job: WorkloadJob, model: Any, format_name: str, write: Callable[..., Dict[str, Any]]
 ) -> Tuple[Dict[str, Any], Optional[Dict[str, Any]]]:
     """Export to one format; a failure is data.
 
@@ -45,9 +55,9 @@ def _export(
         (the entry of ``formats``, the entry of ``artifacts`` or None where it failed). The time
         of the first export of a format includes the import of its exporter.
     """
-    folder = os.path.join(directory, record.ARTIFACTS, format_name)
+    folder = os.path.join(job.directory, record.ARTIFACTS, format_name)
     try:
-        described, export_s = timing.timed(_write, adapter, model, format_name, folder, example)
+        described, export_s = timing.timed(write, job, model, format_name, folder)
     except failures.CAUGHT as exception:
         shutil.rmtree(folder, ignore_errors=True)
         error = failures.as_error(exception)
@@ -56,15 +66,90 @@ def _export(
     return {"status": record.OK, "error": None, "export_s": export_s}, dict(artifact, **described)
 
 
-def _write(
-    adapter: ModuleType, model: Any, format_name: str, folder: str, example: Any
-) -> Dict[str, Any]:
+def _write(job: WorkloadJob, model: Any, format_name: str, folder: str) -> Dict[str, Any]:
     if format_name not in formats.MODEL_PATHS:
         raise Unsupported(f"unknown artifact format {format_name}")
     os.makedirs(folder)
     path = os.path.join(folder, formats.MODEL_PATHS[format_name])
-    described: Dict[str, Any] = adapter.export(model, format_name, path, example)
+    described: Dict[str, Any] = job.adapter.export(model, format_name, path, job.inputs()[:2])
     return described
+
+
+#: So many rows has the example of a model with past, of this share of a sequence's steps before.
+ROWS, PAST_SHARE = 16, 3 / 8
+
+#: This share of a sequence is the prompt; the rest is generated.
+PROMPT_SHARE = 1 / 4
+
+
+def _write_with_past(job: WorkloadJob, model: Any, format_name: str, folder: str) -> Dict[str, Any]:
+    """Write a step of a language model, and beside it what to generate: `formats.GENERATION`."""
+    job.require("predict_with_past", "export_with_past")
+    os.makedirs(folder)
+    windows = job.inputs()[:ROWS].argmax(axis=-1).astype("int64")
+    empty = _empty_cache(job)
+    inputs = _step_inputs(functools.partial(job.adapter.predict_with_past, model), windows, empty)
+    outputs = job.adapter.predict_with_past(model, inputs)
+    control.save_arrays(job.directory, record.PAST_INPUTS, inputs)
+    control.save_arrays(job.directory, record.PAST_OUTPUTS, outputs)
+    prompt = windows[0, : int(windows.shape[1] * PROMPT_SHARE)].tolist()
+    predict = functools.partial(job.adapter.predict, model)
+    expected = continue_greedily(predict, prompt, job.inputs().shape[1:])
+    generation = {
+        "prompt": prompt,
+        "steps": len(expected),
+        "tokens": record.TOKENS,
+        "logits": record.LOGITS,
+        "cache": record.cache_names(len(empty) // 2),
+        "shapes": {name: list(x.shape) for name, x in empty.items()},
+        "expected": expected,
+    }
+    with open(os.path.join(folder, formats.GENERATION), "w", encoding="utf-8") as target:
+        json.dump(generation, target)
+    known = formats.FORMATS[format_name]
+    described: Dict[str, Any] = job.adapter.export_with_past(
+        model, known.with_past_of, os.path.join(folder, known.model_path), inputs
+    )
+    return described
+
+
+def _empty_cache(job: WorkloadJob) -> Arrays:
+    """Return what a model's first step has of the steps before, by the inputs' names: nothing."""
+    network, weights = job.document["workload"]["network"], job.workload("weights")
+    shapes = []
+    for layer in network["layers"]:
+        if layer["kind"] == "multihead_attention":
+            width, heads = len(weights[layer["name"] + ".query_bias"]), layer["heads"]
+            shapes += 2 * [(1, heads, 0, width // heads)]
+    names = record.cache_names(len(shapes) // 2)
+    return {name: numpy.zeros(shape, "float32") for name, shape in zip(names, shapes)}
+
+
+def _step_inputs(predict: Callable[[Arrays], Arrays], windows: Array, empty: Arrays) -> Arrays:
+    """Return the later part of some windows (N, T) int64, with the keys and values before it."""
+    past = int(windows.shape[1] * PAST_SHARE)
+    before = {name: numpy.repeat(x, len(windows), axis=0) for name, x in empty.items()}
+    presents = predict(dict(before, **{record.TOKENS: windows[:, :past]}))
+    cache = record.cache_names(len(empty) // 2)
+    return dict(
+        {record.TOKENS: numpy.ascontiguousarray(windows[:, past:])},
+        **{name: presents[present] for name, present in cache.items()},
+    )
+
+
+def continue_greedily(
+    predict: Callable[[Array], Array], prompt: List[int], shape: Tuple[int, int]
+) -> List[int]:
+    """Return what follows a prompt, by the likeliest token each time, until the sequence is full.
+
+    *predict* returns the logits of whole sequences, of one-hot tokens in the *shape* (T, tokens).
+    """
+    x = numpy.zeros((1,) + shape, "float32")
+    fed = list(prompt)
+    while len(fed) < len(x[0]):
+        x[0, numpy.arange(len(fed)), fed] = 1
+        fed.append(int(predict(x)[0, len(fed) - 1].argmax()))
+    return fed[len(prompt) :]
 
 
 def _files(folder: str) -> List[Dict[str, Any]]:

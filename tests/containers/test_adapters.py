@@ -6,6 +6,7 @@ PyTorch and TensorFlow are too large for the environment of the tests.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -22,32 +23,38 @@ PYTEST = ("_pytest", "iniconfig", "packaging", "pluggy", "py.py", "pygments", "p
 PLACE = "/tmp/adapters"
 
 
-def gather(folder: Path, test: str) -> None:
-    """Put the harness, a file of tests, and pytest into a new folder."""
+def gather(folder: Path, tests: Sequence[str]) -> None:
+    """Put the harness, files of tests, and pytest into a new folder."""
     shutil.copytree(ROOT / "harness", folder / "harness")
-    shutil.copy(ROOT / "tests" / "unit" / test, folder)
+    for test in tests:
+        shutil.copy(ROOT / "tests" / "unit" / test, folder)
     packages = Path(pytest.__file__).parents[1]
     for name in PYTEST:
         copy = shutil.copytree if (packages / name).is_dir() else shutil.copy
         copy(packages / name, folder / name)
 
 
-@pytest.mark.parametrize("name", ["torch", "tensorflow"])
+@pytest.mark.parametrize(
+    ("name", "tests"),
+    [
+        ("torch", ["test_torch_programs.py", "test_torch_with_past.py"]),
+        ("tensorflow", ["test_tensorflow_programs.py"]),
+    ],
+)
 def test_an_adapter_passes_its_own_tests_in_its_cell(
-    name: str, docker_engine: DockerEngine, matrix: Matrix, tmp_path: Path
+    name: str, tests: list[str], docker_engine: DockerEngine, matrix: Matrix, tmp_path: Path
 ) -> None:
     (native,) = docker_engine.capabilities().native
     cell = next(cell for cell in all_cells(matrix) if cell.id == f"{name}-debian12-{native}-cpu")
     image = docker_engine.prepare([cell], lambda *_: None)[cell.id]
-    test = f"test_{name}_programs.py"
-    gather(tmp_path / "adapters", test)
+    gather(tmp_path / "adapters", tests)
     environment = docker_engine.endpoint.environment()
 
     def docker(*arguments: str) -> str:
         return processes.run(["docker", *arguments], environment=environment).strip()
 
     options = ("--network=none", f"--workdir={PLACE}", "-e", f"PYTHONPATH=/packages:{PLACE}")
-    command = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "/dev/null", test)
+    command = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "/dev/null", *tests)
     container = docker("create", *options, image.reference, *command)
     try:
         docker("cp", str(tmp_path / "adapters"), f"{container}:{Path(PLACE).parent}")

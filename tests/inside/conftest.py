@@ -107,7 +107,7 @@ class Cell:
         self.control = control
         self.python = python
         self.log = ""
-        data = inputs.load_digits(LINEAR)
+        data = inputs.load_data(LINEAR)
         rows = inputs.batch_order(len(data["train_x"]), batch=32, epochs=5, seed=1)
         weights = {
             "output.kernel": np.zeros((10, 64), np.float32),

@@ -18,6 +18,7 @@ FRAMEWORKS_OWN = (
     "harness/frameworks/*/operations.py",
     "harness/frameworks/*/programs.py",
     "harness/frameworks/*/probes.py",
+    "harness/frameworks/*/with_past.py",
     "harness/frameworks/*/idioms/*.py",
     "harness/graphs/operators/*.py",
     "harness/graphs/operators/*/*.py",

@@ -15,6 +15,8 @@ from deepmatrix.store import artifacts
 from deepmatrix.store.arrays import Unreadable
 from deepmatrix.store.reported.output import Exported, ExportedFile
 from deepmatrix.store.reported.phases import InferData
+from deepmatrix.workloads import networks
+from deepmatrix.workloads.networks import NETWORKS
 from tests.unit.examples import artifact
 
 
@@ -54,6 +56,48 @@ def test_a_changed_gold_of_a_kept_model_is_the_runs_own_fault(tmp_path: Path) ->
     np.savez(folder / "gold.npz", y=np.full((1, 1), 2.0))
     with pytest.raises(RecordError, match=r"gold\.npz: it has changed"):
         artifacts.verify(folder)
+
+
+DECODER = NETWORKS["decoder-tiny"]
+
+
+def past_inputs(**changes: np.ndarray) -> dict[str, np.ndarray]:
+    cache = map(np.zeros, networks.cache_shapes(DECODER, 2, 5))
+    names = ("past_key_0", "past_value_0")
+    return {"tokens": np.arange(6).reshape(2, 3), **dict(zip(names, cache, strict=True)), **changes}
+
+
+def test_inputs_of_a_model_with_past_are_taken_as_they_are(tmp_path: Path) -> None:
+    np.savez(tmp_path / "past-inputs.npz", **past_inputs())
+    read = artifacts._past_inputs(tmp_path / "past-inputs.npz", DECODER)
+    assert {name: x.shape for name, x in read.items()} == {
+        "tokens": (2, 3),
+        "past_key_0": (2, 4, 5, 8),
+        "past_value_0": (2, 4, 5, 8),
+    }
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"tokens": np.full((2, 3), 256)},
+        {"tokens": np.full((2, 3), -1)},
+        {"tokens": np.zeros((2, 12), np.int64)},  # after 5 steps, of 16
+        {"tokens": np.zeros((2, 0), np.int64)},
+        {"tokens": np.zeros(2, np.int64)},
+        {"tokens": np.zeros((2, 3))},
+        {"past_key_0": np.zeros((2, 2, 5, 3))},
+        {"past_key_0": np.zeros(())},
+        {"past_value_0": np.zeros((2, 2, 4, 4))},
+        {"other": np.zeros(1)},
+    ],
+)
+def test_other_inputs_than_those_of_a_model_with_past_are_refused(
+    tmp_path: Path, changes: dict[str, np.ndarray]
+) -> None:
+    np.savez(tmp_path / "past-inputs.npz", **past_inputs(**changes))
+    with pytest.raises(Unreadable, match="no inputs of a model with past"):
+        artifacts._past_inputs(tmp_path / "past-inputs.npz", DECODER)
 
 
 @pytest.mark.parametrize(

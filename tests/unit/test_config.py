@@ -614,7 +614,7 @@ def test_a_named_file_of_expected_failures_has_to_be_there(tmp_path: Path) -> No
 
 
 def test_the_training_set_has_as_many_images_as_said() -> None:
-    images = inputs.load_digits(networks.NETWORKS["digits-conv"])["train_x"]
+    images = inputs.load_data(networks.NETWORKS["digits-conv"])["train_x"]
     assert len(images) == references.TRAINING_IMAGES
 
 

@@ -10,6 +10,7 @@ from deepmatrix.config.sections import LayerKind
 from deepmatrix.workloads import gold, inputs, networks
 from deepmatrix.workloads.networks import NETWORKS
 from deepmatrix.workloads.networks.weights import initial_weights
+from harness import record
 
 
 def conv(name, dims=2, **settings):
@@ -103,6 +104,9 @@ SMALL = {
     ),
     "attention of several heads": network(
         (4, 6), layer("attention", "multihead_attention", heads=2)
+    ),
+    "attention to what came before": network(
+        (4, 6), layer("attention", "multihead_attention", heads=2, causal=True)
     ),
     **{
         f"{kind}, {how}": network((4, 3), layer("l", kind, **settings))
@@ -251,6 +255,59 @@ def test_a_gru_goes_on_where_another_with_its_weights_ended():
     np.testing.assert_allclose(gold.activations(whole, weights, x)["one"], together)
 
 
+def test_a_step_of_a_causal_network_does_not_know_what_comes_after():
+    described = NETWORKS["decoder-tiny"]
+    data, weights = inputs.load_data(described), initial_weights(described, 0)
+    x, steps = data["test_x"][:2].copy(), described["input"][0]
+    before = gold.forward(described, weights, x)
+    x[:, 9] = np.roll(x[:, 9], 1, axis=-1)
+    changed = (gold.forward(described, weights, x) != before).any(axis=(0, 2))
+    np.testing.assert_array_equal(changed, np.arange(steps) >= 9)
+
+
+def test_steps_with_past_add_up_to_the_whole_sequence():
+    described = NETWORKS["decoder-small"]
+    weights = initial_weights(described, 0)
+    windows = inputs.load_data(described)["test_x"][:2]
+    tokens = windows.argmax(axis=-1)
+    cache = record.cache_names(2)
+    past = dict(zip(cache, map(np.zeros, networks.cache_shapes(described, 2, 0)), strict=True))
+    logits, first = [], 0
+    for length in (17, 1, 40, 6):
+        step = {record.TOKENS: tokens[:, first : first + length], **past}
+        answers = gold.step_with_past(described, weights, step)
+        logits.append(answers[record.LOGITS])
+        past = {name: answers[present] for name, present in cache.items()}
+        first += length
+    assert [x.shape for x in past.values()] == networks.cache_shapes(described, 2, 64)
+    whole = gold.forward(described, weights, windows)
+    np.testing.assert_allclose(np.concatenate(logits, axis=1), whole, atol=1e-12)
+
+
+def test_what_a_step_with_past_is_given_decides():
+    described = NETWORKS["decoder-tiny"]
+    weights, tokens = initial_weights(described, 0), np.arange(6).reshape(2, 3)
+    past = [np.ones(shape) for shape in networks.cache_shapes(described, 2, 4)]
+    names = record.cache_names(1)
+    step = {record.TOKENS: tokens, **dict(zip(names, past, strict=True))}
+    answers = gold.step_with_past(described, weights, step)
+    for present in names.values():
+        np.testing.assert_array_equal(answers[present][:, :, :4], 1)
+        assert answers[present].shape == (2, 4, 7, 8)
+    other = gold.step_with_past(described, weights, {**step, "past_value_0": -past[1]})
+    assert (answers[record.LOGITS] != other[record.LOGITS]).all(axis=-1).all()
+
+
+def test_causal_attention_of_a_step_is_attention_over_the_steps_until_it():
+    described = SMALL["attention to what came before"]
+    weights, x, _ = example(described, 10)
+    whole = network((4, 6), layer("attention", "multihead_attention", heads=2))
+    logits = gold.forward(described, weights, x)
+    for step in range(4):
+        expected = gold.forward(whole, weights, x[:, : step + 1])[:, step]
+        np.testing.assert_allclose(logits[:, step], expected)
+
+
 def test_an_unread_layer_is_refused():
     described = network((5,), dense("idle", 3), dense("used", 3) | {"inputs": ["input"]})
     weights, x, labels = example(described, 8)
@@ -315,7 +372,7 @@ def test_training_does_not_change_its_inputs():
 )
 def test_the_workloads_learn_the_digits(name, epochs, rate, least):
     described = NETWORKS[name]
-    data = inputs.load_digits(described)
+    data = inputs.load_data(described)
     rows = inputs.batch_order(len(data["train_x"]), batch=32, epochs=epochs, seed=0)
     start = initial_weights(described, 0)
     trained = gold.train(described, start, inputs.batches(data, rows), rates=itertools.repeat(rate))

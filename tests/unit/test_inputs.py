@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from deepmatrix.store import arrays
-from deepmatrix.workloads import inputs
+from deepmatrix.workloads import inputs, text
 from deepmatrix.workloads.networks import NETWORKS
 
 
 @pytest.fixture(scope="module")
 def digits():
-    return inputs.load_digits(NETWORKS["digits-conv"])
+    return inputs.load_data(NETWORKS["digits-conv"])
 
 
 def test_the_digits_are_split_once_and_for_all(digits):
@@ -31,9 +31,24 @@ def test_every_digit_is_held_out_in_the_same_share(digits):
 
 
 def test_the_lstm_reads_the_same_images_row_by_row(digits):
-    rows = inputs.load_digits(NETWORKS["digits-lstm"])
+    rows = inputs.load_data(NETWORKS["digits-lstm"])
     np.testing.assert_array_equal(rows["train_x"], digits["train_x"][:, 0])
     np.testing.assert_array_equal(rows["test_y"], digits["test_y"])
+
+
+def test_of_a_text_each_next_byte_is_the_answer_and_the_end_is_held_out():
+    data = inputs.load_data(NETWORKS["decoder-tiny"])
+    content = text.read()
+    for part in ("train", "test"):
+        x, y = data[f"{part}_x"].argmax(axis=-1), data[f"{part}_y"]
+        np.testing.assert_array_equal(x[:, 1:], y[:, :-1])
+        assert (data[f"{part}_x"].sum(axis=-1) == 1).all()
+    held_out = content[len(content) * 4 // 5 :]
+    read = data["test_x"].argmax(axis=-1).ravel()
+    np.testing.assert_array_equal(read, held_out[: len(read)])
+    assert bytes(data["train_x"][0].argmax(axis=-1).astype(np.uint8)) == b"Attribution 4.0 "
+    trained = 16 * (len(data["train_x"]) - 1) + 16 + 1  # windows start 16 bytes apart
+    assert len(content) - len(held_out) - 16 < trained <= len(content) - len(held_out)
 
 
 def test_an_epoch_takes_no_row_twice():

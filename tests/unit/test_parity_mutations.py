@@ -41,7 +41,7 @@ Arrays = dict[str, Floats]
 def batches(name: str) -> list[Batch]:
     """Return the batches of the steps whose losses are judged."""
     workload = MATRIX.workloads[name]
-    data = inputs.load_digits(network(name))
+    data = inputs.load_data(network(name))
     rows = inputs.batch_order(
         len(data["train_x"]), batch=workload.batch, epochs=workload.epochs, seed=0
     )

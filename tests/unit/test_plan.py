@@ -215,6 +215,23 @@ def test_an_idiom_is_planned_where_one_is_written() -> None:
     }
 
 
+def test_what_generates_is_also_exported_with_past_and_served_by_what_reads_the_format() -> None:
+    selection = ("torch-debian12-amd64-*", "jax-debian12-amd64-*", "onnxruntime-debian12-amd64-*")
+    plan = make(*selection, preset="small")
+    with_past = {one.id for one in plan.artifacts() if one.format.endswith("-with-past")}
+    torch = "torch-debian12-amd64-cpu"
+    assert with_past == {
+        f"{torch}--decoder-small--onnx-with-past",
+        f"{torch}--decoder-small--torch-export-with-past",
+    }
+    served = {(job.cell, job.subject) for job in plan.jobs("consume") if job.subject in with_past}
+    assert served == {
+        ("onnxruntime-debian12-amd64-cpu", f"{torch}--decoder-small--onnx-with-past"),
+        (torch, f"{torch}--decoder-small--torch-export-with-past"),
+    }
+    assert plan.size("consume") == len(list(plan.jobs("consume")))
+
+
 def test_probes_are_planned_where_the_folder_of_the_adapter_has_them() -> None:
     frameworks = ("torch-debian12-amd64-cpu", "theano_own-*-amd64-*", "pytensor-*-amd64-*")
     selection = Selection(preset="heritage-probes", include=frameworks)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -12,6 +13,7 @@ from deepmatrix.workloads.gold import attention, elementary, recurrent, windows
 from deepmatrix.workloads.gold.operation import Array, Operation, Parameters
 from deepmatrix.workloads.networks import Layer, Network, inputs_of
 from deepmatrix.workloads.networks.weights import Weights
+from harness import record
 
 __all__ = [
     "Array",
@@ -22,6 +24,7 @@ __all__ = [
     "cross_entropy",
     "forward",
     "loss_and_gradients",
+    "step_with_past",
     "train",
 ]
 
@@ -73,6 +76,37 @@ def activations(
     graph = _Graph(network, weights, dtype)
     graph.forward(x)
     return {name: output for name, output in graph.outputs.items() if name != "input"}
+
+
+def step_with_past(
+    network: Network, weights: Weights, inputs: Mapping[str, NDArray[Any]]
+) -> Parameters:
+    """Return what a language model answers to some tokens after others, by name, float64.
+
+    Args:
+        network: a causal network.
+        weights: by neutral name.
+        inputs: tokens (N, L) int64, and of every attention the keys and values of the P steps
+            before, (N, heads, P, width of a head); see `harness.record.cache_names`.
+
+    Returns:
+        The logits (N, L, classes), and the keys and values of all P + L steps.
+    """
+    graph = _Graph(network, weights)
+    attentions = [op for op, _ in graph.operations if isinstance(op, attention.MultiheadAttention)]
+    cache = record.cache_names(len(attentions))
+    past = [inputs[name].astype(np.float64) for name in cache]
+    for number, operation in enumerate(attentions):
+        operation.past = (past[2 * number], past[2 * number + 1])
+    tokens, start = inputs[record.TOKENS], past[0].shape[2]
+    here = slice(start, start + tokens.shape[1])
+    # What is fed in the steps before and after does not matter: their keys and values are given,
+    # or not seen.
+    x = np.zeros((len(tokens), *network["input"]))
+    np.put_along_axis(x[:, here], tokens[..., None], 1, axis=-1)
+    logits = graph.forward(x)[:, here]
+    presents = [part[:, :, : here.stop] for op in attentions for part in op.present]
+    return {record.LOGITS: logits, **dict(zip(cache.values(), presents, strict=True))}
 
 
 def loss_and_gradients(

@@ -14,10 +14,12 @@ from deepmatrix.workloads.networks.description import ATTENTION_PARTS
 class _ScaledDotProduct:
     """softmax(q k' / sqrt(D)) v over the last two axes: Vaswani and others, 2017, section 3.2.1."""
 
-    def forward(self, query: Array, key: Array, value: Array) -> Array:
+    def forward(self, query: Array, key: Array, value: Array, *, causal: bool = False) -> Array:
         self.query, self.key, self.value = query, key, value
         self.scale = 1 / math.sqrt(query.shape[-1])
         scores = query @ key.swapaxes(-1, -2) * self.scale
+        if causal:  # a weight of exactly zero, which passes no gradient
+            scores = np.where(np.tri(*scores.shape[-2:]) > 0, scores, -np.inf)
         exponentials = np.exp(scores - scores.max(axis=-1, keepdims=True))
         self.weights: Array = exponentials / exponentials.sum(axis=-1, keepdims=True)
         attended: Array = self.weights @ value
@@ -50,14 +52,24 @@ class Attention(Operation):
 
 
 class MultiheadAttention(Unary):
-    """(N, T, D) with itself -> (N, T, D): Vaswani and others, 2017, section 3.2.2."""
+    """(N, T, D) with itself -> (N, T, D): Vaswani and others, 2017, section 3.2.2.
+
+    ``past``, where it is set before, replaces the keys and the values of the first steps, in
+    (N, heads, steps, D / heads). ``present`` has those of all steps after.
+    """
+
+    past: tuple[Array, Array] | None = None
 
     def apply(self, x: Array) -> Array:
         """Return the output of a batch."""
         self.x = x
         parts = [self._heads(self._dense(x, part)) for part in ATTENTION_PARTS[:3]]
+        for part, past in zip(parts[1:], self.past or (), strict=False):
+            part[:, :, : past.shape[2]] = past
+        self.present = (parts[1], parts[2])
         self.scaled = _ScaledDotProduct()
-        self.joined = self._join(self.scaled.forward(*parts))
+        causal = self.layer.get("causal", False)
+        self.joined = self._join(self.scaled.forward(*parts, causal=causal))
         return self._dense(self.joined, "output")
 
     def derive(self, upstream: Array) -> Array:

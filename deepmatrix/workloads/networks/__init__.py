@@ -8,6 +8,7 @@ from deepmatrix.workloads.networks.description import (
     Layer,
     Network,
     Shape,
+    cache_shapes,
     flops,
     inputs_of,
     parameter_count,
@@ -22,6 +23,7 @@ __all__ = [
     "Layer",
     "Network",
     "Shape",
+    "cache_shapes",
     "flops",
     "inputs_of",
     "parameter_count",
@@ -39,7 +41,7 @@ def _networks() -> dict[str, Network]:
         networks_ += [sequences.recurrent(kind, kind, size) for kind in ("rnn", "lstm", "gru")]
         networks_.append(sequences.recurrent("bilstm", "lstm", size, bidirectional=True))
         networks_ += [sequences.seq2seq(size), sequences.conv1d(size), sequences.transformer(size)]
-        networks_ += [images.conv3d(size), images.resnet(size)]
+        networks_ += [images.conv3d(size), images.resnet(size), sequences.decoder(size)]
     return {network["name"]: network for network in networks_}
 
 

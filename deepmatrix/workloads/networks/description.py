@@ -26,8 +26,8 @@ gru                   the same; gates r, z, n; reset after the    the same with 
 concat                axis (the batch is 0)
 add
 attention             inputs query, memory: softmax(q m' / sqrt(D)) m
-multihead_attention   heads; of a sequence with itself            query_kernel, key_kernel,
-                                                                  value_kernel, output_kernel
+multihead_attention   heads; of a sequence with itself; causal:   query_kernel, key_kernel,
+                      a step sees only itself and those before    value_kernel, output_kernel
                                                                   (out, in); query_bias, ...
 layer_norm            epsilon; on the last axis, biased variance  scale (D), offset (D)
 position              adds its table                              table (T, D)
@@ -38,7 +38,8 @@ mean                  (N, T, D) -> (N, D)
 A bidirectional layer has every parameter a second time with the prefix ``backward_``; its outputs
 are joined on the last axis, forward first. Initial states are zero where no second input gives
 them: a GRU's whole state is its output, an LSTM's is not. ``initial: zero`` lets a
-layer's kernel start at zero.
+layer's kernel start at zero, ``initial: one_hot`` within +-1, for an input of which one number is
+one.
 """
 
 from __future__ import annotations
@@ -199,6 +200,16 @@ def _recurrent(layer: Layer, width: int) -> dict[str, Shape]:
     if not layer.get("bidirectional"):
         return own
     return {**own, **{f"backward_{name}": shape for name, shape in own.items()}}
+
+
+def cache_shapes(network: Network, rows: int, steps: int) -> list[Shape]:
+    """Return the shapes of the keys and of the values of every attention, over some steps."""
+    attentions = [
+        (layer["heads"], before[0][-1] // layer["heads"])
+        for layer, before, _ in shapes(network)
+        if layer["kind"] == "multihead_attention"
+    ]
+    return [(rows, heads, steps, width) for heads, width in attentions for _ in ("key", "value")]
 
 
 def parameter_count(network: Network) -> int:

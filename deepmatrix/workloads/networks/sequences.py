@@ -10,6 +10,9 @@ UNITS = {"tiny": 8, "small": 48}
 #: Ten digits and the start token.
 TOKENS = 11
 
+#: What a byte can be.
+SYMBOLS = 256
+
 
 def digits_lstm() -> Network:
     """One LSTM that reads an image row by row: 8 steps of 8 pixels."""
@@ -66,10 +69,32 @@ def transformer(size: str) -> Network:
     width, heads, blocks = {"tiny": (8, 2, 1), "small": (32, 4, 2)}[size]
     builder = Builder(f"transformer-{size}", [8, 8], 10, "rows")
     builder.dense("embedding", width)
+    _transform(builder, width, heads, blocks)
+    builder.layer("mean", "mean")
+    return builder.finish()
+
+
+def decoder(size: str) -> Network:
+    """A language model over bytes: a transformer in which a step sees none after it.
+
+    Radford and others, "Language models are unsupervised multitask learners", 2019, with a Relu.
+    Its input is one-hot, so that a dense layer is the embedding.
+    """
+    steps, width, heads, blocks = {"tiny": (16, 32, 4, 1), "small": (64, 32, 4, 2)}[size]
+    builder = Builder(f"decoder-{size}", [steps, SYMBOLS], SYMBOLS, "text")
+    builder.layer("embedding", "dense", units=width, initial="one_hot")
+    _transform(builder, width, heads, blocks, causal=True)
+    return builder.finish()
+
+
+def _transform(builder: Builder, width: int, heads: int, blocks: int, **attention: bool) -> None:
+    """Add positions, and blocks of attention and dense layers, normalized."""
     before = builder.layer("position", "position")
     for number in range(1, blocks + 1):
         builder.layer(f"norm{number}_1", "layer_norm", before, epsilon=1e-5)
-        attended = builder.layer(f"attention{number}", "multihead_attention", heads=heads)
+        attended = builder.layer(
+            f"attention{number}", "multihead_attention", heads=heads, **attention
+        )
         before = builder.layer(f"add{number}_1", "add", before, attended)
         builder.layer(f"norm{number}_2", "layer_norm", epsilon=1e-5)
         builder.dense(f"dense{number}_1", 4 * width)
@@ -77,5 +102,3 @@ def transformer(size: str) -> Network:
         fed = builder.dense(f"dense{number}_2", width)
         before = builder.layer(f"add{number}_2", "add", before, fed)
     builder.layer("norm", "layer_norm", epsilon=1e-5)
-    builder.layer("mean", "mean")
-    return builder.finish()

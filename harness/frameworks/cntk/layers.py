@@ -218,9 +218,11 @@ def _recurrent(layer, x, before=None):
     return outputs[0] if len(outputs) == 1 else cntk.splice(*outputs, axis=-1), weights
 
 
-def _attend(query, memory, values):
+def _attend(query, memory, values, causal):
     """(T, D), (S, D), (S, D) -> (T, D)."""
     scores = cntk.times(query, cntk.transpose(memory, (1, 0))) / float(numpy.sqrt(query.shape[-1]))
+    if causal:  # a number whose exponential is zero: CNTK makes NaN of an infinity
+        scores = scores + cntk.constant(numpy.triu(numpy.full(scores.shape, -1e9, "float32"), 1))
     return cntk.times(cntk.softmax(scores, axis=-1), values)
 
 
@@ -232,10 +234,10 @@ def _multihead(layer, x):
         part, new_weights = _linear(x, width, name)
         weights.update(new_weights)
         parts.append(part)
-    heads = [
-        _attend(*(cntk.slice(part, -1, start, start + head_width) for part in parts))
-        for start in range(0, width, head_width)
-    ]
+    heads = []
+    for start in range(0, width, head_width):
+        query, key, value = (cntk.slice(part, -1, start, start + head_width) for part in parts)
+        heads.append(_attend(query, key, value, layer.get("causal", False)))
     joined = heads[0] if len(heads) == 1 else cntk.splice(*heads, axis=-1)
     output, new_weights = _linear(joined, width, "output_")
     weights.update(new_weights)
@@ -270,7 +272,7 @@ KINDS: Dict[str, Callable[..., Any]] = {
     "gru": _recurrent,
     "concat": lambda layer, *inputs: cntk.splice(*inputs, axis=layer["axis"] - 1),
     "add": lambda layer, x, y: x + y,
-    "attention": lambda layer, query, memory: _attend(query, memory, memory),
+    "attention": lambda layer, query, memory: _attend(query, memory, memory, False),
     "multihead_attention": _multihead,
     "layer_norm": _layer_norm,
     "position": _position,

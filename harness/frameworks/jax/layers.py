@@ -6,6 +6,7 @@ Import this module after jax only. All arrays have the neutral layout, which XLA
 from typing import Any, Callable, Dict
 
 import jax
+import numpy
 from jax import lax
 from jax import numpy as jnp
 
@@ -149,8 +150,10 @@ def _one_way(layer, params, x, prefix, before=None):
     return in_time(outputs).swapaxes(0, 1) if layer["return_sequences"] else last[0]
 
 
-def _attend(query, key, value):
+def _attend(query, key, value, causal):
     scores = query @ key.swapaxes(-1, -2) / query.shape[-1] ** 0.5
+    if causal:
+        scores = jnp.where(numpy.tri(scores.shape[-1], dtype=bool), scores, -jnp.inf)
     return jax.nn.softmax(scores, axis=-1) @ value
 
 
@@ -162,7 +165,8 @@ def _multihead(layer, params, x):
         apart = value.reshape(value.shape[0], value.shape[1], layer["heads"], -1)
         return apart.swapaxes(1, 2)
 
-    attended = _attend(*[heads(dense(part, x)) for part in ("query", "key", "value")])
+    query, key, value = (heads(dense(part, x)) for part in ("query", "key", "value"))
+    attended = _attend(query, key, value, layer.get("causal", False))
     joined = attended.swapaxes(1, 2).reshape(x.shape)
     return dense("output", joined)
 
@@ -187,7 +191,7 @@ KINDS: Dict[str, Callable[..., Any]] = {
     "gru": _recurrent,
     "concat": lambda layer, params, *inputs: jnp.concatenate(inputs, axis=layer["axis"]),
     "add": lambda layer, params, x, y: x + y,
-    "attention": lambda layer, params, query, memory: _attend(query, memory, memory),
+    "attention": lambda layer, params, query, memory: _attend(query, memory, memory, False),
     "multihead_attention": _multihead,
     "layer_norm": _layer_norm,
     "position": lambda layer, params, x: x + params["table"],

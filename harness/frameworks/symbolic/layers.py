@@ -8,6 +8,8 @@ expression.
 import itertools
 from typing import Any, Callable, Dict
 
+import numpy
+
 from harness.adapters import Unsupported
 
 
@@ -147,10 +149,14 @@ def _softmax(ops, x):
     return exponent / exponent.sum(axis=-1, keepdims=True)
 
 
-def _attend(ops, query, memory, values):
+def _attend(ops, query, memory, values, causal):
     """(B, T, D), (B, S, D), (B, S, D) -> (B, T, D)."""
     width = ops.tensor.cast(query.shape[2], query.dtype)
     scores = ops.batched_dot(query, memory.dimshuffle(0, 2, 1)) / ops.tensor.sqrt(width)
+    if causal:
+        place = ops.tensor.arange(query.shape[1])
+        seen = place.dimshuffle(0, "x") >= place.dimshuffle("x", 0)
+        scores = ops.tensor.switch(seen, scores, numpy.float32(-numpy.inf))
     return ops.batched_dot(_softmax(ops, scores), values)
 
 
@@ -165,7 +171,8 @@ def _multihead_attention(ops, layer, params, x):
         split_heads = projected.reshape((rows, steps, heads, width // heads)).dimshuffle(0, 2, 1, 3)
         return split_heads.reshape((rows * heads, steps, width // heads))
 
-    attended = _attend(ops, *(split(part(name, x)) for name in ("query", "key", "value")))
+    query, key, value = (split(part(name, x)) for name in ("query", "key", "value"))
+    attended = _attend(ops, query, key, value, layer.get("causal", False))
     joined = attended.reshape((rows, heads, steps, width // heads)).dimshuffle(0, 2, 1, 3)
     return part("output", joined.reshape((rows, steps, width)))
 
@@ -202,7 +209,7 @@ KINDS: Dict[str, Callable[..., Any]] = {
         inputs, axis=layer["axis"]
     ),
     "add": lambda ops, layer, params, x, y: x + y,
-    "attention": lambda ops, layer, params, query, memory: _attend(ops, query, memory, memory),
+    "attention": lambda ops, layer, params, x, memory: _attend(ops, x, memory, memory, False),
     "multihead_attention": _multihead_attention,
     "layer_norm": _layer_norm,
     "position": lambda ops, layer, params, x: x + params["table"],

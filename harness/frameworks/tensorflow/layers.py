@@ -291,7 +291,7 @@ def _multihead(layer, x):
     tensor = x.moved(False)
     width, heads = tensor.shape[-1], layer["heads"]
     keras_layer = keras.layers.MultiHeadAttention(heads, width // heads, name=layer["name"])
-    value = Value(keras_layer(tensor, tensor))
+    value = Value(keras_layer(tensor, tensor, use_causal_mask=layer.get("causal", False)))
     inner = {
         "query": keras_layer.query_dense,
         "key": keras_layer.key_dense,

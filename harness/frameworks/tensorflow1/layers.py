@@ -291,17 +291,20 @@ def _recurrent(layer, x, before=None):
     return Value(joined), weights
 
 
-def _attend(query, memory, values):
+def _attend(query, memory, values, causal):
     """(..., T, D), (..., S, D), (..., S, D) -> (..., T, D)."""
     width = float(int(query.shape[-1]))
     scores = tf.matmul(query, memory, transpose_b=True) / numpy.float32(numpy.sqrt(width))
+    if causal:
+        steps = (int(query.shape[-2]),) * 2
+        scores += numpy.triu(numpy.full(steps, -numpy.inf, "float32"), 1)
     return tf.matmul(tf.nn.softmax(scores), values)
 
 
 def _attention(layer, query, memory):
     del layer
     values = memory.moved(False)
-    return Value(_attend(query.moved(False), values, values)), {}
+    return Value(_attend(query.moved(False), values, values, False)), {}
 
 
 def _multihead(layer, x):
@@ -314,7 +317,9 @@ def _multihead(layer, x):
         weights.update(new_weights)
         split_heads = tf.reshape(part, [-1, steps, heads, width // heads])
         parts.append(tf.transpose(split_heads, [0, 2, 1, 3]))
-    joined = tf.transpose(_attend(*parts), [0, 2, 1, 3])
+    query, key, value = parts
+    attended = _attend(query, key, value, layer.get("causal", False))
+    joined = tf.transpose(attended, [0, 2, 1, 3])
     output, new_weights = _linear(tf.reshape(joined, [-1, steps, width]), width, "output_")
     weights.update(new_weights)
     return Value(output), weights

@@ -178,6 +178,28 @@ def export(model: Any, format_name: str, path: str, example: protocol.Array) -> 
         model.to(device).train()
 
 
+def predict_with_past(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:
+    """Do a step of a language model, with the keys and values of the steps before."""
+    from harness.frameworks.torch import with_past
+
+    fed = with_past.arguments({name: _tensor(x) for name, x in inputs.items()})
+    with torch.inference_mode():
+        return {name: value.cpu().numpy() for name, value in with_past.Step(model)(*fed).items()}
+
+
+def export_with_past(
+    model: Any, format_name: str, path: str, inputs: protocol.Arrays
+) -> Dict[str, Any]:
+    """Write such a step as ``onnx`` or ``torch-export``, from the CPU, for any machine."""
+    from harness.frameworks.torch import with_past
+
+    step = with_past.Step(model.to("cpu").eval())
+    try:
+        return with_past.write(step, format_name, path, inputs)
+    finally:
+        model.to(device).train()
+
+
 def load(format_name: str, path: str) -> Any:
     """Read a ``torch-export``, ``torchscript`` or ``aotinductor`` program.
 

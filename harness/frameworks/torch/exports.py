@@ -23,10 +23,12 @@ def write(model, format_name, path, example):
     if format_name not in WRITERS:
         raise protocol.Unsupported(f"torch does not write {format_name}")
     opset = WRITERS[format_name](model, example, path)
-    return {
-        "opset": opset,
-        "exporter": EXPORTERS[format_name].format_map(_Versions(torch=torch.__version__)),
-    }
+    return {"opset": opset, "exporter": exporter(format_name)}
+
+
+def exporter(format_name):
+    """Return name and version of what writes a format."""
+    return EXPORTERS[format_name].format_map(_Versions(torch=torch.__version__))
 
 
 def _script(model, example, path):

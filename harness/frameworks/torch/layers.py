@@ -141,16 +141,24 @@ class MultiheadAttention(nn.Module):
         super().__init__()
         width = params["query_bias"].shape[0]
         self.heads = layer["heads"]
+        self.causal = layer.get("causal", False)
         self.parts = nn.ModuleDict(
             {part: nn.Linear(width, width) for part in ("query", "key", "value", "output")}
         )
 
     def forward(self, x):
         """(N, T, D) -> (N, T, D)."""
-        query, key, value = (
+        return self.attend(*self.project(x))
+
+    def project(self, x):
+        """(N, T, D) -> queries, keys and values, each (N, heads, T, D / heads)."""
+        return [
             self.split(self.parts[part](x)).transpose(1, 2) for part in ("query", "key", "value")
-        )
-        joined = self.join(_attend(query, key, value).transpose(1, 2))
+        ]
+
+    def attend(self, query, key, value):
+        """Queries of the last T of S steps, and keys and values of all -> (N, T, D)."""
+        joined = self.join(_attend(query, key, value, self.causal).transpose(1, 2))
         return self.parts["output"](joined)
 
     def split(self, x):
@@ -168,9 +176,17 @@ class MultiheadAttention(nn.Module):
             yield part + "_bias", linear.bias
 
 
-def _attend(query, key, value):
+def _attend(query, key, value, causal):
     scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
+    if causal:
+        scores = scores.masked_fill(_after(query.shape[-2], key.shape[-2], key.device), -math.inf)
     return scores.softmax(-1) @ value
+
+
+def _after(queries, keys, device):
+    """Return (T, S): whether a key is of a step after the query's, of the last T of S steps."""
+    asking = torch.arange(keys - queries, keys, device=device)
+    return torch.arange(keys, device=device) > asking.unsqueeze(1)
 
 
 class LayerNorm(nn.LayerNorm):
@@ -235,7 +251,7 @@ KINDS = {
     "concat": lambda layer, params: Function(lambda *inputs: torch.cat(inputs, layer["axis"])),
     "add": lambda layer, params: Function(lambda x, y: x + y),
     "attention": lambda layer, params: Function(
-        lambda query, memory: _attend(query, memory, memory)
+        lambda query, memory: _attend(query, memory, memory, False)
     ),
     "multihead_attention": MultiheadAttention,
     "layer_norm": LayerNorm,

@@ -64,6 +64,7 @@ def _with_weights(network, weights, x, rate):
     """Return the solver of the idiom, with the neutral weights set in order."""
     steps = len(_inputs(network, x).get("fed", [x]))
     labels = [steps, len(x)] if _time_first(network) else [len(x)]
+    labels += [x.shape[1]] if network.get("task") == "text" else []
     spec = idioms.idiom(network, "caffe").network()
     solver = training.make_solver(spec, labels, rate)
     values = _values(network, weights)
