@@ -258,9 +258,9 @@ class RuntimeSearch:
         with case.tracer.inspector_job(artifact, case.rows, EXPOSE, tensors=types) as (_, control):
             copy_tree(control / MADE, folder)
         try:
-            model = folder / MODEL_PATHS[artifact.format]
+            model = folder / MODEL_PATHS[artifact.read_as]
             inputs = case.tracer.inputs(artifact, case.rows)
-            outputs = case.tracer.infer(case.fault.consumer, artifact.format, model, inputs)
+            outputs = case.tracer.infer(case.fault.consumer, artifact.read_as, model, inputs)
         finally:
             shutil.rmtree(folder)
         case.consumer_runs += 1

@@ -17,7 +17,7 @@ from deepmatrix.config.sections import Infer
 from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.subjects import Artifact, Import, Kept, Refused, SampleRequest
 from harness import record
-from harness.formats import FORMATS
+from harness.formats import FORMATS, plain
 
 #: The largest seed that every generator of random numbers takes.
 LARGEST_SEED = 2**32 - 1
@@ -129,6 +129,8 @@ class Plan:
     untimed: frozenset[str] = frozenset()
     #: Artifacts of earlier runs; the cells that serve them run from what they ran from there.
     kept: tuple[Kept, ...] = ()
+    #: Artifacts are served all held-out data, so that each consumer has an accuracy.
+    held_out: bool = False
     #: Two versions, or two earlier runs, are served side by side to be compared.
     compares: bool = False
 
@@ -230,7 +232,7 @@ class Plan:
 
     def consumers(self, format: str) -> list[Cell]:
         """Return the cells that read a format."""
-        return [cell for cell in self.cells if format in cell.reads]
+        return [cell for cell in self.cells if plain(format) in cell.reads]
 
     def consumers_of(self, artifact: Artifact) -> list[Cell]:
         """Return the cells that serve an artifact: those that read it, or that it is kept for."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -13,19 +12,15 @@ from typing import Any, Final
 import numpy as np
 from pydantic import TypeAdapter
 
-from deepmatrix.boundary.copying import NO_ROOM, copy_file, copy_tree
+from deepmatrix.boundary.copying import copy_tree
 from deepmatrix.boundary.files import Damaged, read_json
 from deepmatrix.boundary.opening import open_plain
 from deepmatrix.boundary.writing import flush_folder, flush_tree, replace_folder, write_text
-from deepmatrix.errors import RecordError
-from deepmatrix.planning.plan import Job
 from deepmatrix.planning.subjects import Artifact
 from deepmatrix.store import arrays
-from deepmatrix.store.arrays import Floats
-from deepmatrix.store.reported.output import Exported, ExportedFile, Output
+from deepmatrix.store.reported.output import Exported, ExportedFile
 from deepmatrix.store.runs import Run
-from deepmatrix.workloads import gold, inputs, networks
-from harness.formats import MODEL_PATHS
+from harness.formats import MODEL_PATHS, plain
 
 _EXPORTED = TypeAdapter(Exported)
 
@@ -52,48 +47,12 @@ UNDEFINED: Final = "undefined.npz"
 #: By output, the evaluations that gave way to the baseline, or to the consumers.
 EVALUATION: Final = "evaluation.npz"
 
+#: The right classes of its inputs, ``y``, of as many as have one, where accuracy is asked for.
+LABELS: Final = "labels.npz"
+
 #: The host's files beside it.
 #: A user's own model may have no gold before its consumers have answered, and may have masks.
-HOST_FILES: Final = (GOLD, INPUTS, PRODUCED, WEIGHTS, UNDEFINED, EVALUATION)
-
-
-def keep_exports(run: Run, job: Job, output: Output, control: Path) -> dict[str, str]:
-    """Copy exported models from a control directory to the run's artifacts, with their gold.
-
-    Returns the fingerprint of each, by the artifact's id.
-
-    Raises arrays.Unreadable where a file is missing or wrong.
-    """
-    exported = {model.format: model for model in output.artifacts}
-    network = networks.NETWORKS[run.manifest.matrix.workloads[job.workload].network]
-    weights = arrays.read(control / "artifacts" / WEIGHTS, networks.parameters(network))
-    probe = _probe(run, job.workload)
-    truth = gold.forward(network, weights, probe)
-    arrays.read(control / "artifacts" / PRODUCED, {"y": truth.shape})
-    stored = {}
-    for artifact in run.manifest.plan.exports(job):
-        if artifact.format not in exported:
-            continue
-        final = run.artifact_path(artifact)
-        part = final.with_name(f"{final.name}.part")
-        shutil.rmtree(part, ignore_errors=True)
-        check_files(exported[artifact.format], control / "artifacts" / artifact.format)
-        try:
-            copy_tree(control / "artifacts" / artifact.format, part / MODEL)
-        except FileNotFoundError:
-            raise arrays.Unreadable(f"there is no {artifact.format}") from None
-        except OSError as error:
-            if error.errno in NO_ROOM:
-                raise
-            raise arrays.Unreadable(f"{artifact.format}: {error.strerror}") from None
-        for name in (WEIGHTS, PRODUCED):
-            copy_file(control / "artifacts" / name, part / name)
-        inputs.write_npz(part / INPUTS, {"x": probe})
-        inputs.write_npz(part / GOLD, {"y": truth})
-        described = describe(exported[artifact.format], artifact.id, part)
-        finish(part, described, final)
-        stored[artifact.id] = fingerprint(described)
-    return stored
+HOST_FILES: Final = (GOLD, INPUTS, PRODUCED, WEIGHTS, UNDEFINED, EVALUATION, LABELS)
 
 
 def finish(part: Path, described: Exported, final: Path) -> None:
@@ -126,17 +85,6 @@ def model_digests(described: Exported) -> dict[str, str]:
 
 def _is_served(path: str) -> bool:
     return path == INPUTS or path.startswith(f"{MODEL}/")
-
-
-def _probe(run: Run, workload: str) -> Floats:
-    """Return the inputs of artifacts. Raises RecordError where the file is damaged."""
-    path = inputs.files(run.inputs, workload)["data.npz"]
-    try:
-        return arrays.read(path, {"probe_x": None})["probe_x"]
-    except arrays.Unreadable as error:
-        raise RecordError(
-            f"{path}: damaged: {error}", hint="the run's own file changed: start a new run"
-        ) from None
 
 
 def check_files(exported: Exported, folder: Path) -> None:
@@ -257,7 +205,7 @@ def hand_over(run: Run, stored: Artifact, control: Path) -> dict[str, Any]:
         rows = len(array) if array.ndim else 0
     return {
         "id": described.id,
-        "format": described.format,
+        "format": plain(described.format),
         "model": f"artifact/{MODEL}/{MODEL_PATHS[described.format]}",
         "inputs": entries,
         "splits": batch_sizes(rows, described.batch) if described.in_parts else None,

@@ -36,6 +36,8 @@ class Format(NamedTuple):
 
     name: str
     model_path: str
+    #: The format whose models it has, in other numbers: what reads that one reads these too.
+    variant_of: str = ""
 
     #: How the names of such files end.
     extensions: Tuple[str, ...] = ()
@@ -184,11 +186,22 @@ _ALL = (
         parts=("model.xml", "model.bin"),
         inspector="openvino",
     ),
+    # Quantised after training, see `harness.quantisers`.
+    Format(name="onnx-int8", model_path="model.onnx", variant_of="onnx"),
+    Format(name="onnx-int8-nncf", model_path="model.onnx", variant_of="onnx"),
+    Format(name="tflite-int8", model_path="model.tflite", variant_of="tflite"),
+    Format(name="executorch-int8", model_path="model.pte", variant_of="executorch"),
     Format(name="theano", model_path="model.npz"),
     Format(name="jax-export", model_path="model.jax"),
 )
 
 FORMATS: Dict[str, Format] = {entry.name: entry for entry in _ALL}
+
+
+def plain(name: str) -> str:
+    """Return the format that readers know: that of which a format is a variant, or itself."""
+    return FORMATS[name].variant_of or name
+
 
 #: Where an export puts its model, inside the folder of its format.
 MODEL_PATHS: Dict[str, str] = {entry.name: entry.model_path for entry in _ALL}

@@ -1,14 +1,18 @@
-"""Deployment: a trained model exported to each requested format, in that format's folder."""
+"""Deployment: a trained model exported to each requested format, in that format's folder.
+
+A quantised export has right answers of its own, so its graph is inspected as a user's model is.
+"""
 
 import hashlib
+import importlib
 import os
 import shutil
-from types import ModuleType
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
-from harness import control, failures, formats, record
+from harness import control, failures, formats, quantisers, record
 from harness.adapters import Unsupported
 from harness.measuring import timing
+from harness.phases import inspection
 from harness.phases.workload import WorkloadJob
 
 
@@ -29,7 +33,7 @@ def deploy(job: WorkloadJob, data: Dict[str, Any]) -> None:
     control.save_arrays(job.directory, record.PRODUCED, {"y": adapter.predict(model, x)})
     data["formats"] = {}
     for format_name in job.document["formats"]:
-        outcome, artifact = _export(job.directory, adapter, model, format_name, x[:2])
+        outcome, artifact = _export(job, model, format_name)
         data["formats"][format_name] = outcome
         if artifact:
             job.produced.append(artifact)
@@ -37,7 +41,7 @@ def deploy(job: WorkloadJob, data: Dict[str, Any]) -> None:
 
 
 def _export(
-    directory: str, adapter: ModuleType, model: Any, format_name: str, example: Any
+    job: WorkloadJob, model: Any, format_name: str
 ) -> Tuple[Dict[str, Any], Optional[Dict[str, Any]]]:
     """Export to one format; a failure is data.
 
@@ -45,9 +49,11 @@ def _export(
         (the entry of ``formats``, the entry of ``artifacts`` or None where it failed). The time
         of the first export of a format includes the import of its exporter.
     """
-    folder = os.path.join(directory, record.ARTIFACTS, format_name)
+    folder = os.path.join(job.directory, record.ARTIFACTS, format_name)
     try:
-        described, export_s = timing.timed(_write, adapter, model, format_name, folder, example)
+        (described, inspect), export_s = timing.timed(_write, job, model, format_name, folder)
+        if inspect:
+            described = dict(described, inspected=_inspected(job, format_name, inspect))
     except failures.CAUGHT as exception:
         shutil.rmtree(folder, ignore_errors=True)
         error = failures.as_error(exception)
@@ -56,15 +62,28 @@ def _export(
     return {"status": record.OK, "error": None, "export_s": export_s}, dict(artifact, **described)
 
 
-def _write(
-    adapter: ModuleType, model: Any, format_name: str, folder: str, example: Any
-) -> Dict[str, Any]:
+def _write(job: WorkloadJob, model: Any, format_name: str, folder: str) -> Any:
+    """Write one format; return its description, and what inspects it where it is quantised."""
     if format_name not in formats.MODEL_PATHS:
         raise Unsupported(f"unknown artifact format {format_name}")
     os.makedirs(folder)
-    path = os.path.join(folder, formats.MODEL_PATHS[format_name])
-    described: Dict[str, Any] = adapter.export(model, format_name, path, example)
-    return described
+    path, example = os.path.join(folder, formats.MODEL_PATHS[format_name]), job.inputs()[:2]
+    if format_name not in quantisers.MODULES:
+        return job.adapter.export(model, format_name, path, example), None
+    rows = job.workload("data")["train_x"][: quantisers.CALIBRATION_ROWS]
+    quantiser = importlib.import_module(quantisers.MODULES[format_name])
+    return quantiser.export(job.adapter, model, path, example, rows)
+
+
+def _inspected(
+    job: WorkloadJob, format_name: str, inspect: Callable[..., Dict[str, Any]]
+) -> Dict[str, Any]:
+    """Inspect a quantised export, with the inputs of inference."""
+    facts: Dict[str, Any] = {}
+    target = os.path.join(job.directory, record.INSPECTIONS, format_name)
+    inspected = inspect(job.inputs(), job.document["threads"])
+    inspection.store_inspection(target, inspected, facts, job.document["cell"]["name"])
+    return facts
 
 
 def _files(folder: str) -> List[Dict[str, Any]]:

@@ -107,15 +107,15 @@ class Tracer:
 
         Yields its output and its control directory. Raises Untraceable where it fails.
         """
-        inspector = self._find_inspector(artifact.format)
+        inspector = self._find_inspector(artifact.read_as)
 
         def fill(control: Path) -> dict[str, Any]:
             copy_tree(self.run.artifact_path(artifact) / artifacts.MODEL, control / "model")
             (control / "given").mkdir()
             write_npz(control / "given" / INPUTS, self.inputs(artifact, rows))
             description = {
-                "format": artifact.format,
-                "model": f"model/{MODEL_PATHS[artifact.format]}",
+                "format": artifact.read_as,
+                "model": f"model/{MODEL_PATHS[artifact.read_as]}",
                 "inputs": f"given/{INPUTS}",
             }
             return {"trace": {**description, **options}}
