@@ -241,9 +241,9 @@ class RuntimeSearch:
     def _advise(self, cause: Cause, node: Node) -> Cause:
         """Return a cause with what to do about its node, where that is known."""
         consumer = self.case.fault.consumer
-        advice = saturation_advice(node.kind, consumer) or dequantised_product_advice(
-            self.trace.graph, node, consumer
-        )
+        advice = saturation_advice(
+            node.kind, consumer, fused=cause.kind == "fusion"
+        ) or dequantised_product_advice(self.trace.graph, node, consumer)
         if advice is None:
             return cause
         text = f"{cause.text}; {advice.why}: {advice.action}"

@@ -12,6 +12,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from deepmatrix.diagnosis.search.saturation import saturation_advice
 from deepmatrix.judging import deviations, parity
 from deepmatrix.judging.similarity import accuracy
 from deepmatrix.models.imports import judge_inspected
@@ -125,6 +126,15 @@ def test_what_reads_a_format_reads_it_quantised_and_only_runtimes_are_kept_to_pr
     kept = {cell.name for cell in plan.cells if cell.isa}
     assert {"onnxruntime", "openvino", "litert"} <= kept
     assert kept.isdisjoint({"jax_int8", "tensorflow_int8", "onnx"})
+
+
+def test_saturation_is_told_of_a_fusion_of_quantisers_on_x86_without_vnni() -> None:
+    runtime = next(cell for cell in planned("int8").cells if cell.id == CONSUMER)
+    haswell = runtime.kept_to("haswell", MATRIX.isas["haswell"])
+    assert saturation_advice("QuantizeLinear", haswell, fused=True)
+    assert saturation_advice("QuantizeLinear", haswell) is None  # alone it multiplies nothing
+    assert saturation_advice("MaxPool", haswell, fused=True) is None
+    assert saturation_advice("QuantizeLinear", runtime, fused=True) is None
 
 
 def test_accuracy_is_of_the_rows_that_have_a_label() -> None:
