@@ -13,13 +13,13 @@ from deepmatrix.reports.tables import (
     deployment,
     expressiveness,
     portability,
-    precision,
     reuse,
     slower,
     speed,
     summary,
 )
 from deepmatrix.reports.tables.own_models import inputs, overview, quantisation, verification
+from deepmatrix.reports.tables.precision import beside_float32
 from deepmatrix.reports.tables.study import latencies
 from deepmatrix.results.rows import ModelRow, Results
 
@@ -37,7 +37,7 @@ def result_tables(results: Results) -> list[Table]:
         cells.libraries(results),
         cells.startup(results),
         speed.training(results),
-        precision.training(results),
+        beside_float32.training(results),
         speed.passes(results),
         latencies.latencies(results),
         *speed.inference(results),
@@ -46,7 +46,7 @@ def result_tables(results: Results) -> list[Table]:
         expressiveness.notes(results),
         deployment.exports(results),
         *([] if results.models else portability.verdicts(results)),
-        precision.quantised(results),
+        beside_float32.quantised(results),
         portability.causes(results),
         quantisation.costs(results),
         deployment.deployment(results),
