@@ -29,7 +29,7 @@ def training(results: Results) -> Table:
         columns=(
             key("workload"),
             key("cell"),
-            text("precision"),
+            text("precision", optional=4),
             number("accuracy in float32"),
             number("accuracy"),
             number("lost"),
@@ -37,7 +37,7 @@ def training(results: Results) -> Table:
             number("last loss", optional=1),
             number("loss error", optional=2),
             number("output error", optional=3),
-            number("step"),
+            number("step", optional=5),
             number("time", note=TIMES),
         ),
         rows=tuple(_training_row(*pair) for pair in pairs),
