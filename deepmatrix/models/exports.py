@@ -26,6 +26,7 @@ from deepmatrix.store.artifacts import (
     PRODUCED,
     WEIGHTS,
     check_files,
+    check_generation,
     describe,
     fingerprint,
     finish,
@@ -62,6 +63,7 @@ def keep_exports(run: Run, job: Job, output: Output, control: Path) -> dict[str,
         part = final.with_name(f"{final.name}.part")
         shutil.rmtree(part, ignore_errors=True)
         _copy_model(model, control / EXPORTS / model.format, part / MODEL)
+        check_generation(part)
         copy_file(control / EXPORTS / WEIGHTS, part / WEIGHTS)
         judged, served = by_weights, {"x": probe}
         if model.inspected:

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from deepmatrix.errors import RecordError
 from deepmatrix.images.prepared import Prepared
 from deepmatrix.judging import noise
-from deepmatrix.judging.verdicts import judge, terms_of
+from deepmatrix.judging.terms import terms_of
+from deepmatrix.judging.verdicts import judge
 from deepmatrix.planning.plan import Job, Plan
 from deepmatrix.results import cells, expressiveness, remarks
 from deepmatrix.results.cells import CellSummary
@@ -16,7 +17,6 @@ from deepmatrix.results.portability import Judged, Pair, PortabilityRows
 from deepmatrix.results.precision.quantised import QuantisedRows
 from deepmatrix.results.rows import (
     CellRow,
-    ExportRow,
     IdiomRow,
     ModelRow,
     NoteRow,
@@ -26,9 +26,11 @@ from deepmatrix.results.rows import (
     TrainingRow,
 )
 from deepmatrix.results.timeline import Timeline
-from deepmatrix.results.timing import timings
+from deepmatrix.results.timing import generation, timings
 from deepmatrix.results.timing.efficiency import Efficiency
 from deepmatrix.results.timing.rows import (
+    ExportRow,
+    GenerationRow,
     InferenceRow,
     PassRow,
     ScenarioRow,
@@ -81,6 +83,7 @@ class RowCollector:
         self._inference: list[InferenceRow] = []
         self._serving: list[ServingRow] = []
         self._scenarios: list[ScenarioRow] = []
+        self._generation: list[GenerationRow] = []
         self._exports: list[ExportRow] = []
         self._passes: list[PassRow] = []
         self._idioms: list[IdiomRow] = []
@@ -122,6 +125,7 @@ class RowCollector:
             known = [each.accuracy for each in agreements if each.accuracy is not None]
             if known:
                 self._accuracies[first.subject, first.cell] = min(known)
+            self._generation.extend(generation.generated(group, terms, is_timed=is_timed))
 
     def _count_rounds(self, record: JobRecord) -> int:
         """Return how many rounds are planned of a record's cell and subject."""
@@ -198,6 +202,7 @@ class RowCollector:
             inference=tuple(inference),
             serving=tuple(self._serving),
             scenarios=tuple(self._scenarios),
+            generation=tuple(self._generation),
             exports=tuple(self._exports),
             passes=tuple(efficiency.of_passes(row) for row in self._passes),
             idioms=tuple(self._idioms),
@@ -235,6 +240,7 @@ class RowCollector:
         expected_failure = self._manifest.matrix.expected_failure
         return (
             *remarks.cautions(portability),
+            *generation.near_ties(self._generation),
             *cells.noise_warnings(self._summaries),
             *remarks.unexpected_passes(produced, portability, expected_failure),
             *timings.warnings(produced, inference),

@@ -14,15 +14,16 @@ from pydantic import TypeAdapter
 
 from deepmatrix.boundary.copying import copy_tree
 from deepmatrix.boundary.files import Damaged, read_json
-from deepmatrix.boundary.opening import open_plain
+from deepmatrix.boundary.opening import is_there, open_plain
 from deepmatrix.boundary.writing import flush_folder, flush_tree, replace_folder, write_text
 from deepmatrix.planning.subjects import Artifact
 from deepmatrix.store import arrays
-from deepmatrix.store.reported.output import Exported, ExportedFile
+from deepmatrix.store.reported.output import Exported, ExportedFile, Generation
 from deepmatrix.store.runs import Run
-from harness.formats import MODEL_PATHS, plain
+from harness.formats import GENERATION, MODEL_PATHS, plain
 
 _EXPORTED = TypeAdapter(Exported)
+_GENERATION = TypeAdapter(Generation)
 
 HINT: Final = (
     "remove the artifact and the record of its producer, then run again with --resume; or start a "
@@ -53,6 +54,14 @@ LABELS: Final = "labels.npz"
 #: The host's files beside it.
 #: A user's own model may have no gold before its consumers have answered, and may have masks.
 HOST_FILES: Final = (GOLD, INPUTS, PRODUCED, WEIGHTS, UNDEFINED, EVALUATION, LABELS)
+
+
+def check_generation(artifact: Path) -> None:
+    """Raise arrays.Unreadable where what came with a model describes no generation."""
+    try:
+        read_generation(artifact)
+    except Damaged as error:
+        raise arrays.Unreadable(f"{GENERATION}: {error.problem}") from None
 
 
 def finish(part: Path, described: Exported, final: Path) -> None:
@@ -137,6 +146,12 @@ def read_description(artifact: Path) -> Exported:
     return described
 
 
+def read_generation(artifact: Path) -> Generation | None:
+    """Return what a stored model generates, or None where it does not. Raises Damaged."""
+    path = artifact / MODEL / GENERATION
+    return read_json(path, _GENERATION, hint=HINT) if is_there(path) else None
+
+
 def verify(artifact: Path, recorded: str = "") -> Exported:
     """Return the description of a stored artifact.
 
@@ -188,10 +203,12 @@ def recorded(run: Run, artifact: Artifact) -> str:
 def hand_over(run: Run, stored: Artifact, control: Path) -> dict[str, Any]:
     """Copy an artifact's model and inputs to a control directory; return its part of the job.
 
-    Its gold and its producer's outputs stay on the host.
+    Its gold, its producer's outputs and the tokens that are right stay on the host.
     """
     described, artifact = verify_stored(run, stored), run.artifact_path(stored)
     copy_tree(artifact / MODEL, control / "artifact" / MODEL)
+    (control / "artifact" / MODEL / GENERATION).unlink(missing_ok=True)
+    generation = read_generation(artifact)
     (control / "artifact" / "inputs").mkdir()
     entries, rows = [], 0
     try:
@@ -211,6 +228,7 @@ def hand_over(run: Run, stored: Artifact, control: Path) -> dict[str, Any]:
         "splits": batch_sizes(rows, described.batch) if described.in_parts else None,
         "batch": described.batch,
         "rows": rows,
+        **({"generation": generation.request()} if generation else {}),
     }
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from deepmatrix.planning.subjects import Artifact
 from deepmatrix.results.precision.rows import QuantisedRow, SpeedRow
-from deepmatrix.results.rows import ExportRow, PortabilityRow
-from deepmatrix.results.timing.rows import InferenceRow
+from deepmatrix.results.rows import PortabilityRow
+from deepmatrix.results.timing.rows import ExportRow, InferenceRow
 from deepmatrix.results.timing.statistics import compare
 
 #: (artifact, consumer), by their ids.
