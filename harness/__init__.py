@@ -15,6 +15,7 @@ How a job runs:
 - `phases` has what is done with a workload, an artifact, a model or a suite; `jobs` what these
   have in common.
 - `measuring` has clocks, the self-test and facts about the machine.
+- `quantisers` quantise what frameworks export, a module a tool.
 - `graphs` reads, evaluates and cuts model files; `suites` has tests of standards.
 - `idioms` and `probes` are what the folders of frameworks share for these two phases.
 - `record` has the names and the version of all that goes in and out.

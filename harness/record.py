@@ -77,6 +77,7 @@ UNDEFINED = "artifacts/undefined.npz"  # by output, which values cannot be judge
 PRECISE = "trace/precise.npz"  # every inner tensor by its number, float64 where possible
 SINGLE = "trace/single.npz"  # the same in float32, or nothing
 MADE = "made"  # folder for a model cut or exposed to find a wrong node, its inputs and gold
+INSPECTIONS = "inspections"  # a folder a quantised format: what inspecting a model writes
 SUITE_MODELS = "suite/models"  # folder of a suite's models, by the number of their case
 SUITE_ARRAYS = "suite/arrays.npz"  # ``<case>/in/<number>`` and ``<case>/out/<number>``
 SUITE_ANSWERS = "suite/answers.npz"  # ``<case>/<number>``

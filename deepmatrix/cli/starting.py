@@ -43,7 +43,7 @@ def load_expected_failures(options: argparse.Namespace) -> tuple[ExpectedFailure
     """Return the expected failures of the file that the user named, None if there is none."""
     if options.expected_failures is None:
         return None
-    cell_ids = tuple(load_matrix(options).cell_ids())
+    cell_ids = tuple(load_matrix(options).limited_ids())
     return expected_failures.load(options.expected_failures, cell_ids=cell_ids)
 
 

@@ -57,6 +57,14 @@ class Matrix(Section):
         for parts in self.cells():
             yield "-".join(parts)
 
+    def limited_ids(self) -> Iterator[str]:
+        """Yield these ids, and that of each cell where it is kept to an instruction set."""
+        yield from self.cell_ids()
+        for system, base, architecture, device in self.cells():
+            for name, isa in self.isas.items():
+                if isa.architecture == architecture:
+                    yield f"{system}_{name}-{base}-{architecture}-{device}"
+
     def cells(self) -> Iterator[tuple[str, str, str, str]]:
         """Yield system, base, architecture and device of every cell that can be written down.
 

@@ -50,7 +50,7 @@ def load(path: Path, *, networks: Iterable[str] = ()) -> Matrix:
         changes["images"] = matrix.images.below(path.parent)
     if matrix.expected_failures_file is not None:
         named = path.parent / matrix.expected_failures_file
-        cell_ids = tuple(matrix.cell_ids())
+        cell_ids = tuple(matrix.limited_ids())
         changes["expected_failures"] = expected_failures.load(named, cell_ids=cell_ids)
     return matrix.model_copy(update=changes)
 

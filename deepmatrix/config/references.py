@@ -96,6 +96,8 @@ def _names(matrix: Matrix, networks: Collection[str]) -> Iterator[_Name]:
     for name, preset in matrix.presets.items():
         for index, tag in enumerate(preset.without):
             yield _Name(("presets", name, "without", index), "tag", tag, tags)
+        for index, kept_to in enumerate(preset.isas):
+            yield _Name(("presets", name, "isas", index), "instruction set", kept_to, matrix.isas)
 
 
 def _names_of_systems(matrix: Matrix) -> Iterator[_Name]:

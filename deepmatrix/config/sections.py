@@ -156,10 +156,10 @@ class System(Section):
 
 
 class Framework(System):
-    """What trains and exports."""
+    """What trains and exports. A variant may only train, and export nothing."""
 
     adapter: ImportString
-    exports: tuple[Format, ...] = Field(min_length=1)
+    exports: tuple[Format, ...]
 
 
 class Runtime(System):
@@ -252,7 +252,8 @@ class Preset(Section):
     as emulated cells.
     Forward and backward passes are sampled as inference is. Emulated cells train only the steps
     whose losses are compared with gold, unless *emulated_accuracy* asks for the accuracy in the
-    end.
+    end. With *held_out* artifacts are served all held-out data, which gives each consumer an
+    accuracy. The runtimes are also kept to each instruction set in *isas*.
     """
 
     cells: tuple[Text, ...] = Field(min_length=1)
@@ -263,6 +264,8 @@ class Preset(Section):
     rounds: Rounds
     cold: bool = False
     emulated_accuracy: bool = False
+    held_out: bool = False
+    isas: tuple[Name, ...] = ()
     infer: Infer
 
 

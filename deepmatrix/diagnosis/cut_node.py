@@ -32,7 +32,7 @@ class CutNode:
     @property
     def model(self) -> Path:
         """The model's file."""
-        return self.case.folder / MODEL_PATHS[self.case.artifact.format]
+        return self.case.folder / MODEL_PATHS[self.case.artifact.read_as]
 
     @cached_property
     def truth(self) -> Truth:
@@ -45,7 +45,7 @@ class CutNode:
     def answer(self, inputs: Mapping[str, Values]) -> Mapping[str, Values]:
         """Return what the consumer answers; raises Untraceable where it cannot."""
         case = self.case
-        outputs = case.tracer.infer(case.fault.consumer, case.artifact.format, self.model, inputs)
+        outputs = case.tracer.infer(case.fault.consumer, case.artifact.read_as, self.model, inputs)
         case.consumer_runs += 1
         return outputs
 
@@ -92,7 +92,7 @@ class CutNode:
         return {name: known.get(name, x).astype(x.dtype) for name, x in self.inputs.items()}
 
     def _judged_on(self, inputs: Mapping[str, Values], reference: Path | None) -> Truth:
-        tracer, model_format = self.case.tracer, self.case.artifact.format
+        tracer, model_format = self.case.tracer, self.case.artifact.read_as
         return tracer.inspect(model_format, self.model, inputs, reference)
 
     def _is_right(self, output: Deviation, agreement: Agreement) -> bool:

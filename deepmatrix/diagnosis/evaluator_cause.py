@@ -27,7 +27,7 @@ def find_evaluator_cause(case: Case, trace: Trace) -> Cause | None:
     if not wrong:
         return None
     text = f"the evaluator differs from gold at output {wrong[0]} ({truth.sources[wrong[0]]})"
-    if not case.fault.consumer.inspects(case.artifact.format):
+    if not case.fault.consumer.inspects(case.artifact.read_as):
         return case.cause("opaque", f"no node can be named: {text}")
     fault = _exchanged_fault(case, truth, trace, wrong)
     if fault is None:

@@ -125,7 +125,7 @@ def _find_cause(tracer: Tracer, fault: Fault, folder: Path, deadline: float) -> 
 
 def _obvious_cause(case: Case) -> Cause | None:
     """Return the cause where it needs no trace, or where the format has none."""
-    agreement, model_format = case.agreement, case.artifact.format
+    agreement, model_format = case.agreement, case.artifact.read_as
     if not agreement.outputs or any(
         output.note and output.row is None and not output.unjudged for output in agreement.outputs
     ):

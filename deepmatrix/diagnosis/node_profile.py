@@ -25,7 +25,7 @@ def find_unmeasured(tracer: Tracer) -> Iterator[Fault]:
     """Yield the answers of consumers whose nodes can be measured and were not yet."""
     for answer in find_answers(tracer.run):
         path = tracer.run.node_errors_path(answer.artifact.id, answer.consumer.id)
-        if answer.artifact.format in TRACEABLE and not path.is_file():
+        if answer.artifact.read_as in TRACEABLE and not path.is_file():
             yield answer
 
 

@@ -15,7 +15,7 @@ from harness.formats import FORMATS, MODEL_PATHS
 
 def node_command(folder: Path, fault: Fault) -> str:
     """Return the command that shows a fault at its node, cut out in *folder*."""
-    model = folder / MODEL_PATHS[fault.artifact.format]
+    model = folder / MODEL_PATHS[fault.artifact.read_as]
     return _verify(model, folder, fault.consumer)
 
 
@@ -25,11 +25,11 @@ def model_command(run: Run, fault: Fault) -> str:
     `verify` inspects no model of some formats: there a matrix of the two cells shows it.
     """
     artifact = fault.artifact
-    if not FORMATS[artifact.format].inspector:
+    if not FORMATS[artifact.read_as].inspector:
         cells = (artifact.producer, fault.consumer.id)
         return command_line("matrix", *cells, "--preset", run.manifest.plan.preset)
     folder = run.artifact_path(artifact)
-    model = folder / artifacts.MODEL / MODEL_PATHS[artifact.format]
+    model = folder / artifacts.MODEL / MODEL_PATHS[artifact.read_as]
     return _verify(model, folder, fault.consumer)
 
 

@@ -241,9 +241,9 @@ class RuntimeSearch:
     def _advise(self, cause: Cause, node: Node) -> Cause:
         """Return a cause with what to do about its node, where that is known."""
         consumer = self.case.fault.consumer
-        advice = saturation_advice(node.kind, consumer) or dequantised_product_advice(
-            self.trace.graph, node, consumer
-        )
+        advice = saturation_advice(
+            node.kind, consumer, fused=cause.kind == "fusion"
+        ) or dequantised_product_advice(self.trace.graph, node, consumer)
         if advice is None:
             return cause
         text = f"{cause.text}; {advice.why}: {advice.action}"
@@ -258,9 +258,9 @@ class RuntimeSearch:
         with case.tracer.inspector_job(artifact, case.rows, EXPOSE, tensors=types) as (_, control):
             copy_tree(control / MADE, folder)
         try:
-            model = folder / MODEL_PATHS[artifact.format]
+            model = folder / MODEL_PATHS[artifact.read_as]
             inputs = case.tracer.inputs(artifact, case.rows)
-            outputs = case.tracer.infer(case.fault.consumer, artifact.format, model, inputs)
+            outputs = case.tracer.infer(case.fault.consumer, artifact.read_as, model, inputs)
         finally:
             shutil.rmtree(folder)
         case.consumer_runs += 1

@@ -14,7 +14,7 @@ from deepmatrix.execution.attempts import Attempt
 from deepmatrix.execution.conclusions import status_of_phases
 from deepmatrix.judging import deviations, generation, producers
 from deepmatrix.judging.producers import Evidence
-from deepmatrix.models import imports
+from deepmatrix.models import exports, imports
 from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.plan import Job
 from deepmatrix.store import answers, arrays, artifacts
@@ -100,7 +100,7 @@ class _Collector:
         if deployed is None or deployed.status != "ok":
             return
         try:
-            stored = artifacts.keep_exports(self.run, self.job, output, self.attempt.control)
+            stored = exports.keep_exports(self.run, self.job, output, self.attempt.control)
             self.stored.update(stored)
         except UNUSABLE as error:
             self._blame_artifact(f"an exported artifact is incomplete: {_problem(error)}")

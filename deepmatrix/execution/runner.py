@@ -347,5 +347,10 @@ def make_inputs(run: Run) -> None:
     matrix, plan = run.manifest.matrix, run.manifest.plan
     for name in plan.workloads:
         inputs.write_missing(
-            run.inputs, name, matrix.workloads[name], seed=plan.seed, phases=plan.phases
+            run.inputs,
+            name,
+            matrix.workloads[name],
+            seed=plan.seed,
+            phases=plan.phases,
+            held_out=plan.held_out,
         )

@@ -11,7 +11,7 @@ import numpy as np
 from deepmatrix.boundary.bounds import one_line
 from deepmatrix.judging import masked
 from deepmatrix.judging.quantisation.quantised_steps import allowed_steps, as_gold_is, one_sided
-from deepmatrix.judging.similarity import cosine, slices, top1, ulps
+from deepmatrix.judging.similarity import accuracy, cosine, slices, top1, ulps
 from deepmatrix.store import answers, arrays, truths
 from deepmatrix.store.arrays import TEXT, Values
 from deepmatrix.store.records import Agreement, Deviation
@@ -71,6 +71,7 @@ def _agreement(outputs: Answers, truth: Truth) -> Agreement:
         return no_agreement("it has no outputs")
     if len(outputs) != len(truth.gold):
         return no_agreement(f"it gave {len(outputs)} outputs, {len(truth.gold)} are expected")
+    first = next(iter(outputs.values()))
     if set(outputs) != set(truth.gold):
         outputs = dict(zip(truth.gold, outputs.values(), strict=True))
     outputs, truth = masked.in_order(outputs, truth), masked.in_its_order(truth)
@@ -90,6 +91,7 @@ def _agreement(outputs: Answers, truth: Truth) -> Agreement:
         from_producer=worst_output_error(between),
         scale=max(scales),
         note="; ".join(output.note for output in deviations if output.note),
+        accuracy=None if truth.labels is None else accuracy(first, truth.labels),
         outputs=tuple(deviations),
     )
 

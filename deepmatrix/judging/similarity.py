@@ -132,3 +132,16 @@ def _ordered(values: Values) -> NDArray[Any]:
     integer = _INTEGERS[values.dtype.itemsize]
     bits = np.ascontiguousarray(values).view(values.dtype.newbyteorder("=")).view(integer)
     return np.where(bits < 0, np.iinfo(integer).min - bits, bits).astype(np.int64)
+
+
+def accuracy(answer: Values, labels: Values) -> float | None:
+    """Return the share of *labels*, (N, ...), that an answer, (N or more, ..., classes), gives.
+
+    None where the answer has other dimensions, or is text.
+    """
+    if answer.dtype.kind not in "fiu" or answer.ndim != labels.ndim + 1:
+        return None
+    if not answer.size or answer.shape[1:-1] != labels.shape[1:]:
+        return None
+    classes = answer[: len(labels)].argmax(axis=-1)
+    return float((classes == labels).mean()) if classes.shape == labels.shape else None

@@ -78,7 +78,7 @@ class Cell:
 
     def exports_of(self, *, generates: bool) -> tuple[str, ...]:
         """The formats that it exports a workload to; of what *generates*, also those with past."""
-        return tuple(name for name in self.exports if generates or not FORMATS[name].with_past_of)
+        return tuple(name for name in self.exports if generates or not FORMATS[name].has_past)
 
     def can_read(self, format: str) -> bool:
         """Return whether it serves a format."""

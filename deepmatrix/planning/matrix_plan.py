@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.config.sections import Preset
 from deepmatrix.planning.cells import Capabilities, Cell
 from deepmatrix.planning.plan import Plan, Skipped
 from deepmatrix.planning.selection import Selection, find_preset, select_cells
+from deepmatrix.planning.sweeps import sweep
 from deepmatrix.workloads.networks import NETWORKS
 from harness import record
 
@@ -36,7 +37,7 @@ def plan_matrix(
     """
     preset = find_preset(matrix, selection.preset)
     cells, skipped = [], []
-    for cell in select_cells(matrix, selection):
+    for cell in _swept(matrix, select_cells(matrix, selection), preset):
         reason = matrix.exclusion(cell.id) or capabilities.refusal(cell) or _idle(cell, preset)
         if reason is None:
             cells.append(cell)
@@ -53,6 +54,7 @@ def plan_matrix(
         rounds_emulated=preset.rounds.emulated,
         phases=tuple(phase for phase in record.PHASES if phase in preset.phases),
         cold=preset.cold,
+        held_out=preset.held_out,
         steps_emulated=None if preset.emulated_accuracy else matrix.tolerances.steps,
         infer=preset.infer,
         idioms=_idiomatic(matrix, preset, idioms),
@@ -79,6 +81,13 @@ def _idiomatic(
         for network, framework in idioms
         if network == matrix.workloads[workload].network
     )
+
+
+def _swept(matrix: Matrix, cells: Iterable[Cell], preset: Preset) -> Iterator[Cell]:
+    """Yield cells, runtimes also kept to the preset's instruction sets; they judge nothing."""
+    for cell in cells:
+        serves = cell.role == "runtime" and not cell.is_evaluator
+        yield from sweep(matrix, [cell], preset.isas if serves else ())
 
 
 def _idle(cell: Cell, preset: Preset) -> str | None:

@@ -133,6 +133,8 @@ class Plan:
     checked: frozenset[str] = frozenset()
     #: Artifacts of earlier runs; the cells that serve them run from what they ran from there.
     kept: tuple[Kept, ...] = ()
+    #: Artifacts are served all held-out data, so that each consumer has an accuracy.
+    held_out: bool = False
     #: Two versions, or two earlier runs, are served side by side to be compared.
     compares: bool = False
 

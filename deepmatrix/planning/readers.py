@@ -69,9 +69,7 @@ def find_inspector(matrix: Matrix, format: str, capabilities: Capabilities) -> C
             continue
         if not (matrix.exclusion(cell.id) or capabilities.refusal(cell)):
             return cell
-    inspected = [
-        entry.name for entry in FORMATS.values() if entry.inspector and not entry.with_past_of
-    ]
+    inspected = [entry.name for entry in FORMATS.values() if entry.inspector]
     raise ArgumentError(
         f"nothing here can inspect a model of the format {format}",
         hint=f"formats that can be verified: {', '.join(inspected)}",

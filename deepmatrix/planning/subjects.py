@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from deepmatrix.boundary.bounds import Digest
+from harness.formats import FORMATS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +22,11 @@ class Artifact:
     def title(self) -> str:
         """Its name on screens: a user's own model by its name."""
         return self.workload if self.imported else self.id
+
+    @property
+    def read_as(self) -> str:
+        """The format that its readers know: that of which its own is a variant, or its own."""
+        return FORMATS[self.format].read_as
 
     @property
     def id(self) -> str:

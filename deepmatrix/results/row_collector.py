@@ -14,6 +14,7 @@ from deepmatrix.planning.plan import Job, Plan
 from deepmatrix.results import cells, expressiveness, remarks
 from deepmatrix.results.cells import CellSummary
 from deepmatrix.results.portability import Judged, Pair, PortabilityRows
+from deepmatrix.results.precision.quantised import QuantisedRows
 from deepmatrix.results.rows import (
     CellRow,
     IdiomRow,
@@ -90,6 +91,7 @@ class RowCollector:
         self._notes: dict[tuple[str, str], str] = {}
         self._reused: dict[str, list[str]] = {}
         self._anew: dict[str, list[str]] = {}
+        self._accuracies: dict[Pair, float] = {}
 
     def add(self, group: list[JobRecord]) -> None:
         """Add the records of one (cell, subject). Raises RecordError for one not planned."""
@@ -119,6 +121,10 @@ class RowCollector:
             terms = terms_of(self._manifest, self._cells[first.cell], first.subject)
             judged = Judged(verdict=judge(group, terms, ""), emulated=first.emulated)
             self._portability.judged[first.subject, first.cell] = judged
+            agreements = [record.agreement for record in group if record.agreement]
+            known = [each.accuracy for each in agreements if each.accuracy is not None]
+            if known:
+                self._accuracies[first.subject, first.cell] = min(known)
             self._generation.extend(generation.generated(group, terms, is_timed=is_timed))
 
     def _count_rounds(self, record: JobRecord) -> int:
@@ -182,6 +188,7 @@ class RowCollector:
         produced = self._all_produced(efficiency)
         inference = [efficiency.of_inference(row) for row in self._inference]
         portability = list(self._portability.rows())
+        beside = QuantisedRows(self._artifacts, self._accuracies, self._exports, inference)
         return Results(
             run=manifest.id,
             created=manifest.created,
@@ -203,6 +210,7 @@ class RowCollector:
             notes=self._note_rows(),
             models=self._models,
             portability=tuple(portability),
+            quantised=tuple(beside.rows(portability)),
             timeline=tuple(self._timeline.spans(self._rates())),
             noisy=tuple(itertools.chain(*cells.noisy_jobs(self._summaries).values())),
             reused={run: tuple(jobs) for run, jobs in sorted(self._reused.items())},

@@ -20,6 +20,7 @@ from deepmatrix.boundary.bounds import (
 )
 from deepmatrix.config import documents
 from deepmatrix.judging.verdicts import VerdictName
+from deepmatrix.results.precision.rows import CostRow, QuantisedRow
 from deepmatrix.results.timing.rows import (
     ExportRow,
     GenerationRow,
@@ -98,11 +99,15 @@ class TrainingRow(Row):
     gold's loss, of the first round and of some steps only; a loss, or a difference, is None where
     it is not finite. *layers*, *gradients*: the errors of the first step, in the network's order;
     None where a value is not finite.
+    *precision*: the lowest that it computed in; *float32_cell*: that which trains the same in
+    float32, where the cell is a variant of it.
     """
 
     cell: str
     workload: str
     emulated: bool
+    precision: str = "float32"
+    float32_cell: str = ""
     status: str
     reason: str = ""
     failed_phase: str = ""
@@ -279,24 +284,6 @@ class NodesRow(Row):
     note: str = ""
 
 
-class CostRow(Row):
-    """What quantisation costs at an output of *model*, a user's own, against its original.
-
-    *error*: largest difference over the original's scale. *snr_db*: signal over noise. *flips*: the
-    rows whose top-1 differs, *margins*: there the original's largest value less its second.
-    """
-
-    artifact: str
-    model: str
-    original: str
-    output: str
-    error: Measure | None = None
-    snr_db: Number | None = None
-    rows: Count = 0
-    flips: tuple[Count, ...] | None = None
-    margins: tuple[Finite, ...] = ()
-
-
 class Results(Row):
     """All results of a run: ``results.json``.
 
@@ -325,6 +312,7 @@ class Results(Row):
     exports: tuple[ExportRow, ...]
     models: tuple[ModelRow, ...] = ()
     portability: tuple[PortabilityRow, ...]
+    quantised: tuple[QuantisedRow, ...] = ()
     costs: tuple[CostRow, ...] = ()
     nodes: tuple[NodesRow, ...] = ()
     timeline: tuple[SpanRow, ...] = ()

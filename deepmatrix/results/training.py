@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from deepmatrix.judging import parity
+from deepmatrix.planning.cells import Cell
 from deepmatrix.results.rows import TrainingRow
 from deepmatrix.results.timing.statistics import Samples, estimate
 from deepmatrix.results.timing.timings import floats, steady, warmup_of
@@ -49,10 +51,14 @@ class TrainingRows:
     manifest: Manifest
     gold_losses: Mapping[str, Samples]
 
+    @cached_property
+    def _cells(self) -> Mapping[str, Cell]:
+        return {cell.id: cell for cell in self.manifest.plan.cells}
+
     def row(self, group: Sequence[JobRecord], *, is_timed: bool) -> TrainingRow:
         """Return the row of all rounds of one cell and workload."""
         first = group[0]
-        matrix = self.manifest.matrix
+        matrix, precision = self.manifest.matrix, self._cells[first.cell].precision
         workload = matrix.workloads[first.workload]
         rounds = [data for record in group if record.output and (data := record.output.train())]
         timed = rounds if is_timed else []
@@ -65,7 +71,9 @@ class TrainingRows:
             greedy = _worst(data.greedy_accuracy for data in rounds)
         step = next((record.parity for record in group if record.parity), None)
         network = networks.NETWORKS[workload.network]
-        first_wrong = parity.first_wrong(step, network, matrix.tolerances) if step else ""
+        first_wrong = (
+            parity.first_wrong(step, network, matrix.tolerances, precision) if step else ""
+        )
         outcome = self._outcome(group, accuracy, loss_error)
         if outcome.status == "ok" and step is None and PARITY in self.manifest.plan.phases:
             outcome = _failed("the first step was not compared with gold")
@@ -76,6 +84,8 @@ class TrainingRows:
             cell=first.cell,
             workload=first.workload,
             emulated=first.emulated,
+            precision=precision,
+            float32_cell=_float32_cell(first.cell, self._cells),
             **vars(outcome),
             expected_failure=expected_failure if outcome.status != "ok" else "",
             step_s=step_s,
@@ -168,9 +178,19 @@ class TrainingRows:
             return _failed("the losses cannot be compared with gold: their number differs")
         if accuracy is not None and wanted is not None and not accuracy >= wanted:
             return _failed(f"accuracy {accuracy:.3f} is below {wanted}")
-        if not loss_error <= matrix.tolerances.loss:
+        is_reduced = self._cells[group[0].cell].precision != "float32"
+        if not is_reduced and not loss_error <= matrix.tolerances.loss:
             return _failed(f"loss differs from gold by {loss_error:.1e}")
         return _Outcome()
+
+
+def _float32_cell(cell_id: str, cells: Mapping[str, Cell]) -> str:
+    """Return the id of the cell that a variant in less than float32 stands beside, or nothing."""
+    cell = cells[cell_id]
+    if cell.precision == "float32" or not cell.system.variant_of:
+        return ""
+    original = replace(cell, name=cell.system.variant_of).id
+    return original if original in cells else ""
 
 
 def _worst(of_rounds: Iterable[float | None]) -> float | None:

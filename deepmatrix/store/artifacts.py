@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-from collections.abc import Callable, Mapping, Set
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -14,21 +12,14 @@ from typing import Any, Final
 import numpy as np
 from pydantic import TypeAdapter
 
-from deepmatrix.boundary.copying import NO_ROOM, copy_file, copy_tree
+from deepmatrix.boundary.copying import copy_tree
 from deepmatrix.boundary.files import Damaged, read_json
 from deepmatrix.boundary.opening import is_there, open_plain
 from deepmatrix.boundary.writing import flush_folder, flush_tree, replace_folder, write_text
-from deepmatrix.errors import RecordError
-from deepmatrix.planning.plan import Job
 from deepmatrix.planning.subjects import Artifact
 from deepmatrix.store import arrays
-from deepmatrix.store.arrays import Floats, Values
-from deepmatrix.store.reported.output import Exported, ExportedFile, Generation, Output
+from deepmatrix.store.reported.output import Exported, ExportedFile, Generation
 from deepmatrix.store.runs import Run
-from deepmatrix.workloads import gold, inputs, networks
-from deepmatrix.workloads.networks import Network
-from deepmatrix.workloads.networks.weights import Weights
-from harness import record
 from harness.formats import FORMATS, GENERATION, MODEL_PATHS
 
 _EXPORTED = TypeAdapter(Exported)
@@ -57,97 +48,12 @@ UNDEFINED: Final = "undefined.npz"
 #: By output, the evaluations that gave way to the baseline, or to the consumers.
 EVALUATION: Final = "evaluation.npz"
 
+#: The right classes of its inputs, ``y``, of as many as have one, where accuracy is asked for.
+LABELS: Final = "labels.npz"
+
 #: The host's files beside it.
 #: A user's own model may have no gold before its consumers have answered, and may have masks.
-HOST_FILES: Final = (GOLD, INPUTS, PRODUCED, WEIGHTS, UNDEFINED, EVALUATION)
-
-
-def keep_exports(run: Run, job: Job, output: Output, control: Path) -> dict[str, str]:
-    """Copy exported models from a control directory to the run's artifacts, with their gold.
-
-    Returns the fingerprint of each, by the artifact's id.
-
-    Raises arrays.Unreadable where a file is missing or wrong.
-    """
-    exported = {model.format: model for model in output.artifacts}
-    network = networks.NETWORKS[run.manifest.matrix.workloads[job.workload].network]
-    weights = arrays.read(control / "artifacts" / WEIGHTS, networks.parameters(network))
-    trials = _trials(run, job, control, set(exported), network, weights)
-    stored = {}
-    for artifact in run.manifest.plan.exports(job):
-        if artifact.format not in exported:
-            continue
-        final = run.artifact_path(artifact)
-        part = final.with_name(f"{final.name}.part")
-        shutil.rmtree(part, ignore_errors=True)
-        check_files(exported[artifact.format], control / "artifacts" / artifact.format)
-        try:
-            copy_tree(control / "artifacts" / artifact.format, part / MODEL)
-        except FileNotFoundError:
-            raise arrays.Unreadable(f"there is no {artifact.format}") from None
-        except OSError as error:
-            if error.errno in NO_ROOM:
-                raise
-            raise arrays.Unreadable(f"{artifact.format}: {error.strerror}") from None
-        check_generation(part)
-        trial = trials[bool(FORMATS[artifact.format].with_past_of)]
-        copy_file(control / "artifacts" / WEIGHTS, part / WEIGHTS)
-        copy_file(control / trial.produced, part / PRODUCED)
-        inputs.write_npz(part / INPUTS, trial.inputs)
-        inputs.write_npz(part / GOLD, trial.truth)
-        described = describe(exported[artifact.format], artifact.id, part)
-        finish(part, described, final)
-        stored[artifact.id] = fingerprint(described)
-    return stored
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Trial:
-    """What a network was tried on, what is right for it, and the file of what its producer gave."""
-
-    inputs: Mapping[str, Values]
-    truth: Mapping[str, Floats]
-    produced: str
-
-
-def _trials(
-    run: Run, job: Job, control: Path, formats: Set[str], network: Network, weights: Weights
-) -> dict[bool, _Trial]:
-    """Return the trials of the formats, by whether they are of a model with past.
-
-    Raises arrays.Unreadable where a file of the producer does not fit.
-    """
-    probe = _probe(run, job.workload)
-    truth = {"y": gold.forward(network, weights, probe)}
-    trials = {False: _Trial(inputs={"x": probe}, truth=truth, produced=record.PRODUCED)}
-    if any(FORMATS[name].with_past_of for name in formats & FORMATS.keys()):
-        given = _past_inputs(control / record.PAST_INPUTS, network)
-        truth = gold.step_with_past(network, weights, given)
-        trials[True] = _Trial(inputs=given, truth=truth, produced=record.PAST_OUTPUTS)
-    for trial in trials.values():
-        shapes = {name: right.shape for name, right in trial.truth.items()}
-        arrays.read(control / trial.produced, shapes)
-    return trials
-
-
-def _past_inputs(path: Path, network: Network) -> dict[str, Values]:
-    """Return what a producer tried a model with past on. Raises arrays.Unreadable."""
-    given = arrays.read_all(path, arrays.NUMBERS)
-    tokens = given.get(record.TOKENS, np.zeros(0))
-    cache = [x for name, x in given.items() if name != record.TOKENS]
-    past = cache[0].shape[2] if cache and cache[0].ndim == 4 else 0
-    shapes = networks.cache_shapes(network, len(tokens), past)
-    if not (
-        list(given) == [record.TOKENS, *record.cache_names(len(shapes) // 2)]
-        and [x.shape for x in cache] == shapes
-        and tokens.ndim == 2
-        and tokens.size
-        and tokens.shape[1] + past <= network["input"][0]
-        and tokens.dtype == np.int64
-        and 0 <= tokens.min() <= tokens.max() < network["classes"]
-    ):
-        raise arrays.Unreadable(f"{path.name}: these are no inputs of a model with past")
-    return given
+HOST_FILES: Final = (GOLD, INPUTS, PRODUCED, WEIGHTS, UNDEFINED, EVALUATION, LABELS)
 
 
 def check_generation(artifact: Path) -> None:
@@ -188,17 +94,6 @@ def model_digests(described: Exported) -> dict[str, str]:
 
 def _is_served(path: str) -> bool:
     return path == INPUTS or path.startswith(f"{MODEL}/")
-
-
-def _probe(run: Run, workload: str) -> Floats:
-    """Return the inputs of artifacts. Raises RecordError where the file is damaged."""
-    path = inputs.files(run.inputs, workload)["data.npz"]
-    try:
-        return arrays.read(path, {"probe_x": None})["probe_x"]
-    except arrays.Unreadable as error:
-        raise RecordError(
-            f"{path}: damaged: {error}", hint="the run's own file changed: start a new run"
-        ) from None
 
 
 def check_files(exported: Exported, folder: Path) -> None:

@@ -28,6 +28,7 @@ from deepmatrix.boundary.bounds import (
     Measure,
     Moment,
     Seconds,
+    Share,
     TensorName,
 )
 from deepmatrix.planning.plan import Wave
@@ -146,7 +147,7 @@ class Agreement(Part):
 
     Errors are largest absolute differences over *scale*: gold's largest absolute value, at least
     `SMALLEST_SCALE` of `harness.record`. They are None where shapes differ or a value is not
-    finite; *note* says which.
+    finite; *note* says which. *accuracy*: of the first output, where the artifact has labels.
     """
 
     error: Measure | None
@@ -154,6 +155,7 @@ class Agreement(Part):
     from_producer: Measure | None
     scale: Measure
     note: CutLine = ""
+    accuracy: Share | None = None
     outputs: FewFixed[Deviation] = ()
 
 

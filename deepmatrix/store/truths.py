@@ -42,7 +42,8 @@ class Truth:
     *confirmed*: outputs whose evaluation the baseline confirms. *growth*: by output, by what
     rounding costs more in its sums than in short ones.
     *apart*: by output, how far from gold integers may be that rounding decides. *reshaped*: by
-    output, why its shape may be another.
+    output, why its shape may be another. *labels*: the right classes of the first rows, where
+    accuracy is asked for.
     *remarks*: what else the user should know of it.
     """
 
@@ -64,6 +65,7 @@ class Truth:
     growth: Mapping[str, float] = field(default_factory=dict)
     apart: Mapping[str, int] = field(default_factory=dict)
     reshaped: Mapping[str, str] = field(default_factory=dict)
+    labels: Values | None = None
     remarks: tuple[str, ...] = ()
 
     @property
@@ -118,6 +120,7 @@ def read(folder: Path) -> Truth:
             growth=described.growth,
             apart=described.apart,
             reshaped=described.reshaped,
+            labels=_arrays(folder / artifacts.LABELS).get("y"),
             remarks=described.gold_remarks,
         )
     except arrays.Unreadable as error:

@@ -62,19 +62,22 @@ def write_missing(
     *,
     seed: int,
     phases: Collection[str] = USUAL_PHASES,
+    held_out: bool = False,
 ) -> None:
     """Make the missing inputs of a workload below *folder*, for some phases.
 
     Besides `files`: ``<name>.first-step.npz``, gold's outputs and gradients of the first step (see
     `deepmatrix.judging.parity`), and ``<name>.gold.json``, the losses of the float64 training, one
     a step, and its held-out accuracy, where the phases train. The latter is written last: where
-    it exists, all inputs do.
+    it exists, all inputs do. With *held_out* the inputs of artifacts begin with all test examples.
     """
     finished = folder / f"{name}.gold.json"
     if finished.is_file():
         return
     network = networks.NETWORKS[workload.network]
     data = load_data(network)
+    if held_out:
+        data["probe_x"] = _probe(data["test_x"])
     weights = initial_weights(network, seed)
     example_count = len(data["train_x"])
     rows = batch_order(example_count, batch=workload.batch, epochs=workload.epochs, seed=seed)

@@ -5,7 +5,7 @@ nothing else, so both need only the standard library, Python 3.6, and no other m
 package.
 """
 
-from typing import Any, Dict, NamedTuple, Optional, Tuple
+from typing import Dict, NamedTuple, Optional, Tuple
 
 #: So much of a file's beginning is looked at to recognise it, in bytes.
 HEAD_BYTES = 4096
@@ -41,6 +41,12 @@ class Format(NamedTuple):
 
     name: str
     model_path: str
+    #: The format that its readers know, where it is an export of another kind: quantised, or with
+    #: past.
+    variant_of: str = ""
+    #: Whether it is of a language model to generate with: it does a step, given the keys and values
+    #: of the steps before (its past).
+    has_past: bool = False
 
     #: How the names of such files end.
     extensions: Tuple[str, ...] = ()
@@ -69,14 +75,10 @@ class Format(NamedTuple):
     #: The module of ``harness.suites`` with the tests of the format's standard.
     suite: str = ""
 
-    #: The format that its readers know, where this one is an export of a language model to
-    #: generate with: it does a step, given the keys and values of the steps before (its past).
-    with_past_of: str = ""
-
     @property
     def read_as(self) -> str:
         """The format that its readers know."""
-        return self.with_past_of or self.name
+        return self.variant_of or self.name
 
 
 #: How a zip archive begins.
@@ -198,22 +200,24 @@ _ALL = (
         parts=("model.xml", "model.bin"),
         inspector="openvino",
     ),
+    # Quantised after training, see `harness.quantisers`.
+    Format(name="onnx-int8", model_path="model.onnx", variant_of="onnx"),
+    Format(name="onnx-int8-nncf", model_path="model.onnx", variant_of="onnx"),
+    Format(name="tflite-int8", model_path="model.tflite", variant_of="tflite"),
+    Format(name="executorch-int8", model_path="model.pte", variant_of="executorch"),
+    # A step of a language model, see `harness.phases.deployment`.
+    Format(name="onnx-with-past", model_path="model.onnx", variant_of="onnx", has_past=True),
+    Format(
+        name="torch-export-with-past",
+        model_path="model.pt2",
+        variant_of="torch-export",
+        has_past=True,
+    ),
     Format(name="theano", model_path="model.npz"),
     Format(name="jax-export", model_path="model.jax"),
 )
 
-#: What a user's own model can be recognised by, and a suite: of these there are none with a past.
-_WHOLE: Dict[str, Any] = {"extensions": (), "contents": (), "parts": (), "suite": ""}
-
-
-def _with_past(entry: Format) -> Format:
-    return entry._replace(name=entry.name + "-with-past", with_past_of=entry.name, **_WHOLE)
-
-
 FORMATS: Dict[str, Format] = {entry.name: entry for entry in _ALL}
-FORMATS.update(
-    (entry.name, entry) for entry in map(_with_past, (FORMATS["onnx"], FORMATS["torch-export"]))
-)
 
 #: Where an export puts its model, inside the folder of its format.
 MODEL_PATHS: Dict[str, str] = {name: entry.model_path for name, entry in FORMATS.items()}

@@ -1,11 +1,14 @@
 """Deployment: a trained model exported to each requested format, in that format's folder.
 
+A quantised export has right answers of its own, so its graph is inspected as a user's model is.
+
 A language model is also exported to generate with, with the keys and values of the steps before
 among its inputs (its past), so that no step is computed twice.
 """
 
 import functools
 import hashlib
+import importlib
 import json
 import os
 import shutil
@@ -13,9 +16,10 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import numpy
 
-from harness import control, failures, formats, record
+from harness import control, failures, formats, quantisers, record
 from harness.adapters import Array, Arrays, Unsupported
 from harness.measuring import timing
+from harness.phases import inspection
 from harness.phases.workload import WorkloadJob
 
 
@@ -37,9 +41,7 @@ def deploy(job: WorkloadJob, data: Dict[str, Any]) -> None:
     control.save_arrays(job.directory, record.PRODUCED, {"y": adapter.predict(model, x)})
     data["formats"] = {}
     for format_name in job.document["formats"]:
-        has_past = format_name in formats.FORMATS and formats.FORMATS[format_name].with_past_of
-        write = _write_with_past if has_past else _write
-        outcome, artifact = _export(job, model, format_name, write)
+        outcome, artifact = _export(job, model, format_name)
         data["formats"][format_name] = outcome
         if artifact:
             job.produced.append(artifact)
@@ -47,7 +49,7 @@ def deploy(job: WorkloadJob, data: Dict[str, Any]) -> None:
 
 
 def _export(
-    job: WorkloadJob, model: Any, format_name: str, write: Callable[..., Dict[str, Any]]
+    job: WorkloadJob, model: Any, format_name: str
 ) -> Tuple[Dict[str, Any], Optional[Dict[str, Any]]]:
     """Export to one format; a failure is data.
 
@@ -57,7 +59,9 @@ def _export(
     """
     folder = os.path.join(job.directory, record.ARTIFACTS, format_name)
     try:
-        described, export_s = timing.timed(write, job, model, format_name, folder)
+        (described, inspect), export_s = timing.timed(_write, job, model, format_name, folder)
+        if inspect:
+            described = dict(described, inspected=_inspected(job, format_name, inspect))
     except failures.CAUGHT as exception:
         shutil.rmtree(folder, ignore_errors=True)
         error = failures.as_error(exception)
@@ -66,13 +70,31 @@ def _export(
     return {"status": record.OK, "error": None, "export_s": export_s}, dict(artifact, **described)
 
 
-def _write(job: WorkloadJob, model: Any, format_name: str, folder: str) -> Dict[str, Any]:
-    if format_name not in formats.MODEL_PATHS:
+def _write(job: WorkloadJob, model: Any, format_name: str, folder: str) -> Any:
+    """Write one format; return its description, and what inspects it where it is quantised."""
+    if format_name not in formats.FORMATS:
         raise Unsupported(f"unknown artifact format {format_name}")
     os.makedirs(folder)
-    path = os.path.join(folder, formats.MODEL_PATHS[format_name])
-    described: Dict[str, Any] = job.adapter.export(model, format_name, path, job.inputs()[:2])
-    return described
+    known = formats.FORMATS[format_name]
+    path, example = os.path.join(folder, known.model_path), job.inputs()[:2]
+    if known.has_past:
+        return _write_with_past(job, model, known, folder), None
+    if format_name not in quantisers.MODULES:
+        return job.adapter.export(model, format_name, path, example), None
+    rows = job.workload("data")["train_x"][: quantisers.CALIBRATION_ROWS]
+    quantiser = importlib.import_module(quantisers.MODULES[format_name])
+    return quantiser.export(job.adapter, model, path, example, rows)
+
+
+def _inspected(
+    job: WorkloadJob, format_name: str, inspect: Callable[..., Dict[str, Any]]
+) -> Dict[str, Any]:
+    """Inspect a quantised export, with the inputs of inference."""
+    facts: Dict[str, Any] = {}
+    target = os.path.join(job.directory, record.INSPECTIONS, format_name)
+    inspected = inspect(job.inputs(), job.document["threads"])
+    inspection.store_inspection(target, inspected, facts, job.document["cell"]["name"])
+    return facts
 
 
 #: So many rows has the example of a model with past, of this share of a sequence's steps before.
@@ -82,10 +104,11 @@ ROWS, PAST_SHARE = 16, 3 / 8
 PROMPT_SHARE = 1 / 4
 
 
-def _write_with_past(job: WorkloadJob, model: Any, format_name: str, folder: str) -> Dict[str, Any]:
+def _write_with_past(
+    job: WorkloadJob, model: Any, known: formats.Format, folder: str
+) -> Dict[str, Any]:
     """Write a step of a language model, and beside it what to generate: `formats.GENERATION`."""
     job.require("predict_with_past", "export_with_past")
-    os.makedirs(folder)
     windows = job.inputs()[:ROWS].argmax(axis=-1).astype("int64")
     empty = _empty_cache(job)
     inputs = _step_inputs(functools.partial(job.adapter.predict_with_past, model), windows, empty)
@@ -106,9 +129,8 @@ def _write_with_past(job: WorkloadJob, model: Any, format_name: str, folder: str
     }
     with open(os.path.join(folder, formats.GENERATION), "w", encoding="utf-8") as target:
         json.dump(generation, target)
-    known = formats.FORMATS[format_name]
     described: Dict[str, Any] = job.adapter.export_with_past(
-        model, known.with_past_of, os.path.join(folder, known.model_path), inputs
+        model, known.read_as, os.path.join(folder, known.model_path), inputs
     )
     return described
 

@@ -42,6 +42,16 @@ def inspect(job: InspectionJob, data: Dict[str, Any]) -> None:
         ranges={name: (low, high) for name, (low, high) in model.get("ranges", {}).items()},
     )
     inspected = job.adapter.inspect(model["format"], path, job.user_inputs(), sampling)
+    store_inspection(job.directory, inspected, data, job.document["cell"]["name"])
+
+
+def store_inspection(
+    directory: str, inspected: Dict[str, Any], data: Dict[str, Any], inspector: str
+) -> None:
+    """Write what an *inspector* found of a model below *directory*; *data* gets what is for JSON.
+
+    *inspected*: what `inspect` of an adapter returns.
+    """
     for name, value in inspected["outputs"].items():
         sample_inputs.check_kind("output", name, numpy.asarray(value).dtype)
     data.update(inspected["described"])
@@ -51,7 +61,7 @@ def inspect(job: InspectionJob, data: Dict[str, Any]) -> None:
         for entry in data.get("inputs", [])
         if values.wider_dtype(entry["dtype"])
     }
-    source = "baseline: the outputs of %s itself" % job.document["cell"]["name"]
+    source = "baseline: the outputs of %s itself" % inspector
     data.setdefault("judged_by", dict.fromkeys(inspected["outputs"], source))
     for text in ("refusal", "unanswered"):
         data[text] = data.get(text, "")[:LONGEST_REMARK]
@@ -65,11 +75,11 @@ def inspect(job: InspectionJob, data: Dict[str, Any]) -> None:
         ("undefined", record.UNDEFINED),
     ):
         if inspected.get(name) or name == "inputs":  # a model may have none
-            control.save_arrays(job.directory, target, inspected[name])
+            control.save_arrays(directory, target, inspected[name])
     answers = inspected.get("answers", {})
     data["answered"] = list(answers)
     for number, answer in enumerate(answers.values()):
-        control.save_array(job.directory, record.answer_path(number), answer)
+        control.save_array(directory, record.answer_path(number), answer)
 
 
 def _nan_remarks(inputs: Arrays) -> Iterator[str]:

@@ -69,7 +69,7 @@ def past_inputs(**changes: np.ndarray) -> dict[str, np.ndarray]:
 
 def test_inputs_of_a_model_with_past_are_taken_as_they_are(tmp_path: Path) -> None:
     np.savez(tmp_path / "past-inputs.npz", **past_inputs())
-    read = artifacts._past_inputs(tmp_path / "past-inputs.npz", DECODER)
+    read = exports._past_inputs(tmp_path / "past-inputs.npz", DECODER)
     assert {name: x.shape for name, x in read.items()} == {
         "tokens": (2, 3),
         "past_key_0": (2, 4, 5, 8),
@@ -97,7 +97,7 @@ def test_other_inputs_than_those_of_a_model_with_past_are_refused(
 ) -> None:
     np.savez(tmp_path / "past-inputs.npz", **past_inputs(**changes))
     with pytest.raises(Unreadable, match="no inputs of a model with past"):
-        artifacts._past_inputs(tmp_path / "past-inputs.npz", DECODER)
+        exports._past_inputs(tmp_path / "past-inputs.npz", DECODER)
 
 
 @pytest.mark.parametrize(

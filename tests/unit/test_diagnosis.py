@@ -207,7 +207,7 @@ def test_an_exposed_model_gives_inner_tensors_beside_its_own_outputs() -> None:
 
 def case_of(**parts: Any) -> Any:
     """Return what a search reads of a case, without a run around it."""
-    artifact = SimpleNamespace(format="onnx")
+    artifact = SimpleNamespace(read_as="onnx")
     return SimpleNamespace(
         artifact=artifact, terms=TERMS, cause=lambda kind, text: (kind, text), **parts
     )

@@ -310,5 +310,5 @@ def test_every_plan_keeps_its_promises(
         for job in jobs:
             assert job.round < plan.rounds(cells[job.cell])
             if job.artifact:
-                assert job.artifact.format in cells[job.cell].reads
+                assert job.artifact.read_as in cells[job.cell].reads
                 assert job.artifact.format in cells[job.artifact.producer].exports

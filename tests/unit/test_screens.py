@@ -21,7 +21,8 @@ from deepmatrix.reports.budgets import Budgets
 from deepmatrix.reports.tables import result_tables
 from deepmatrix.reports.tables.own_models import headlines, verification
 from deepmatrix.results import remarks
-from deepmatrix.results.rows import CellRow, CostRow, Results
+from deepmatrix.results.precision.rows import CostRow
+from deepmatrix.results.rows import CellRow, Results
 from deepmatrix.store.records import Deviation, Steps
 from deepmatrix.store.truths import REFERENCE
 from harness.record import BASELINE

@@ -35,6 +35,7 @@ from deepmatrix.reports.tables import comparison, conformance, history, result_t
 from deepmatrix.reports.tables.own_models import inputs, overview, quantisation, verification
 from deepmatrix.reports.tables.study import claims, ratings
 from deepmatrix.results import rows
+from deepmatrix.results.precision.rows import QuantisedRow, SpeedRow
 from deepmatrix.results.rows import Results
 from deepmatrix.results.timing import rows as time_rows
 from deepmatrix.results.timing.statistics import Bounded, Estimate
@@ -130,6 +131,8 @@ def training_rows() -> list[rows.TrainingRow]:
             gradient_error=3.4e-6,
             loss_error=5.6e-7,
             loss_error_all=7.8e-5,
+            precision="bfloat16" if cell == PRODUCERS[5] else "float32",
+            float32_cell=PRODUCERS[4] if cell == PRODUCERS[5] else "",
         )
         for workload in WORKLOADS
         for cell in PRODUCERS
@@ -273,6 +276,28 @@ def serving_rows() -> dict[str, Any]:
     }
 
 
+def quantised_rows() -> list[QuantisedRow]:
+    return [
+        QuantisedRow(
+            artifact=f"{PRODUCERS[2]}--{WORKLOADS[1]}--onnx-int8-nncf",
+            original=f"{PRODUCERS[2]}--{WORKLOADS[1]}--onnx",
+            consumer=consumer,
+            emulated="arm64" in consumer,
+            verdict="drift" if "arm64" in consumer else "match",
+            original_accuracy=0.9666,
+            accuracy=0.9194,
+            lost=0.0472,
+            speed=(
+                SpeedRow(batch=1, ratio=1.22, low=1.19, high=1.26, direction="slower"),
+                SpeedRow(batch=32, ratio=1.03, low=0.73, high=1.46, direction="cannot tell"),
+            ),
+            bytes=20_602,
+            original_bytes=30_627,
+        )
+        for consumer in CONSUMERS
+    ]
+
+
 def portability_rows() -> list[rows.PortabilityRow]:
     return [
         rows.PortabilityRow(
@@ -320,6 +345,7 @@ def whole_results() -> Results:
         passes=tuple(pass_rows()),
         exports=tuple(exports),
         portability=tuple(portability_rows()),
+        quantised=tuple(quantised_rows()),
         findings=(),
         warnings=(),
         problems=(),

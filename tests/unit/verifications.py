@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from deepmatrix.results import rows
+from deepmatrix.results.precision.rows import CostRow
 from deepmatrix.results.timing import rows as time_rows
 from deepmatrix.results.timing.statistics import Bounded, Estimate
 from deepmatrix.store.causes import Cause, NodeError
@@ -150,9 +151,9 @@ def nodes() -> rows.NodesRow:
     )
 
 
-def cost(output: str) -> rows.CostRow:
+def cost(output: str) -> CostRow:
     flips = tuple(range(3, 1000, 97)) if output == "logits" else None
-    return rows.CostRow(
+    return CostRow(
         artifact=f"{INSPECTOR}--resnet50_int8_per_channel--onnx",
         model="resnet50_int8_per_channel",
         original=ARTIFACT,

@@ -16,12 +16,19 @@ PRODUCTS = frozenset(
     | {"QGemm", "QLinearConv", "QLinearMatMul", "Conv", "Gemm", "MatMul"}
 )
 
+#: Operators across which runtimes make products of integers from those of floats.
+QUANTISERS = frozenset({"QuantizeLinear", "DequantizeLinear"})
+
 X86 = ("386", "amd64")
 
 
-def saturation_advice(kind: str, consumer: Cell) -> Advice | None:
-    """Return what to do about a node of a *kind* that may saturate on a consumer, if it may."""
-    if kind not in PRODUCTS or not consumer.isa or consumer.architecture not in X86:
+def saturation_advice(kind: str, consumer: Cell, *, fused: bool = False) -> Advice | None:
+    """Return what to do about a node of a *kind* that may saturate on a consumer, if it may.
+
+    *fused*: an optimisation across it is wrong, not the node alone.
+    """
+    may_saturate = kind in PRODUCTS or (fused and kind in QUANTISERS)
+    if not may_saturate or not consumer.isa or consumer.architecture not in X86:
         return None
     return Advice(
         "sums of two products of uint8 and int8 saturate at 16 bits on x86 without VNNI",

@@ -107,15 +107,15 @@ class Tracer:
 
         Yields its output and its control directory. Raises Untraceable where it fails.
         """
-        inspector = self._find_inspector(artifact.format)
+        inspector = self._find_inspector(artifact.read_as)
 
         def fill(control: Path) -> dict[str, Any]:
             copy_tree(self.run.artifact_path(artifact) / artifacts.MODEL, control / "model")
             (control / "given").mkdir()
             write_npz(control / "given" / INPUTS, self.inputs(artifact, rows))
             description = {
-                "format": FORMATS[artifact.format].read_as,
-                "model": f"model/{MODEL_PATHS[artifact.format]}",
+                "format": artifact.read_as,
+                "model": f"model/{MODEL_PATHS[artifact.read_as]}",
                 "inputs": f"given/{INPUTS}",
             }
             return {"trace": {**description, **options}}
@@ -137,8 +137,9 @@ class Tracer:
             copy_file(model, control / "model" / model.name)
             write_npz(control / "given" / INPUTS, inputs)
             paths = {"model": f"model/{model.name}", "inputs": f"given/{INPUTS}"}
-            read_as, seed = FORMATS[model_format].read_as, self.run.manifest.plan.seed
-            return {"import": {"format": read_as, "seed": seed, **paths}}
+            return {
+                "import": {"format": model_format, "seed": self.run.manifest.plan.seed, **paths}
+            }
 
         inspector, subject = self._find_inspector(model_format), f"{model.parent.name}--inspect"
         with self._one_off(inspector, subject, (INSPECT,), fill) as (output, control):
@@ -165,11 +166,7 @@ class Tracer:
             for number, (name, x) in enumerate(inputs.items()):
                 entries.append({"name": name, "path": f"artifact/inputs/{number}.npy"})
                 np.save(control / entries[-1]["path"], x)
-            artifact = {
-                "id": "one-off",
-                "format": FORMATS[model_format].read_as,
-                "model": f"artifact/{path.name}",
-            }
+            artifact = {"id": "one-off", "format": model_format, "model": f"artifact/{path.name}"}
             return {"artifact": {**artifact, "inputs": entries, "splits": None}, "infer": UNTIMED}
 
         subject = f"{model.parent.name}--infer"

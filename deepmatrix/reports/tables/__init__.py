@@ -19,6 +19,7 @@ from deepmatrix.reports.tables import (
     summary,
 )
 from deepmatrix.reports.tables.own_models import inputs, overview, quantisation, verification
+from deepmatrix.reports.tables.precision import beside_float32
 from deepmatrix.reports.tables.study import latencies
 from deepmatrix.results.rows import ModelRow, Results
 
@@ -36,6 +37,7 @@ def result_tables(results: Results) -> list[Table]:
         cells.libraries(results),
         cells.startup(results),
         speed.training(results),
+        beside_float32.training(results),
         speed.passes(results),
         latencies.latencies(results),
         *speed.inference(results),
@@ -45,6 +47,7 @@ def result_tables(results: Results) -> list[Table]:
         expressiveness.notes(results),
         deployment.exports(results),
         *([] if results.models else portability.verdicts(results)),
+        beside_float32.quantised(results),
         portability.causes(results),
         quantisation.costs(results),
         deployment.deployment(results),

@@ -134,7 +134,7 @@ class Exported(Part):
     *confirmed*: outputs whose evaluation the baseline confirms. *growth*: by output, by what
     rounding costs more in its sums than in short ones.
     *apart*: by output, how far from gold integers may be that rounding decides. *reshaped*: by
-    output, why its shape may be another.
+    output, why its shape may be another. *inspected*: of a quantised export, until it is stored.
     """
 
     id: Id = ""
@@ -161,6 +161,7 @@ class Exported(Part):
     reshaped: ByName[Remark] = Field(default_factory=dict)
     inputs: FewFixed[ModelInput] = ()
     refusal: Remark = ""
+    inspected: InspectData | None = None
     export_s: Seconds
 
 

@@ -17,6 +17,7 @@ from harness.measuring import machine
 jax: Any = None  # the framework, once `start` has imported it
 optax: Any = None
 device: Any = None
+computed_in: str = "float32"  # or "bfloat16"
 pending: Any = ()  # arrays that may still be computing
 
 #: The opset, as for torch: jax2onnx's default, 23, is too new for runtimes of distributions.
@@ -37,9 +38,13 @@ def start() -> None:
     jax, optax = module, optax_module
 
 
-def configure(name: Any, threads: int) -> None:
-    """Choose device and threads; plain float32 everywhere, also on a GPU (no TF32)."""
-    global device
+def configure(name: Any, threads: int, precision: str = "float32") -> None:
+    """Choose device, threads and *precision*, the dtype in which layers compute.
+
+    Plain float32 everywhere, also on a GPU (no TF32); the weights always are.
+    """
+    global computed_in, device
+    computed_in = precision
     os.environ["NPROC"] = str(threads)  # the only setting for the size of XLA's CPU thread pool
     jax.config.update("jax_platforms", name)
     jax.config.update("jax_default_matmul_precision", "highest")
@@ -59,6 +64,7 @@ def describe() -> Dict[str, Any]:
         "device": "cuda" if on_gpu else actual.platform,
         "device_name": actual.device_kind if on_gpu else None,
         "blas": "jax: XLA, Eigen",
+        "precision": computed_in,
     }
 
 
@@ -79,8 +85,13 @@ class Model:
         optimiser = optax.inject_hyperparams(optax.sgd)(learning_rate=rate)
         self.rate = rate
 
+        def values(weights, x):
+            narrow = {name: value.astype(computed_in) for name, value in weights.items()}
+            outputs = layers.values(network, narrow, x.astype(computed_in))
+            return {name: value.astype("float32") for name, value in outputs.items()}
+
         def forward(weights, x):
-            return layers.values(network, weights, x)[last]
+            return values(weights, x)[last]
 
         def loss(weights, x, y):
             logits = forward(weights, x)
@@ -92,7 +103,7 @@ class Model:
             return value, optax.apply_updates(weights, updates), state
 
         self.forward = jax.jit(forward)
-        self.values = jax.jit(lambda weights, x: layers.values(network, weights, x))
+        self.values = jax.jit(values)
         self.gradients = jax.jit(jax.grad(loss))
         self.step = jax.jit(step)
         self.initial = optimiser.init

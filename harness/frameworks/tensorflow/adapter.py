@@ -29,8 +29,11 @@ def start() -> None:
     tf, keras = module, keras_module
 
 
-def configure(name: Any, threads: int) -> None:
-    """Choose device and threads; plain float32 everywhere, also on a GPU (no TF32)."""
+def configure(name: Any, threads: int, precision: str = "float32") -> None:
+    """Choose device, threads and *precision*: ``float32``, or ``bfloat16``, Keras's mixed policy.
+
+    Plain float32 everywhere, also on a GPU (no TF32); in the mixed policy the variables are.
+    """
     global device
     gpus = tf.config.list_physical_devices("GPU")
     if name == "cuda" and not gpus:
@@ -45,6 +48,8 @@ def configure(name: Any, threads: int) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(1)
     tf.config.experimental.enable_tensor_float_32_execution(False)
     device = "/GPU:0" if name == "cuda" else "/CPU:0"
+    if precision == "bfloat16":
+        keras.mixed_precision.set_dtype_policy("mixed_bfloat16")
 
 
 def describe() -> Dict[str, Any]:
@@ -61,6 +66,7 @@ def describe() -> Dict[str, Any]:
         "device": "cuda" if on_gpu else "cpu",
         "device_name": name,
         "blas": f"tensorflow: Eigen, oneDNN {onednn}",
+        "precision": keras.config.dtype_policy().compute_dtype,
     }
 
 
@@ -78,7 +84,12 @@ class Model:
         anything = tf.TensorSpec(
             (None,) + shape, "float32"
         )  # otherwise every batch size compiles again
-        self.forward = tf.function(self.keras, input_signature=[anything])
+
+        @tf.function(input_signature=[anything])
+        def forward(x):
+            return tf.cast(self.keras(x), tf.float32)
+
+        self.forward = forward
         self.optimiser = keras.optimizers.SGD(rate)
 
         @tf.function
@@ -94,7 +105,7 @@ class Model:
         """Return the mean loss over all labels, the variables, and the gradients of the loss."""
         cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits
         with tf.GradientTape() as tape:
-            logits = self.keras(x, training=True)
+            logits = tf.cast(self.keras(x, training=True), tf.float32)
             loss = tf.reduce_mean(cross_entropy(labels=y, logits=logits))
         variables = self.keras.trainable_variables
         return loss, variables, tape.gradient(loss, variables)
@@ -143,7 +154,7 @@ def activations(model: Any, x: protocol.Array) -> protocol.Arrays:
     names, watched = model.graph.watched()
     with tf.device(device):
         outputs = watched(_tensor(x))
-    return {name: value.numpy() for name, value in zip(names, outputs)}
+    return {name: tf.cast(value, tf.float32).numpy() for name, value in zip(names, outputs)}
 
 
 def gradients(model: Any, batch: Any) -> protocol.Arrays:
@@ -220,20 +231,26 @@ def export(model: Any, format_name: str, path: str, example: protocol.Array) -> 
         opsets = {entry.domain: entry.version for entry in onnx.load(path).opset_import}
         return {"opset": opsets[""], "exporter": f"tf2onnx {tf2onnx.__version__}"}
     if format_name == "tflite":
-        _save_tflite(model.keras, path, example)
+        save_tflite(model.keras, path, example)
         return {"opset": None, "exporter": f"TFLiteConverter of {tensorflow}", "batch": 1}
     raise protocol.Unsupported(f"tensorflow does not write {format_name}")
 
 
-def _save_tflite(model, path, example):
-    """Convert a SavedModel: a converter made from a function drops the weights."""
+def save_tflite(model: Any, path: str, example: protocol.Array, **settings: Any) -> None:
+    """Convert a SavedModel: a converter made from a function drops the weights.
+
+    *settings*: attributes of the converter.
+    """
     signature = [tf.TensorSpec((1,) + example.shape[1:], "float32")]
     with tempfile.TemporaryDirectory() as folder:
         archive = keras.export.ExportArchive()
         archive.track(model)
         archive.add_endpoint("serve", model.__call__, input_signature=signature)
         archive.write_out(folder, verbose=False)
-        converted = tf.lite.TFLiteConverter.from_saved_model(folder).convert()
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        for name, value in settings.items():
+            setattr(converter, name, value)
+        converted = converter.convert()
     with open(path, "wb") as target:
         target.write(converted)
 

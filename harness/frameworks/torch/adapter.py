@@ -1,5 +1,7 @@
 """PyTorch: eager training, ``torch.export``, TorchScript and ONNX."""
 
+import contextlib
+import functools
 from typing import Any, Dict, Optional
 
 import harness.adapters as protocol
@@ -7,6 +9,7 @@ from harness.graphs.inputs.sample_inputs import Sampling
 
 torch: Any = None  # the framework, once `start` has imported it
 device: Any = None
+autocast: Any = contextlib.ExitStack  # a context that does nothing, or torch's autocast
 
 
 def start() -> None:
@@ -17,12 +20,17 @@ def start() -> None:
     torch = module
 
 
-def configure(name: Any, threads: int) -> None:
-    """Choose device and threads; plain float32 everywhere, also on a GPU (no TF32)."""
-    global device
+def configure(name: Any, threads: int, precision: str = "float32") -> None:
+    """Choose device, threads and *precision*: ``float32``, or ``bfloat16``, which is autocast.
+
+    Plain float32 everywhere, also on a GPU (no TF32); in autocast the weights are.
+    """
+    global autocast, device
     if name == "cuda" and not torch.cuda.is_available():
         raise protocol.WrongDevice("asked for cuda, torch.cuda.is_available() is False")
     device = torch.device(name)
+    if precision == "bfloat16":
+        autocast = functools.partial(torch.autocast, name, torch.bfloat16)
     torch.set_num_threads(threads)
     if torch.get_num_interop_threads() != 1:  # it can be set once only
         torch.set_num_interop_threads(1)
@@ -34,6 +42,9 @@ def describe() -> Dict[str, Any]:
     """Describe what torch really uses."""
     actual = torch.zeros(1, device=device).device.type
     instructions = torch.backends.cpu.get_cpu_capability()
+    one = torch.ones(1, 1, device=device)
+    with autocast():
+        product = one @ one
     library = "MKL" if torch.backends.mkl.is_available() else "no MKL"
     versions = {"torch": torch.__version__}
     if torch.version.cuda:
@@ -44,6 +55,7 @@ def describe() -> Dict[str, Any]:
         "device": actual,
         "device_name": torch.cuda.get_device_name() if actual == "cuda" else None,
         "blas": f"torch: {library}, {instructions}",
+        "precision": str(product.dtype).split(".")[-1],
     }
 
 
@@ -82,7 +94,7 @@ def put(x: protocol.Array, y: protocol.Array) -> Any:
 
 def forward(model: Any, batch: Any) -> Any:
     """Compute the logits of a batch, on the device."""
-    with torch.inference_mode():
+    with torch.inference_mode(), autocast():
         return model(batch[0])
 
 
@@ -103,16 +115,17 @@ def step(model: Any, batch: Any) -> Any:
 
 
 def _loss(model, x, y):
-    """Return the mean over all labels, (N,) or (N, T)."""
-    logits = model(x)
+    """Return the mean over all labels, (N,) or (N, T); it is computed in float32."""
+    with autocast():
+        logits = model(x).float()
     return torch.nn.functional.cross_entropy(logits.reshape(-1, logits.shape[-1]), y.reshape(-1))
 
 
 def activations(model: Any, x: protocol.Array) -> protocol.Arrays:
     """Return every layer's output by name."""
-    with torch.no_grad():
+    with torch.no_grad(), autocast():
         values = model.values(_tensor(x))
-    return {name: value.cpu().numpy() for name, value in values.items() if name != "input"}
+    return {name: value.float().cpu().numpy() for name, value in values.items() if name != "input"}
 
 
 def gradients(model: Any, batch: Any) -> protocol.Arrays:
@@ -147,8 +160,8 @@ def set_rate(model: Any, rate: float) -> None:
 
 def predict(model: Any, x: protocol.Array) -> protocol.Array:
     """Run the model without gradients, arrays in and out."""
-    with torch.inference_mode():
-        return model(_tensor(x)).cpu().numpy()
+    with torch.inference_mode(), autocast():
+        return model(_tensor(x)).float().cpu().numpy()
 
 
 def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:

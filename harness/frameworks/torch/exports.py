@@ -80,14 +80,21 @@ def _aotinductor(model, example, path):
 
 
 def _executorch(model, example, path):
+    lower(few_rows(model, example), path)
+
+
+def few_rows(model, example):
+    """Return the model as an exported program of at most `MOST_ROWS` rows."""
+    rows = example.repeat(FEW_ROWS, *[1] * (example.dim() - 1))[:FEW_ROWS]
+    return _program(model, rows, MOST_ROWS)
+
+
+def lower(program, path):
     """Lower the operators of XNNPACK to it, and the others to ExecuTorch's own kernels."""
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import to_edge_transform_and_lower
 
-    rows = example.repeat(FEW_ROWS, *[1] * (example.dim() - 1))[:FEW_ROWS]
-    lowered = to_edge_transform_and_lower(
-        _program(model, rows, MOST_ROWS), partitioner=[XnnpackPartitioner()]
-    )
+    lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
     with open(path, "wb") as target:
         target.write(lowered.to_executorch().buffer)
 

@@ -1,6 +1,6 @@
 """The inside of a TFLite model: its operators, and models made from parts of it.
 
-Uses the flatbuffer classes that LiteRT brings. A tensor has the name in the model's signature,
+Uses the flatbuffer classes of LiteRT, or of TensorFlow. A tensor has the name in the signature,
 which runtimes use; else its own name, with its index where that is not unique.
 """
 
@@ -9,12 +9,18 @@ from typing import Any, Dict, Iterable, List
 from harness.graphs.quantisation import Grids, allowed_steps, is_step
 
 
+def _schema() -> Any:
+    try:
+        from ai_edge_litert import schema_py_generated as schema
+    except ImportError:
+        from tensorflow.lite.python import schema_py_generated as schema
+    return schema
+
+
 def read(path: str) -> Any:
     """Return the model in a file as objects that can be changed."""
-    from ai_edge_litert import schema_py_generated as schema
-
     with open(path, "rb") as source:
-        return schema.ModelT.InitFromPackedBuf(source.read(), 0)
+        return _schema().ModelT.InitFromPackedBuf(source.read(), 0)
 
 
 def write(model: Any, path: str) -> None:
@@ -61,10 +67,8 @@ def _signature_names(model: Any) -> Dict[int, str]:
 
 def nodes(model: Any) -> List[Dict[str, Any]]:
     """Return name, kind, inputs and outputs of the operators in their order, for JSON."""
-    from ai_edge_litert import schema_py_generated as schema
-
     kinds = {
-        value: name for name, value in vars(schema.BuiltinOperator).items() if name[0].isalpha()
+        value: name for name, value in vars(_schema().BuiltinOperator).items() if name[0].isalpha()
     }
     tensor_names = names(model)
     described = []

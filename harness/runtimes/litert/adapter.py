@@ -160,7 +160,7 @@ def inspect(
     }
     result = {"described": described, "inputs": inputs, "outputs": outputs}
     try:
-        result["gold"] = answer(_reference(path), inputs)
+        result["gold"] = answer(reference(path), inputs)
     except (RuntimeError, ValueError) as error:
         described["remarks"] = [f"no answer of the reference kernels: {error}".splitlines()[0]]
     else:
@@ -178,7 +178,7 @@ def trace(path: str, inputs: protocol.Arrays) -> Dict[str, Any]:
     """Evaluate every operator by the reference kernels, in float32, the format's best precision."""
     model = tflite.read(path)
     tensor_names = tflite.names(model)
-    whole = _reference(path)
+    whole = reference(path)
     answer(whole, inputs)
     nodes = tflite.nodes(model)
     return {
@@ -209,15 +209,15 @@ def cut(path: str, inputs: protocol.Arrays, number: int, target: str) -> Dict[st
     """Write one operator as a model; return its inputs and the reference kernel's outputs."""
     model = tflite.read(path)
     tensor_names = tflite.names(model)
-    whole = _reference(path)
+    whole = reference(path)
     answer(whole, inputs)
     get_tensor = whole.interpreter.get_tensor
     node_inputs = {name: get_tensor(tensor_names.index(name)) for name in tflite.cut(model, number)}
     tflite.write(model, target)
-    return {"inputs": node_inputs, "gold": answer(_reference(target), node_inputs)}
+    return {"inputs": node_inputs, "gold": answer(reference(target), node_inputs)}
 
 
-def _reference(path):
+def reference(path):
     """Return a model on the reference kernels, without a delegate, that keeps every tensor."""
     return Served(
         model_path=path,
