@@ -86,6 +86,7 @@ PARITY = "parity"
 IDIOM = "idiom"
 PROBE = "probe"
 PASSES = "passes"
+STEPS = "steps"
 TRAIN = "train"
 DEPLOY = "deploy"
 INFER = "infer"
@@ -95,7 +96,7 @@ EXPOSE = "expose"
 CUT = "cut"
 SUITE = "suite"  # a standard's own tests, written and answered; apart from all other phases
 CONFORM = "conform"
-PHASES = (STARTUP, PARITY, IDIOM, PROBE, PASSES, TRAIN, DEPLOY, INFER)
+PHASES = (STARTUP, PARITY, IDIOM, PROBE, PASSES, STEPS, TRAIN, DEPLOY, INFER)
 
 #: Steps of training of an idiom: enough to prove the loop, too few for rounding to grow.
 IDIOM_STEPS = 2
@@ -105,6 +106,7 @@ NEEDS = {
     PARITY: STARTUP,
     IDIOM: STARTUP,
     PASSES: STARTUP,
+    STEPS: STARTUP,
     TRAIN: STARTUP,
     DEPLOY: TRAIN,
     INFER: STARTUP,

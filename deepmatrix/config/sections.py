@@ -156,10 +156,10 @@ class System(Section):
 
 
 class Framework(System):
-    """What trains and exports."""
+    """What trains and exports. A variant may only train, and export nothing."""
 
     adapter: ImportString
-    exports: tuple[Format, ...] = Field(min_length=1)
+    exports: tuple[Format, ...]
 
 
 class Runtime(System):
@@ -246,7 +246,8 @@ class Preset(Section):
     *cells* are globs, and so are *workloads* in the file; a workload glob becomes the names that it
     matches, in the order of the file. Cells with a tag in *without* are dropped. Forward and
     backward passes are sampled as inference is. Emulated cells train only the steps whose losses
-    are compared with gold, unless *emulated_accuracy* asks for the accuracy in the end.
+    are compared with gold, unless *emulated_accuracy* asks for the accuracy in the end. *threads*:
+    the numbers of threads that native cells also run with, besides that of the limits.
     """
 
     cells: tuple[Text, ...] = Field(min_length=1)
@@ -256,6 +257,7 @@ class Preset(Section):
     rounds: Rounds
     cold: bool = False
     emulated_accuracy: bool = False
+    threads: tuple[Annotated[PositiveInt, Field(le=1024)], ...] = ()
     infer: Infer
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.config.sections import Preset
 from deepmatrix.planning.cells import Capabilities, Cell
 from deepmatrix.planning.plan import Plan, Skipped
 from deepmatrix.planning.selection import Selection, find_preset, select_cells
+from deepmatrix.planning.sweeps import sweep_threads
 from harness import record
 
 
@@ -35,8 +36,10 @@ def plan_matrix(
     """
     preset = find_preset(matrix, selection.preset)
     cells, skipped = [], []
-    for cell in select_cells(matrix, selection):
-        reason = matrix.exclusion(cell.id) or capabilities.refusal(cell) or _idle(cell, preset)
+    for cell in _swept(matrix, selection, capabilities):
+        reason = (
+            matrix.exclusion(cell.plain.id) or capabilities.refusal(cell) or _idle(cell, preset)
+        )
         if reason is None:
             cells.append(cell)
         else:
@@ -58,6 +61,14 @@ def plan_matrix(
         probed=frozenset(cell.id for cell in cells if cell.folder in probes),
         untimed=frozenset(cell.id for cell in cells if cell.is_evaluator),
     )
+
+
+def _swept(matrix: Matrix, selection: Selection, capabilities: Capabilities) -> Iterator[Cell]:
+    """Yield the selected cells, those that are timed with each number of threads."""
+    counts = selection.threads or find_preset(matrix, selection.preset).threads
+    for cell in select_cells(matrix, selection):
+        is_timed = not (capabilities.emulates(cell) or cell.is_evaluator)
+        yield from sweep_threads([cell], counts if is_timed else (), matrix.limits.threads)
 
 
 def _idiomatic(

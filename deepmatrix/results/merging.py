@@ -20,8 +20,9 @@ from deepmatrix.judging import costs
 from deepmatrix.judging.costs import Cost
 from deepmatrix.planning.subjects import Artifact
 from deepmatrix.results import own_models, remarks
+from deepmatrix.results.precision.rows import CostRow
 from deepmatrix.results.row_collector import RowCollector
-from deepmatrix.results.rows import CostRow, Results
+from deepmatrix.results.rows import Results
 from deepmatrix.results.timing.statistics import Samples
 from deepmatrix.results.timing.timings import floats
 from deepmatrix.store.manifests import Manifest

@@ -22,14 +22,19 @@ from deepmatrix.boundary.bounds import (
 )
 from deepmatrix.config import documents
 from deepmatrix.judging.verdicts import VerdictName
+from deepmatrix.results.precision.rows import CostRow
 from deepmatrix.results.timing.rows import (
+    CompileRow,
+    CrossoverRow,
     InferenceRow,
     PassRow,
     Row,
+    ScalingRow,
     ScenarioRow,
     ServingRow,
     SpanRow,
     StartupRow,
+    StepRow,
 )
 from deepmatrix.results.timing.statistics import Estimate
 from deepmatrix.store.causes import Cause, NodeError
@@ -291,24 +296,6 @@ class NodesRow(Row):
     note: str = ""
 
 
-class CostRow(Row):
-    """What quantisation costs at an output of *model*, a user's own, against its original.
-
-    *error*: largest difference over the original's scale. *snr_db*: signal over noise. *flips*: the
-    rows whose top-1 differs, *margins*: there the original's largest value less its second.
-    """
-
-    artifact: str
-    model: str
-    original: str
-    output: str
-    error: Measure | None = None
-    snr_db: Number | None = None
-    rows: Count = 0
-    flips: tuple[Count, ...] | None = None
-    margins: tuple[Finite, ...] = ()
-
-
 class Results(Row):
     """All results of a run: ``results.json``.
 
@@ -329,6 +316,10 @@ class Results(Row):
     startup: tuple[StartupRow, ...]
     training: tuple[TrainingRow, ...]
     passes: tuple[PassRow, ...]
+    steps: tuple[StepRow, ...] = ()
+    compilation: tuple[CompileRow, ...] = ()
+    crossovers: tuple[CrossoverRow, ...] = ()
+    scaling: tuple[ScalingRow, ...] = ()
     idioms: tuple[IdiomRow, ...]
     probes: tuple[ProbeRow, ...]
     notes: tuple[NoteRow, ...]

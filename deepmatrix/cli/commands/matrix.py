@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> None:
         opened_run, engine = _create_run(options, console)
     else:
         planning = [options.globs, options.exclude, options.tag, options.name, options.preset]
-        planning += [options.seed, options.isolate, options.reuse is not None]
+        planning += [options.seed, options.threads, options.isolate, options.reuse is not None]
         opened_run, engine = resuming.resume(options, "matrix", console, planning)
     running.announce(opened_run, console)
     if _is_finished(opened_run):

@@ -17,6 +17,7 @@ from deepmatrix.reports.tables import (
     speed,
     summary,
 )
+from deepmatrix.reports.tables.execution import compilation, crossovers, scaling
 from deepmatrix.reports.tables.own_models import inputs, overview, quantisation, verification
 from deepmatrix.reports.tables.study import latencies
 from deepmatrix.results.rows import ModelRow, Results
@@ -35,6 +36,10 @@ def result_tables(results: Results) -> list[Table]:
         cells.startup(results),
         speed.training(results),
         speed.passes(results),
+        compilation.compilation(results),
+        scaling.scaling(results),
+        crossovers.crossovers(results),
+        *crossovers.times(results),
         latencies.latencies(results),
         *speed.inference(results),
         expressiveness.idiom_lines(results),

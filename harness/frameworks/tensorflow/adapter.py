@@ -1,4 +1,4 @@
-"""TensorFlow with Keras 3: a compiled training step, SavedModel and ONNX.
+"""TensorFlow with Keras 3: a training step as a traced function, SavedModel and ONNX.
 
 Inputs and outputs have the neutral layout, in exports too; see `layers` for inside.
 """
@@ -16,6 +16,7 @@ from harness.graphs.values import as_array
 tf: Any = None  # the framework, once `start` has imported it
 keras: Any = None
 device: Any = None
+by_xla: bool = False
 
 
 def start() -> None:
@@ -29,9 +30,14 @@ def start() -> None:
     tf, keras = module, keras_module
 
 
-def configure(name: Any, threads: int) -> None:
-    """Choose device and threads; plain float32 everywhere, also on a GPU (no TF32)."""
-    global device
+def configure(name: Any, threads: int, execution: str = "traced") -> None:
+    """Choose device and threads; plain float32 everywhere, also on a GPU (no TF32).
+
+    *execution*: ``traced`` by ``tf.function``, ``compiled`` by XLA besides, or ``eager``.
+    """
+    global by_xla, device
+    by_xla = execution == "compiled"
+    tf.config.run_functions_eagerly(execution == "eager")
     gpus = tf.config.list_physical_devices("GPU")
     if name == "cuda" and not gpus:
         raise protocol.WrongDevice("asked for cuda, TensorFlow lists no GPU")
@@ -61,7 +67,14 @@ def describe() -> Dict[str, Any]:
         "device": "cuda" if on_gpu else "cpu",
         "device_name": name,
         "blas": f"tensorflow: Eigen, oneDNN {onednn}",
+        "execution": _execution(),
     }
+
+
+def _execution():
+    if tf.config.functions_run_eagerly():
+        return "eager"
+    return "compiled" if by_xla else "traced"
 
 
 def multiply(a: protocol.Array, b: protocol.Array) -> protocol.Array:
@@ -70,7 +83,7 @@ def multiply(a: protocol.Array, b: protocol.Array) -> protocol.Array:
 
 
 class Model:
-    """A Keras model with its compiled functions."""
+    """A Keras model with its functions."""
 
     def __init__(self, graph, shape, rate):
         self.graph = graph
@@ -78,17 +91,17 @@ class Model:
         anything = tf.TensorSpec(
             (None,) + shape, "float32"
         )  # otherwise every batch size compiles again
-        self.forward = tf.function(self.keras, input_signature=[anything])
+        self.forward = _function(self.keras, input_signature=[anything])
         self.optimiser = keras.optimizers.SGD(rate)
 
-        @tf.function
+        @_function
         def step(x, y):
             loss, variables, gradients = self.differentiate(x, y)
             self.optimiser.apply_gradients(zip(gradients, variables))
             return loss
 
         self.step = step
-        self.gradients = tf.function(lambda x, y: self.differentiate(x, y)[2])
+        self.gradients = _function(lambda x, y: self.differentiate(x, y)[2])
 
     def differentiate(self, x, y):
         """Return the mean loss over all labels, the variables, and the gradients of the loss."""
@@ -98,6 +111,10 @@ class Model:
             loss = tf.reduce_mean(cross_entropy(labels=y, logits=logits))
         variables = self.keras.trainable_variables
         return loss, variables, tape.gradient(loss, variables)
+
+
+def _function(function, **settings):
+    return tf.function(function, jit_compile=by_xla or None, **settings)
 
 
 def build(network: Dict[str, Any], weights: protocol.Arrays, rate: float) -> Any:
@@ -142,7 +159,7 @@ def activations(model: Any, x: protocol.Array) -> protocol.Arrays:
     """Return every layer's output by name."""
     names, watched = model.graph.watched()
     with tf.device(device):
-        outputs = watched(_tensor(x))
+        outputs = (_function(watched) if by_xla else watched)(_tensor(x))
     return {name: value.numpy() for name, value in zip(names, outputs)}
 
 

@@ -1,5 +1,6 @@
-"""PyTorch: eager training, ``torch.export``, TorchScript and ONNX."""
+"""PyTorch: eager or compiled training, ``torch.export``, TorchScript and ONNX."""
 
+import sys
 from typing import Any, Dict, Optional
 
 import harness.adapters as protocol
@@ -7,6 +8,10 @@ from harness.graphs.inputs.sample_inputs import Sampling
 
 torch: Any = None  # the framework, once `start` has imported it
 device: Any = None
+compiled: bool = False
+
+#: What torch's own clocks of compilations are called: forward with its guards, and backward.
+COMPILING = ("entire_frame_compile", "entire_backward_compile")
 
 
 def start() -> None:
@@ -17,9 +22,13 @@ def start() -> None:
     torch = module
 
 
-def configure(name: Any, threads: int) -> None:
-    """Choose device and threads; plain float32 everywhere, also on a GPU (no TF32)."""
-    global device
+def configure(name: Any, threads: int, execution: str = "eager") -> None:
+    """Choose device and threads; plain float32 everywhere, also on a GPU (no TF32).
+
+    *execution*: ``eager``, or ``compiled`` by ``torch.compile`` as it comes.
+    """
+    global compiled, device
+    compiled = execution == "compiled"
     if name == "cuda" and not torch.cuda.is_available():
         raise protocol.WrongDevice("asked for cuda, torch.cuda.is_available() is False")
     device = torch.device(name)
@@ -44,6 +53,7 @@ def describe() -> Dict[str, Any]:
         "device": actual,
         "device_name": torch.cuda.get_device_name() if actual == "cuda" else None,
         "blas": f"torch: {library}, {instructions}",
+        "execution": "compiled" if compiled else "eager",
     }
 
 
@@ -65,6 +75,8 @@ def trainable(model: Any, weights: protocol.Arrays, rate: float) -> Any:
     set_weights(model, weights)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     model.optimiser = torch.optim.SGD(trained, lr=rate)
+    if compiled:
+        model.compile()
     return model
 
 
@@ -110,8 +122,9 @@ def _loss(model, x, y):
 
 def activations(model: Any, x: protocol.Array) -> protocol.Arrays:
     """Return every layer's output by name."""
+    values_of = torch.compile(model.values) if compiled else model.values
     with torch.no_grad():
-        values = model.values(_tensor(x))
+        values = values_of(_tensor(x))
     return {name: value.cpu().numpy() for name, value in values.items() if name != "input"}
 
 
@@ -119,6 +132,13 @@ def gradients(model: Any, batch: Any) -> protocol.Arrays:
     """Return the gradient of the mean loss by neutral name."""
     backward(model, batch)
     return {name: value.grad.cpu().numpy() for name, value in model.neutral()}
+
+
+def compile_s() -> float:
+    """Return the seconds that TorchDynamo, AOTAutograd and Inductor have taken so far."""
+    utils = sys.modules.get("torch._dynamo.utils")  # nothing has compiled before it is imported
+    spent = utils.calculate_time_spent() if utils else {}
+    return sum(spent.get(part, 0.0) for part in COMPILING)
 
 
 def synchronise() -> None:

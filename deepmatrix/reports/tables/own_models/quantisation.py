@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from deepmatrix.drawing import numbers
 from deepmatrix.drawing.layout import Row, Table, key, number, row, text
-from deepmatrix.results.rows import CostRow, Results
+from deepmatrix.results.precision.rows import CostRow
+from deepmatrix.results.rows import Results
 
 #: At most this many rows that flip are listed.
 LISTED = 5
