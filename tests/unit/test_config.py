@@ -218,7 +218,7 @@ BAD = [
         "  default:", "  usual:", "27:1: there must be a preset 'default'", id="no default preset"
     ),
     pytest.param(
-        "exports: [onnx]", "exports: []", "16:14: 'exports' must not be empty", id="an empty list"
+        "reads: [onnx]", "reads: []", "21:12: 'reads' must not be empty", id="an empty list"
     ),
     pytest.param(
         'reason: "no GPU"', 'reason: ""', "24:13: 'reason' must not be empty", id="no reason"

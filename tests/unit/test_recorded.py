@@ -90,6 +90,11 @@ GAINED: list[tuple[str, str, Any]] = [
     ("cells.*", "base", ""),
     ("cells.*", "pulled", ""),
     ("cells.*", "not_pulled", ""),
+    ("cells.*.environment", "execution", None),
+    ("", "steps", []),
+    ("", "compilation", []),
+    ("", "crossovers", []),
+    ("", "scaling", []),
     ("training.*", "failed_phase", ""),
     ("training.*", "error_type", ""),
     ("training.*", "greedy_accuracy", None),
@@ -200,7 +205,7 @@ def objects(document: Any, path: str) -> Iterator[dict[str, Any]]:
     elif first == "*":
         for value in document.values() if isinstance(document, dict) else document:
             yield from objects(value, remainder)
-    elif document.get(first) is not None:
+    elif document.get(first):
         yield from objects(document[first], remainder)
 
 
