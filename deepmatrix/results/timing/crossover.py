@@ -2,8 +2,8 @@
 
 A line, fixed + each x size, is fitted to the times of a cell over batches, or over lengths of a
 sequence. Its fixed part is dispatch, what a call costs whatever its size; the other is arithmetic.
-They are equal at the size fixed / each: Hockney's half-performance length (Hockney and Jesshope,
-Parallel Computers 2, 1988, section 1.3), where half of the largest throughput is reached.
+They are equal at the size fixed / each: the half-performance length (Hockney, The Science of
+Computer Benchmarking, 1996), where half of the largest throughput is reached.
 """
 
 from __future__ import annotations
