@@ -11,6 +11,7 @@ from deepmatrix import reports
 from deepmatrix.boundary.writing import write_named
 from deepmatrix.cli.display import Display
 from deepmatrix.comparison.history import lines as history_lines
+from deepmatrix.comparison.history.earlier import slower_rows
 from deepmatrix.config.sections import ExpectedFailure
 from deepmatrix.diagnosis.explain import explain_all
 from deepmatrix.diagnosis.faults import find_faults
@@ -98,7 +99,9 @@ def _store_verdicts(run: Run, console: Console) -> None:
 
 
 def _beside(run: Run, merged: Results, console: Console) -> Results:
-    """Hold a run to its budgets, and add it to the history; return it with what is wrong there.
+    """Hold a run to its budgets and to the last one, and add it to the history.
+
+    Return it with what is wrong there, and slower.
 
     A file beside the records that cannot be used does not keep the report from being made.
     """
@@ -117,8 +120,13 @@ def _beside(run: Run, merged: Results, console: Console) -> Results:
         history_lines.append(run.path.parent, merged, say_waiting)
     except RecordError as error:
         damaged.append(f"{error.message}; {error.hint}")
-    problems = (*merged.problems, *exceeded, *damaged)
-    return merged.model_copy(update={"problems": problems, "over_budget": exceeded})
+    return merged.model_copy(
+        update={
+            "problems": (*merged.problems, *exceeded, *damaged),
+            "over_budget": exceeded,
+            "slower": tuple(slower_rows(run, merged)),
+        }
+    )
 
 
 def report(

@@ -217,3 +217,14 @@ def describe_size(change: SizeChange) -> str:
 
 def _error(value: float | None) -> str:
     return "not finite" if value is None else f"{value:.1e}"
+
+
+def by_cell(changes: Sequence[TimeChange]) -> Iterator[tuple[TimeChange, str]]:
+    """Yield, for each cell, the mean of its inferences, else its largest change, with a title."""
+    cells: dict[str, list[TimeChange]] = {}
+    for change in changes:
+        cells.setdefault(change.cell, []).append(change)
+    for group in cells.values():
+        change = next((mean for mean in group if mean.quantity == "all"), group[0])
+        title = time_title(change)
+        yield change, title if len(group) == 1 else f"{len(group)} times; {title}"

@@ -38,7 +38,10 @@ def load(path: Path, *, networks: Iterable[str] = ()) -> Matrix:
     changes: dict[str, object] = {
         "presets": {
             name: preset.model_copy(
-                update={"workloads": _match_workloads(preset.workloads, matrix)}
+                update={
+                    "workloads": (workloads := _match(preset.workloads, matrix.workloads)),
+                    "checked": _match(preset.checked, workloads),
+                }
             )
             for name, preset in matrix.presets.items()
         }
@@ -52,11 +55,11 @@ def load(path: Path, *, networks: Iterable[str] = ()) -> Matrix:
     return matrix.model_copy(update=changes)
 
 
-def _match_workloads(globs: Iterable[str], matrix: Matrix) -> tuple[str, ...]:
-    """Return the workloads that globs match: glob by glob, those of one in the file's order."""
+def _match(globs: Iterable[str], workloads: Iterable[str]) -> tuple[str, ...]:
+    """Return the workloads that globs match: glob by glob, those of one in their order."""
     names: dict[str, None] = {}
     for glob in globs:
-        names |= dict.fromkeys(fnmatch.filter(matrix.workloads, glob))
+        names |= dict.fromkeys(fnmatch.filter(workloads, glob))
     return tuple(names)
 
 

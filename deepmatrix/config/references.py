@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from deepmatrix.config.cell_globs import no_match, unmatched
@@ -170,15 +170,26 @@ def _preset(matrix: Matrix, name: str, preset: Preset, ids: list[str]) -> Iterat
         elif all(matrix.exclusion(cell_id) for cell_id in matches):
             reason = matrix.exclusion(matches[0])
             yield location, f"'{glob}' matches only excluded cells: {reason}", False
-    for index, glob in enumerate(preset.workloads):
-        location = ("presets", name, "workloads", index)
-        if glob in matrix.workloads or fnmatch.filter(matrix.workloads, glob):
+    yield from _workloads(matrix.workloads, ("presets", name, "workloads"), preset.workloads)
+    chosen = [
+        workload
+        for workload in matrix.workloads
+        if any(fnmatch.fnmatchcase(workload, glob) for glob in preset.workloads)
+    ]
+    yield from _workloads(chosen, ("presets", name, "checked"), preset.checked)
+
+
+def _workloads(
+    names: Collection[str], location: Location, globs: Sequence[str]
+) -> Iterator[Problem]:
+    """Yield the globs that match none of some workloads."""
+    for index, glob in enumerate(globs):
+        if fnmatch.filter(names, glob):
             continue
         if "*" in glob or "?" in glob or "[" in glob:
-            yield location, no_match(glob, matrix.workloads, noun="workload"), False
+            yield (*location, index), no_match(glob, names, noun="workload"), False
         else:
-            suggestion = did_you_mean(glob, matrix.workloads)
-            yield location, f"no workload '{glob}'{suggestion}", False
+            yield (*location, index), f"no workload '{glob}'{did_you_mean(glob, names)}", False
 
 
 def _unreached_phases(name: str, preset: Preset) -> Iterator[Problem]:

@@ -244,15 +244,18 @@ class Preset(Section):
     """A named selection of cells and workloads, and how thoroughly to measure them.
 
     *cells* are globs, and so are *workloads* in the file; a workload glob becomes the names that it
-    matches, in the order of the file. Cells with a tag in *without* are dropped. Forward and
-    backward passes are sampled as inference is. Emulated cells train only the steps whose losses
-    are compared with gold, unless *emulated_accuracy* asks for the accuracy in the end. *threads*:
-    the numbers of threads that native cells also run with, besides that of the limits.
+    matches, in the order of the file. Cells with a tag in *without* are dropped. The times of the
+    workloads that match a glob in *checked* do not count: they run in one round, on all CPUs.
+    Forward and backward passes are sampled as inference is. Emulated cells train only the steps
+    whose losses are compared with gold, unless *emulated_accuracy* asks for the accuracy in the
+    end. *threads*: the numbers of threads that native cells also run with, besides that of the
+    limits.
     """
 
     cells: tuple[Text, ...] = Field(min_length=1)
     without: tuple[Name, ...] = ()
     workloads: tuple[Text, ...] = Field(min_length=1)
+    checked: tuple[Text, ...] = ()
     phases: tuple[Phase, ...] = Field(default=USUAL_PHASES, min_length=1)
     rounds: Rounds
     cold: bool = False

@@ -60,6 +60,7 @@ def plan_matrix(
         idioms=_idiomatic(matrix, preset, idioms),
         probed=frozenset(cell.id for cell in cells if cell.folder in probes),
         untimed=frozenset(cell.id for cell in cells if cell.is_evaluator),
+        checked=frozenset(preset.checked),
     )
 
 

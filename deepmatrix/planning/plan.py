@@ -127,6 +127,8 @@ class Plan:
     probed: frozenset[str] = frozenset()
     #: The evaluators, whose times do not count. Plans of earlier versions timed them.
     untimed: frozenset[str] = frozenset()
+    #: The workloads whose times do not count. Plans of earlier versions timed all.
+    checked: frozenset[str] = frozenset()
     #: Artifacts of earlier runs; the cells that serve them run from what they ran from there.
     kept: tuple[Kept, ...] = ()
     #: Two versions, or two earlier runs, are served side by side to be compared.
@@ -154,11 +156,20 @@ class Plan:
         return replace(self, imports=imports)
 
     def rounds(self, cell: Cell) -> int:
-        """Return the number of rounds in which this cell runs its jobs.
+        """Return the number of rounds in which this cell runs what is timed.
 
         Rounds are for times, and an evaluator's do not count.
         """
         is_checked = cell.id in self.emulated or cell.id in self.untimed
+        return self.rounds_emulated if is_checked else self.rounds_native
+
+    def training_rounds(self, cell: Cell, workload: str) -> int:
+        """Return the number of rounds in which a framework trains a workload."""
+        return min(self.rounds(cell), self._most_rounds(cell.id, workload))
+
+    def _most_rounds(self, producer: str, workload: str) -> int:
+        """Return how many rounds a producer's model of a workload has at most, in any cell."""
+        is_checked = producer in self.emulated or workload in self.checked
         return self.rounds_emulated if is_checked else self.rounds_native
 
     @cached_property
@@ -171,9 +182,7 @@ class Plan:
         An artifact of an emulated producer is served in no more rounds than its producer had: it
         is served for its verdict, and the times of the native artifact count.
         """
-        is_emulated = artifact.producer in self.emulated
-        producer_rounds = self.rounds_emulated if is_emulated else self.rounds_native
-        return min(producer_rounds, self.rounds(consumer))
+        return min(self._most_rounds(artifact.producer, artifact.workload), self.rounds(consumer))
 
     def steps(self, cell: str, count: int) -> int:
         """Return how many of a workload's *count* steps a cell trains."""
@@ -185,9 +194,9 @@ class Plan:
         """Return whether the times of a job count; all others are only checked.
 
         Those of emulated cells do not, nor of what such a cell produced, nor of a standard's
-        evaluator.
+        evaluator, nor of a workload that is only checked.
         """
-        if job.cell in self.emulated:
+        if job.cell in self.emulated or job.workload in self.checked:
             return False
         if job.artifact is None:
             return not TIMED.isdisjoint(job.phases)
@@ -202,7 +211,7 @@ class Plan:
         from the others. A user's model that is a program could change what others answer.
         """
         takes_one = any(cell.id == job.cell and not cell.serves_sessions for cell in self.cells)
-        is_training = job.artifact is None and job.cell not in self.emulated
+        is_training = job.artifact is None and self.is_timed(job)
         artifact = job.artifact
         is_program = bool(artifact and artifact.imported and FORMATS[artifact.format].program)
         return any((self.isolate, takes_one, is_training, is_program, record.INSPECT in job.phases))
@@ -213,7 +222,7 @@ class Plan:
 
     def is_cold(self, job: Job, cell: Cell) -> bool:
         """Return whether a job starts from a cold file cache: the first of several rounds."""
-        return self.cold and job.round == 0 and self.rounds(cell) > 1
+        return self.cold and self.is_timed(job) and job.round == 0 and self.rounds(cell) > 1
 
     @property
     def served(self) -> tuple[Import, ...]:
@@ -260,13 +269,15 @@ class Plan:
             for format in cell.exports:
                 yield Artifact(producer=cell.id, workload=workload, format=format)
 
-    def artifact_counts(self) -> Counter[tuple[str, bool]]:
-        """Count the artifacts by format, and by whether their producer is emulated."""
-        counts = Counter((model.format, model.cell in self.emulated) for model in self.served)
+    def artifact_counts(self) -> Counter[tuple[str, int]]:
+        """Count the artifacts by format, and by the rounds that they have at most."""
+        counts = Counter(
+            (model.format, self._most_rounds(model.cell, model.name)) for model in self.served
+        )
         if record.DEPLOY in self.phases:
-            for cell in self.producers():
-                for format in cell.exports:
-                    counts[format, cell.id in self.emulated] += len(self.workloads)
+            for cell, workload in itertools.product(self.producers(), self.workloads):
+                rounds = self._most_rounds(cell.id, workload)
+                counts.update((format, rounds) for format in cell.exports)
         return counts
 
     def exports(self, job: Job) -> Iterator[Artifact]:
@@ -279,17 +290,16 @@ class Plan:
     def size(self, wave: Wave) -> int:
         """Return how many jobs a wave has, without making them."""
         if wave == "produce":
-            training_jobs = sum(self.rounds(cell) for cell in self.producers())
-            return len(self.workloads) * training_jobs + len(self.imports)
-        limits = {False: self.rounds_native, True: self.rounds_emulated}
+            trainings = itertools.product(self.producers(), self.workloads)
+            return len(self.imports) + sum(itertools.starmap(self.training_rounds, trainings))
         kept = sum(
             self.rounds_of(kept.artifact, cell)
             for kept in self.kept
             for cell in self.consumers_of(kept.artifact)
         )
         return kept + sum(
-            count * sum(min(limits[emulated], self.rounds(cell)) for cell in self.consumers(format))
-            for (format, emulated), count in self.artifact_counts().items()
+            count * sum(min(rounds, self.rounds(cell)) for cell in self.consumers(format))
+            for (format, rounds), count in self.artifact_counts().items()
         )
 
     @property
@@ -341,7 +351,7 @@ class Plan:
                 phases=(record.INSPECT,),
             )
         for cell, workload in itertools.product(self.producers(), self.workloads):
-            if round < self.rounds(cell):
+            if round < self.training_rounds(cell, workload):
                 yield Job(
                     wave="produce",
                     cell=cell.id,

@@ -10,7 +10,7 @@ from rich.text import Text
 from deepmatrix.drawing import escaping
 from deepmatrix.drawing.console import STYLES, print_table
 from deepmatrix.drawing.terminal import print_line
-from deepmatrix.reports.tables import result_tables, reuse, summary
+from deepmatrix.reports.tables import result_tables, reuse, slower, summary
 from deepmatrix.reports.tables.own_models import (
     inputs,
     overview,
@@ -42,6 +42,9 @@ def show(console: Console, results: Results, *, all_tables: bool = False) -> Non
     for table in result_tables(results) if all_tables else [summary.summary(results)]:
         console.print()
         print_table(console, table)
+    if results.slower and not all_tables:
+        console.print()
+        print_table(console, slower.table(results))
     console.print()
     print_line(console, f"run {results.run}, preset {results.preset}", STYLES["muted"])
     for line in _not_run(results):

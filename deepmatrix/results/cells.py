@@ -16,6 +16,7 @@ from deepmatrix.results.timing.statistics import estimate
 from deepmatrix.results.timing.timings import floats
 from deepmatrix.store.manifests import Manifest
 from deepmatrix.store.records import JobRecord
+from deepmatrix.store.reported.output import Output
 
 #: Facts of a process's environment that tell one machine from another.
 MACHINE_FACTS = ("machine", "processor", "emulated")
@@ -46,7 +47,7 @@ class CellSummary:
         self.status = "not-run"
         self.reason = "no job has run"
 
-    def add(self, group: Sequence[JobRecord], expected_failure: str) -> None:
+    def add(self, group: Sequence[JobRecord], expected_failure: str, *, is_timed: bool) -> None:
         """Add the records of one subject. *expected_failure*: why the cell may fail at it."""
         for record in group:
             if self.jobs == 0:
@@ -56,7 +57,13 @@ class CellSummary:
             self.emulated = record.emulated
             self.engine = record.engine
             self._count_failure(record, expected_failure)
-            self._add_output(record)
+            if record.output:
+                self._add_output(record, record.output)
+                if is_timed or record.emulated:  # native checked work has other work beside it
+                    self._add_rates(record, record.output)
+                start = record.output.startup()
+                if is_timed and record.output.place == 1 and start and not start.cold:
+                    self.import_s.append(floats([start.import_s]))
 
     def _count_failure(self, record: JobRecord, expected_failure: str) -> None:
         if record.status == "ok":
@@ -68,21 +75,17 @@ class CellSummary:
         if self.status == "ok":
             self.status, self.reason = record.status, record.cause
 
-    def _add_output(self, record: JobRecord) -> None:
-        output = record.output
-        if output is None:
-            return
+    def _add_output(self, record: JobRecord, output: Output) -> None:
         self.environment = self.environment or output.environment.model_dump()
         self.harnesses.add(output.harness)
         if record.energy_j is not None:
             self.energy_j = (self.energy_j or 0.0) + record.energy_j
         self._add_memory(record, output.peak_memory_bytes, output.memory_source or "")
+
+    def _add_rates(self, record: JobRecord, output: Output) -> None:
         if rates := noise.rates(record):
             self.rates[record.job] = rates
             self.peak_flops = max(self.peak_flops or 0.0, noise.peak_flops(output.canaries) or 0.0)
-        is_first = output.place == 1 and not record.emulated
-        if is_first and (start := output.startup()) and not start.cold:
-            self.import_s.append(floats([start.import_s]))
 
     def _add_memory(self, record: JobRecord, peak: int | None, source: str) -> None:
         """Count the peak of a fresh process; others hold what they served before."""

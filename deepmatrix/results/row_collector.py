@@ -106,24 +106,34 @@ class RowCollector:
             elif record.anew:
                 self._anew.setdefault(record.anew, []).append(record.job)
         expected_failure = self._manifest.matrix.expected_failure(first.cell, first.subject)
-        self._summaries.setdefault(first.cell, CellSummary()).add(group, expected_failure)
-        self._timeline.add(group)
-        self._startup.extend(timings.startup(group))
         is_timed = self._is_timed(first)
+        summary = self._summaries.setdefault(first.cell, CellSummary())
+        summary.add(group, expected_failure, is_timed=is_timed)
+        self._timeline.add(group)
+        self._startup.extend(timings.startup(group, is_timed=is_timed))
         if is_timed:
             self._inference.extend(timings.inference(group))
             self._steps.extend(timings.steps(group))
         self._serving.extend(timings.serving(group, is_timed=is_timed))
         self._scenarios.extend(timings.scenarios(group))
-        self._exports.extend(timings.exports(group))
+        self._exports.extend(timings.exports(group, is_timed=is_timed))
         if first.subject in self._imports:
             self._inspections[first.cell, first.subject] = first
         elif first.wave == "produce":
-            self._add_produced(group)
+            self._add_produced(group, is_timed=is_timed)
         else:
             terms = terms_of(self._manifest, self._cells[first.cell], first.subject)
             judged = Judged(verdict=judge(group, terms, ""), emulated=first.emulated)
             self._portability.judged[first.subject, first.cell] = judged
+
+    def _count_rounds(self, record: JobRecord) -> int:
+        """Return how many rounds are planned of a record's cell and subject."""
+        plan, cell = self._manifest.plan, self._cells.get(record.cell)
+        if cell is None or record.subject not in self._subjects[record.wave]:
+            return 0
+        if record.wave == "consume":
+            return plan.rounds_of(self._artifacts[record.subject], cell)
+        return plan.training_rounds(cell, record.subject)
 
     def _is_timed(self, record: JobRecord) -> bool:
         """Return whether the times of a record's job count."""
@@ -137,12 +147,14 @@ class RowCollector:
         )
         return not record.emulated and self._manifest.plan.is_timed(job)
 
-    def _add_produced(self, group: list[JobRecord]) -> None:
+    def _add_produced(self, group: list[JobRecord], *, is_timed: bool) -> None:
         first, matrix = group[0], self._manifest.matrix
-        self._training[first.cell, first.subject] = self._training_rows.row(group)
-        self._passes.extend(timings.passes(group))
-        batch = matrix.workloads[first.workload].batch
-        self._compilation.extend(compilation(group, batch))
+        row = self._training_rows.row(group, is_timed=is_timed)
+        self._training[first.cell, first.subject] = row
+        if is_timed:
+            self._passes.extend(timings.passes(group))
+            batch = matrix.workloads[first.workload].batch
+            self._compilation.extend(compilation(group, batch))
         name = self._cells[first.cell].name
         tolerance = matrix.tolerances.parity
         network = matrix.workloads[first.workload].network
@@ -157,15 +169,13 @@ class RowCollector:
                 self._notes.setdefault((name, about), note)
 
     def _check(self, record: JobRecord) -> None:
-        cell = self._cells.get(record.cell)
         if record.run != self._manifest.id:
             raise RecordError(
                 f"the record of {record.job} is of the run {record.run}, and the run is "
                 f"{self._manifest.id}",
                 hint="remove the record, and run again with --resume",
             )
-        is_planned = cell is not None and record.round < self._manifest.plan.rounds(cell)
-        if not is_planned or record.subject not in self._subjects[record.wave]:
+        if record.round >= self._count_rounds(record):
             raise RecordError(
                 f"the job {record.job} is not in the plan of {self._manifest.id}",
                 hint="a record was moved or renamed; remove it, and run again with --resume",
@@ -279,7 +289,9 @@ class RowCollector:
     def _count_expected_jobs(self, plan: Plan) -> dict[str, int]:
         """Return how many records each cell must have."""
         expected = {
-            cell.id: plan.rounds(cell) * len(plan.workloads) if cell.role == "framework" else 0
+            cell.id: sum(plan.training_rounds(cell, workload) for workload in plan.workloads)
+            if cell.role == "framework"
+            else 0
             for cell in plan.cells
         }
         for model in plan.imports:

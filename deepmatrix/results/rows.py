@@ -32,6 +32,7 @@ from deepmatrix.results.timing.rows import (
     ScalingRow,
     ScenarioRow,
     ServingRow,
+    SlowerRow,
     SpanRow,
     StartupRow,
     StepRow,
@@ -139,7 +140,7 @@ class ExportRow(Row):
     format: str
     emulated: bool
     bytes: Size
-    export_s: Span
+    export_s: Span | None
     opset: Opset | None = None
     exporter: str | None = None
 
@@ -190,15 +191,15 @@ class PortabilityRow(Row):
     """One artifact on one consumer.
 
     *isa*: the instruction set that the consumer was kept to, by its name in the matrix file.
-    *error*, *tolerance*: of *worst_output*, which uses most of its tolerance.
-    *basis*: where the tolerance comes from. *precision*: the lowest of the consumer's arithmetic.
-    *outputs*: the numbers of each. *repeatable*: all inferences gave the same bits.
-    *stateful*: they did not, and those after a fresh load gave them again. *unsteady*: how many
-    differ, and how far, where neither holds. *repeats*: how many answers were compared, by the
-    number of threads. *threads_apart*: how far those of different numbers of threads are apart.
-    *failed_phase*, *error_type*: what an error comes from. *expected_failure*: why it may fail.
-    *cause*: what a diagnosis found. *model*: the name of a user's own model. *judges*: the
-    consumer is the evaluator that gold comes from, so that its verdict says nothing of a runtime.
+    *error*, *tolerance*: of *worst_output*, which uses most of its tolerance. *basis*: where that
+    comes from. *precision*: the lowest of the consumer's arithmetic. *outputs*: the numbers of
+    each. *repeatable*: all inferences gave the same bits. *stateful*: they did not, and those after
+    a fresh load gave them again. *unsteady*: how many differ, and how far, where neither holds.
+    *repeats*: how many answers were compared, by the number of threads. *threads_apart*: how far
+    those of different numbers of threads are apart. *failed_phase*, *error_type*: what an error
+    comes from. *expected_failure*: why it may fail. *cause*: what a diagnosis found. *model*: the
+    name of a user's own model. *judges*: the consumer is the evaluator that gold comes from, so
+    that its verdict says nothing of a runtime.
     """
 
     artifact: str
@@ -299,10 +300,8 @@ class NodesRow(Row):
 class Results(Row):
     """All results of a run: ``results.json``.
 
-    *noisy*: jobs during which the machine was slower, and that no retry replaced. *problems*: all
-    that is not as expected. *over_budget*: those of them that break a budget.
-    *reused*: the jobs whose records are of another run, by that run. *anew*: the jobs that were to
-    be reused and were not, by the reason.
+    *noisy*: jobs on a slowed machine that no retry replaced. *over_budget*: the problems that break
+    a budget. *reused*: jobs with records of another run, by it. *anew*: others, by the reason.
     """
 
     schema_version: int = RESULTS_SCHEMA
@@ -336,6 +335,7 @@ class Results(Row):
     warnings: tuple[str, ...]
     problems: tuple[str, ...]
     over_budget: tuple[str, ...] = ()
+    slower: tuple[SlowerRow, ...] = ()
     noisy: tuple[str, ...] = ()
     reused: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     anew: dict[str, tuple[str, ...]] = Field(default_factory=dict)

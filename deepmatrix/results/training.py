@@ -49,13 +49,13 @@ class TrainingRows:
     manifest: Manifest
     gold_losses: Mapping[str, Samples]
 
-    def row(self, group: Sequence[JobRecord]) -> TrainingRow:
+    def row(self, group: Sequence[JobRecord], *, is_timed: bool) -> TrainingRow:
         """Return the row of all rounds of one cell and workload."""
         first = group[0]
         matrix = self.manifest.matrix
         workload = matrix.workloads[first.workload]
         rounds = [data for record in group if record.output and (data := record.output.train())]
-        timed = [] if first.emulated else rounds
+        timed = rounds if is_timed else []
         step_s = estimate([steady(data.step_s, data.warmup) for data in timed])
         loss_error, growth = self._loss_errors(first.cell, first.workload, rounds)
         wanted = self._accuracy_wanted(first.cell, first.workload)

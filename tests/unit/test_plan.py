@@ -17,7 +17,7 @@ from deepmatrix.paths import ROOT
 from deepmatrix.planning.cells import Capabilities
 from deepmatrix.planning.matrix_plan import plan_matrix
 from deepmatrix.planning.model_plan import plan_models
-from deepmatrix.planning.plan import Plan
+from deepmatrix.planning.plan import WAVES, Plan
 from deepmatrix.planning.selection import Selection
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads import programs
@@ -86,12 +86,26 @@ def test_the_times_of_an_evaluator_do_not_count_so_it_answers_in_one_round() -> 
         "torch-debian12-amd64-cpu", "onnx-debian12-amd64-cpu", "onnxruntime-debian12-amd64-cpu"
     )
     jobs = [job for job in plan.jobs("consume") if job.artifact and job.artifact.format == "onnx"]
-    timed = Counter((job.cell, plan.is_timed(job)) for job in jobs)
-    workloads = len(plan.workloads)
-    assert timed == {
-        ("onnx-debian12-amd64-cpu", False): workloads,
-        ("onnxruntime-debian12-amd64-cpu", True): 3 * workloads,
-    }
+    rounds = Counter((job.cell, job.workload) for job in jobs)
+    assert [job for job in jobs if job.cell.startswith("onnx-") and plan.is_timed(job)] == []
+    for workload in plan.workloads:
+        is_timed = workload not in plan.checked
+        assert rounds["onnx-debian12-amd64-cpu", workload] == 1
+        assert rounds["onnxruntime-debian12-amd64-cpu", workload] == (3 if is_timed else 1)
+
+
+def test_what_is_only_checked_runs_in_one_round_whose_times_do_not_count() -> None:
+    plan = make("torch-debian12-amd64-cpu", "onnxruntime-debian12-amd64-cpu")
+    assert plan.checked == {"seq2seq-tiny", "googlenet-tiny"}
+    cells = {cell.id: cell for cell in plan.cells}
+    for wave in WAVES:
+        for job in plan.jobs(wave):
+            if job.workload in plan.checked:
+                assert job.round == 0
+                assert not plan.is_timed(job)
+                assert not plan.is_cold(job, cells[job.cell])
+        timed = {job.workload for job in plan.jobs(wave) if plan.is_timed(job)}
+        assert timed == set(plan.workloads) - plan.checked
 
 
 def test_programs_in_other_languages_serve_several_artifacts_in_one_process() -> None:

@@ -132,6 +132,7 @@ GAINED: list[tuple[str, str, Any]] = [
     ("portability.*", "isa", ""),
     ("", "reused", {}),
     ("", "anew", {}),
+    ("", "slower", []),
     ("", "over_budget", []),
     ("", "noisy", ANY),
     # Tests of their own check what a report draws.

@@ -375,10 +375,22 @@ def test_more_than_ten_rounds_come_in_their_order_and_once(tmp_path: Path) -> No
 def test_a_job_on_a_slowed_machine_is_named(tmp_path: Path) -> None:
     run = whole(tmp_path)
     assert merging.merge([run]).noisy == ()
-    job = next(job for job in PLAN.jobs("produce") if job.cell == "torch-debian12-amd64-cpu")
-    slow = {**CANARY, "matmul_flops": CANARY["matmul_flops"] / 2}
-    run.save(job, record(job, output=output(job, canaries=[slow])))
-    assert merging.merge([run]).noisy == (f"{job.cell}--{job.subject}--r{job.round}",)
+    jobs = [job for job in PLAN.jobs("produce") if job.cell == "torch-debian12-amd64-cpu"]
+    timed = next(job for job in jobs if PLAN.is_timed(job))
+    checked = next(job for job in jobs if not PLAN.is_timed(job))
+    for job in (timed, checked):
+        slow = {**CANARY, "matmul_flops": CANARY["matmul_flops"] / 2}
+        run.save(job, record(job, output=output(job, canaries=[slow])))
+    assert merging.merge([run]).noisy == (timed.id,)
+
+
+def test_what_is_only_checked_has_no_times(tmp_path: Path) -> None:
+    merged = merging.merge([whole(tmp_path)])
+    native = [row for row in merged.training if not row.emulated]
+    timed = {row.workload for row in native if row.step_s}
+    assert timed == {row.workload for row in native} - PLAN.checked
+    assert timed == {row.workload for row in merged.inference}
+    assert timed == {row.workload for row in merged.startup if row.import_s and not row.emulated}
 
 
 def test_rounds_that_are_missing_are_a_problem(tmp_path: Path) -> None:
@@ -387,7 +399,7 @@ def test_rounds_that_are_missing_are_a_problem(tmp_path: Path) -> None:
         path.unlink()
     merged = merging.merge([run])
     assert (
-        "torch-debian12-amd64-cpu: 12 of 52 jobs have not run; finish with --resume"
+        "torch-debian12-amd64-cpu: 6 of 40 jobs have not run; finish with --resume"
         in merged.problems
     )
 
@@ -399,6 +411,15 @@ def test_a_record_that_was_not_planned_is_refused(tmp_path: Path) -> None:
     stray = record(replace(job, subject="digits-cnov"))
     path = run.record_path(job).parent.with_name("digits-cnov") / f"r{job.round}.json"
     path.write_text(stray.model_dump_json(by_alias=True))
+    with pytest.raises(RecordError, match="is not in the plan of one"):
+        merging.merge([run])
+
+
+def test_a_second_round_of_what_is_only_checked_is_refused(tmp_path: Path) -> None:
+    run = whole(tmp_path)
+    jobs = (job for job in PLAN.jobs("produce") if job.workload in PLAN.checked)
+    second = replace(next(jobs), round=1)
+    run.save(second, record(second))
     with pytest.raises(RecordError, match="is not in the plan of one"):
         merging.merge([run])
 

@@ -8,7 +8,7 @@ from deepmatrix.drawing.layout import Mood, Table
 from deepmatrix.reports.html import latency, nodes, overview, timeline, training, verdicts
 from deepmatrix.reports.html.evidence import Evidence
 from deepmatrix.reports.html.rendering import render
-from deepmatrix.reports.tables import result_tables
+from deepmatrix.reports.tables import result_tables, slower
 from deepmatrix.reports.tables.own_models.overview import TITLE
 from deepmatrix.reports.tables.own_models.verification import SIGNS
 from deepmatrix.results.rows import Results
@@ -17,7 +17,7 @@ from deepmatrix.results.rows import Results
 MOST_UNFOLDED = 1_500
 
 #: The titles of tables that the page draws in another way, by how they begin.
-DRAWN = (TITLE, "Portability: ", "Causes", "Consumers of ", "Inference: ")
+DRAWN = (TITLE, "Slower than ", "Portability: ", "Causes", "Consumers of ", "Inference: ")
 
 #: Tables of more lines than this are left to report.md.
 MOST_ROWS = 2_000
@@ -32,6 +32,7 @@ def run_page(results: Results, evidence: Evidence) -> str:
         title=f"{'Verification' if results.models else 'Matrix'} {results.run}",
         overview=overview.overview(results, places, evidence),
         most_shown=overview.MOST_SHOWN,
+        slower=slower.table(results),
         maps=list(verdicts.maps(results, places)),
         folded=len(results.portability) > MOST_UNFOLDED,
         sections=list(verdicts.sections(results, places, evidence)),

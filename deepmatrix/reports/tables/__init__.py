@@ -14,6 +14,7 @@ from deepmatrix.reports.tables import (
     expressiveness,
     portability,
     reuse,
+    slower,
     speed,
     summary,
 )
@@ -30,6 +31,7 @@ def result_tables(results: Results) -> list[Table]:
         *itertools.chain.from_iterable(_model_tables(results, model) for model in results.models),
         verification.nodes(results),
         *([] if results.models else [summary.summary(results)]),
+        slower.table(results),
         cells.cells(results),
         reuse.table(results),
         cells.libraries(results),

@@ -11,7 +11,7 @@ from deepmatrix.comparison.changes import (
     TimeChange,
     VerdictChange,
 )
-from deepmatrix.comparison.limits import time_title
+from deepmatrix.comparison.limits import by_cell, time_title
 from deepmatrix.drawing import numbers
 from deepmatrix.drawing.layout import (
     Column,
@@ -116,14 +116,14 @@ def _times(title: str, changes: Sequence[TimeChange], mood: Mood, limit: int) ->
     rows = [
         row(
             change.cell,
-            time_title(change) if count == 1 else f"{count} times; {time_title(change)}",
+            title,
             numbers.duration(change.base_s),
             numbers.duration(change.head_s),
             numbers.change(change.ratio, change.low, change.high),
             "yes" if change.again else "no" if change.unrepeated else "",
             mood=mood,
         )
-        for change, count in _by_cell(changes)
+        for change, title in by_cell(changes)
     ]
     return _table(title, columns, rows, limit)
 
@@ -156,16 +156,6 @@ def _operators(changes: Sequence[TimeChange], limit: int) -> Table:
         for change, operator in group[:1]
     ]
     return _table("Slower operators", columns, rows, limit)
-
-
-def _by_cell(changes: Sequence[TimeChange]) -> Iterator[tuple[TimeChange, int]]:
-    """Yield, for each cell, the mean of its inferences, else its largest change, and how many."""
-    cells: dict[str, list[TimeChange]] = {}
-    for change in changes:
-        cells.setdefault(change.cell, []).append(change)
-    for group in cells.values():
-        means = [change for change in group if change.quantity == "all"]
-        yield (means or group)[0], len(group)
 
 
 OPERATORS_NOTE = (

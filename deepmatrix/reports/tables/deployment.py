@@ -48,7 +48,7 @@ def _size_and_time(row: ExportRow | None) -> str:
     if row is None:
         return numbers.DASH
     size = numbers.size(row.bytes)
-    return size if row.emulated else f"{size}, {numbers.duration(row.export_s)}"
+    return size if row.export_s is None else f"{size}, {numbers.duration(row.export_s)}"
 
 
 def _exporters(rows: Iterable[ExportRow]) -> str:

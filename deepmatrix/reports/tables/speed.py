@@ -85,8 +85,15 @@ def training(results: Results) -> Table:
             number("loss error, all steps", optional=7, note=ALL_STEPS),
         ),
         rows=tuple(_training_row(row, steps.get(row.workload, ())) for row in rows),
-        note="results.json has the loss of every step.",
+        note=f"results.json has the loss of every step.{_not_timed(rows)}",
     )
+
+
+def _not_timed(rows: Sequence[TrainingRow]) -> str:
+    """Return which workloads were trained on native cells, and not timed there."""
+    native_rows = [row for row in rows if row.status == "ok" and not row.emulated]
+    untimed = sorted({row.workload for row in native_rows if row.step_s is None})
+    return f" Only checked, not timed: {', '.join(untimed)}." if untimed else ""
 
 
 def _training_row(row: TrainingRow, steps: Sequence[Estimate]) -> Row:

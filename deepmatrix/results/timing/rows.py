@@ -7,7 +7,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from deepmatrix.boundary.bounds import Amount, Count, FewFixed, Span
+from deepmatrix.boundary.bounds import Amount, Count, FewFixed, Id, Line, Span
 from deepmatrix.results.timing.statistics import Bounded, Estimate
 
 #: What the time of a batch forward and backward is called, in tables, comparisons and statements.
@@ -30,6 +30,23 @@ class Row(BaseModel):
             if name is not None and name.count("--") < 2:
                 return f"{name[:100]!r} is no artifact"
         return ""
+
+
+class SlowerRow(Row):
+    """A native time, seconds, that is longer beyond chance than in the run *since*.
+
+    *time*: what was timed. *base_s*: then, *head_s*: now. *ratio*, *low*, *high*: now over then
+    with its 95 % interval.
+    """
+
+    since: Id
+    cell: str
+    time: Line
+    base_s: Span | None
+    head_s: Span | None
+    ratio: Amount
+    low: Amount
+    high: Amount
 
 
 class StartupRow(Row):

@@ -26,19 +26,19 @@ LARGEST_SPREAD = 0.2
 TAIL = (0.9, 0.99)
 
 
-def startup(group: list[JobRecord]) -> Iterator[StartupRow]:
-    """Yield the row of a producer's start, where it succeeded; it has no times of emulated ones."""
+def startup(group: list[JobRecord], *, is_timed: bool) -> Iterator[StartupRow]:
+    """Yield the row of a producer's start, where it succeeded; without times if it is not timed."""
     first = group[0]
     starts = [start for record in group if record.output and (start := record.output.startup())]
     if not starts or first.wave == "consume":
         return
-    native = [] if first.emulated else starts
+    timed = starts if is_timed else []
     parts = {
-        name: [value for start in native if not start.cold and (value := getattr(start, name))]
+        name: [value for start in timed if not start.cold and (value := getattr(start, name))]
         for name in StartupData.model_fields
         if name.endswith("_s")
     }
-    cold = next((start for start in native if start.cold), None)
+    cold = next((start for start in timed if start.cold), None)
     yield StartupRow(
         cell=first.cell,
         workload=first.workload,
@@ -156,7 +156,7 @@ def _estimate(values: Sequence[float]) -> Estimate | None:
     return estimate([floats([value]) for value in values])
 
 
-def exports(group: list[JobRecord]) -> Iterator[ExportRow]:
+def exports(group: list[JobRecord], *, is_timed: bool) -> Iterator[ExportRow]:
     """Yield a row for each exported model."""
     for record in group:
         for exported in record.output.artifacts if record.output else ():
@@ -166,17 +166,15 @@ def exports(group: list[JobRecord]) -> Iterator[ExportRow]:
                 format=exported.format,
                 emulated=record.emulated,
                 bytes=sum(file.bytes for file in exported.files),
-                export_s=exported.export_s,
+                export_s=exported.export_s if is_timed else None,
                 opset=exported.opset,
                 exporter=exported.exporter,
             )
 
 
 def passes(group: list[JobRecord]) -> Iterator[PassRow]:
-    """Yield the row of a batch forward, and forward with backward, where they were measured."""
+    """Yield the row of a batch forward, and forward with backward. The group is timed."""
     first = group[0]
-    if first.emulated:
-        return
     timed = [data for record in group if record.output and (data := record.output.passes())]
     forward, backward = (
         estimate([steady(data.latency_s, data.warmup) for data in measured])

@@ -42,7 +42,7 @@ def _stars(period: Period, ratings: Sequence[Rating]) -> Table:
             row("measured by", *systems, mood="muted"),
             *(_area_row(area, [cells[area, framework] for framework in systems]) for area in AREAS),
         ),
-        note=RULE if period == PERIODS[-1] else "",
+        note=RULE if period == PERIODS[0] else "",
     )
 
 

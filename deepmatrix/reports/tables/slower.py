@@ -1,0 +1,31 @@
+"""The table of what became slower since the last run that did the same."""
+
+from __future__ import annotations
+
+from deepmatrix.drawing import numbers
+from deepmatrix.drawing.layout import Table, key, number, row
+from deepmatrix.invocation import command_line
+from deepmatrix.results.rows import Results
+
+
+def table(results: Results) -> Table:
+    """Return the times that are longer beyond chance, those that grew most first."""
+    since = next((slower.since for slower in results.slower), "")
+    return Table(
+        title=f"Slower than in {since}",
+        columns=(key("cell"), key("time"), number("was"), number("is"), number("change")),
+        rows=tuple(
+            row(
+                slower.cell,
+                slower.time,
+                numbers.duration(slower.base_s),
+                numbers.duration(slower.head_s),
+                numbers.change(slower.ratio, slower.low, slower.high),
+                mood="bad",
+            )
+            for slower in results.slower
+        ),
+        note="Against the last run beside this one that did the same, with 95 % intervals, at 95 % "
+        "certainty of all of them. All that changed: "
+        f"`{command_line('compare', since, results.run)}`.",
+    )

@@ -1,0 +1,87 @@
+"""A run says what became slower since the last one beside it that did the same."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from deepmatrix.cli import main
+from deepmatrix.cli.running import report
+from deepmatrix.reports.tables import result_tables
+from deepmatrix.results.rows import Results
+from deepmatrix.store.runs import Run
+from tests.unit.test_compare import ONNXRUNTIME, rounds_run
+
+
+def reported(folder: Path, name: str, seed: int, **changes: float) -> Results:
+    """Return the results of a run that is made and reported."""
+    path = rounds_run(folder, name, seed, **changes)
+    report([Run.open(path)], Console(file=io.StringIO()))
+    return Results.model_validate_json((path / "results.json").read_text())
+
+
+def test_the_first_run_is_slower_than_none(tmp_path: Path) -> None:
+    assert reported(tmp_path, "one", 1).slower == ()
+
+
+def test_a_slower_run_names_the_last_one_and_what_grew(tmp_path: Path) -> None:
+    reported(tmp_path, "one", 1)
+    reported(tmp_path, "two", 2)
+    slow = reported(tmp_path, "three", 3, slower=1.5)
+    assert {(row.since, row.cell) for row in slow.slower} == {("two", ONNXRUNTIME)}
+    assert all(row.low <= row.ratio <= row.high for row in slow.slower)
+    assert all(1.4 < row.ratio < 1.6 for row in slow.slower)
+    (table,) = (table for table in result_tables(slow) if table.title == "Slower than in two")
+    assert re.search(r"compare (-- )?two three", table.note)
+    page = (tmp_path / "three" / "report.html").read_text()
+    first_screen = page[page.index("<main") : page.index('id="map"')]
+    assert "Slower than in two" in first_screen
+    assert ONNXRUNTIME in first_screen
+    assert '<a href="#slower">' in page
+
+
+def test_the_screen_has_what_became_slower(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reported(tmp_path, "one", 1)
+    slow = rounds_run(tmp_path, "two", 2, slower=1.5)
+    assert main.main(["merge", str(slow), "--runs", str(tmp_path)]) == 0
+    assert re.search(r"Slower than in one\n", capsys.readouterr().out)
+
+
+def test_equal_and_faster_runs_are_slower_than_none(tmp_path: Path) -> None:
+    reported(tmp_path, "one", 1, slower=1.5)
+    assert reported(tmp_path, "two", 2, slower=1.5).slower == ()
+    assert reported(tmp_path, "three", 3).slower == ()
+
+
+def test_a_run_that_is_reported_again_is_compared_with_the_one_before_it(tmp_path: Path) -> None:
+    reported(tmp_path, "one", 1)
+    slow = rounds_run(tmp_path, "two", 2, slower=1.5)
+    reported(tmp_path, "three", 3)
+    report([Run.open(slow)], Console(file=io.StringIO()))
+    results = Results.model_validate_json((slow / "results.json").read_text())
+    assert {row.since for row in results.slower} == {"one"}
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[", '{"schema_version": 0}'])
+def test_a_run_beside_it_that_cannot_be_read_is_passed_over(tmp_path: Path, text: str) -> None:
+    reported(tmp_path, "one", 1)
+    reported(tmp_path, "two", 2)
+    (tmp_path / "two" / "results.json").write_text(text)
+    slow = reported(tmp_path, "three", 3, slower=1.5)
+    assert {row.since for row in slow.slower} == {"one"}
+
+
+def test_a_run_of_another_preset_is_no_measure(tmp_path: Path) -> None:
+    reported(tmp_path, "one", 1)
+    path = tmp_path / "one" / "plan.json"
+    document = json.loads(path.read_text())
+    document["plan"]["preset"] = "another"
+    path.write_text(json.dumps(document))
+    assert reported(tmp_path, "two", 2, slower=1.5).slower == ()
