@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from deepmatrix.drawing.layout import Table
+from deepmatrix.execution.sessions.lanes import timed_lane
+from deepmatrix.execution.tasks import TaskMaker
 from deepmatrix.planning.matrix_plan import plan_matrix
 from deepmatrix.planning.plan import Job, Plan
 from deepmatrix.planning.selection import Selection
@@ -184,6 +186,27 @@ def test_threads_are_compared_with_the_fewest(tmp_path: Path) -> None:
         assert row.low < row.speedup < row.high
     shown = [row for row in texts(scaling.scaling(results)) if row[3] == "128"]
     assert {row[8] for row in shown} == {"93.2 %"}
+
+
+def test_each_number_of_threads_has_as_many_cpus_of_the_same_lane(tmp_path: Path) -> None:
+    planned = plan("threads", "jax-debian12-amd64-cpu")
+    run = new_run(tmp_path, planned)
+    lane = timed_lane(MATRIX.limits, DOCKER, max(cell.threads for cell in planned.cells))
+    maker = TaskMaker(run=run, capabilities=DOCKER, emulated=False, lane=lane)
+    job = next(planned.jobs("produce"))
+    given = [
+        (
+            maker.task(job, cell, tmp_path).limits.cpus,
+            maker.document(job, cell, {})["threads"],
+            cell.plain.id,
+            cell.exports,
+        )
+        for cell in planned.cells
+    ]
+    assert given == [
+        ((1,), 1, "jax-debian12-amd64-cpu", ("onnx", "jax-export")),
+        ((0, 1), 2, "jax-debian12-amd64-cpu", ()),
+    ]
 
 
 def test_more_threads_than_the_engine_has_cpus_are_not_run() -> None:
