@@ -16,8 +16,8 @@ from deepmatrix.results.timing.statistics import Comparison, Estimate, compare
 EXECUTIONS = ("eager", "traced", "compiled")
 
 FIRST = (
-    "First inference, first step: what each takes longer than steady ones. An eager cell compiles "
-    "nothing: its figures are what any first call costs."
+    "First inference, first step: what each takes longer than steady ones. An eager cell "
+    "compiles single operations at most, as jax does: its figures are what any first call costs."
 )
 TOLD = (
     "Compiling: for how long of both calls the framework compiled, tracing included, as it counts "
