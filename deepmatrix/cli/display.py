@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 
 from rich.console import Console, Group, RenderableType
@@ -20,7 +20,8 @@ from deepmatrix.drawing.console import STYLES
 from deepmatrix.drawing.escaping import terminal
 from deepmatrix.engines import Prepared
 from deepmatrix.errors import OutputClosed
-from deepmatrix.judging.verdicts import judge, terms_of
+from deepmatrix.judging.terms import terms_of
+from deepmatrix.judging.verdicts import judge
 from deepmatrix.planning.plan import Job
 from deepmatrix.reports.tables.own_models.verification import MOODS, SIGNS
 from deepmatrix.store.causes import Cause
@@ -33,7 +34,8 @@ class Display:
     """Shows the progress of a run: a live panel on a terminal, a line for each event elsewhere.
 
     The panel is redrawn only once a second, so that it does not disturb the measurements. The
-    *manifest* of a run tells what its jobs are for. A lane is a thread, and does one job at a time.
+    *manifest* of a run tells what its jobs are for. A lane is known by its CPUs, for an engine may
+    tell of it from several threads, and does one job at a time.
     """
 
     def __init__(self, console: Console, manifest: Manifest | None = None) -> None:
@@ -45,10 +47,10 @@ class Display:
         self._wave = ""
         self._count = 0
         self._pending: dict[str, Job] = {}
-        self._running: dict[int, tuple[Job, float]] = {}
+        self._running: dict[tuple[int, ...], tuple[Job, float]] = {}
         self._has_waited = False
         self._waiting_since: float | None = None
-        self._walls: dict[tuple[str, str], list[float]] = {}
+        self._walls: dict[tuple[str, str, str], list[float]] = {}
         self._live = Live(  # calls _panel at once
             get_renderable=self._panel, console=console, refresh_per_second=1, transient=True
         )
@@ -128,31 +130,31 @@ class Display:
             reason = ", retried because the machine was slower" if retry else ""
             self._print(Text(f"{self._wave}: {counts}{reason}", style="bold"))
 
-    def waiting_for_cpus(self) -> None:
+    def waiting_for_cpus(self, cpus: tuple[int, ...]) -> None:
         """Print that another run is measuring: once a wave, however often they take turns."""
         with self._lock:
             is_news, self._has_waited = not self._has_waited, True
             self._waiting_since = time.monotonic()
-            self._spending.begin(threading.get_ident(), "waiting for another run")
+            self._spending.begin(cpus, "waiting for another run")
         if is_news:
             text = "… another run is measuring on this machine: both take turns, and take longer"
             self._print(Text(text, style="dim"))
 
-    def started(self, job: Job) -> None:
-        """Show the job that started."""
+    def started(self, job: Job, cpus: tuple[int, ...]) -> None:
+        """Show the job that started, in place of the one before on these CPUs."""
         with self._lock:
-            self._running[threading.get_ident()] = (job, time.monotonic())
+            self._running[cpus] = (job, time.monotonic())
             self._waiting_since = None
-            self._spending.begin(threading.get_ident(), self._kind(job))
+            self._spending.begin(cpus, self._kind(job))
 
     def ended(self, job: Job, record: JobRecord) -> None:
         """Print how a job ended."""
         with self._lock:
-            self._running.pop(threading.get_ident(), None)
-            self._spending.end(threading.get_ident())
+            self._end_running(lambda running: running.id == job.id)
+            kind = self._kind(job)
             self._pending.pop(job.id, None)
             if record.status == "ok":
-                self._walls.setdefault((job.cell, job.wave), []).append(record.wall_s)
+                self._walls.setdefault((job.cell, job.wave, kind), []).append(record.wall_s)
             line = self._ended_line(job, record)
         self._print(line)  # not within the lock: printing waits for the panel, which waits for it
 
@@ -195,10 +197,14 @@ class Display:
     def explained(self, cause: Cause) -> None:
         """Print the cause of a wrong answer."""
         with self._lock:
-            self._running.pop(threading.get_ident(), None)
-            self._spending.end(threading.get_ident())
+            self._end_running(lambda running: running.id not in self._pending)
         subject = f"{cause.model or cause.artifact} on {cause.consumer}"
         self._print(Text(terminal(f"→ {subject}: {cause.text}"), style="yellow"))
+
+    def _end_running(self, is_over: Callable[[Job], bool]) -> None:
+        for cpus in [cpus for cpus, (job, _) in self._running.items() if is_over(job)]:
+            del self._running[cpus]
+            self._spending.end(cpus)
 
     @property
     def _ended(self) -> int:
@@ -207,27 +213,31 @@ class Display:
     def remaining(self) -> str:
         """Estimate the remaining time of this wave from jobs that have ended.
 
-        Emulated cells take many times as long as native ones. Before one has ended, only a lower
-        bound is known.
+        Emulated work takes many times as long as native work, and timed work longer than what is
+        only checked. Before some of a kind has ended, only a lower bound is known.
         """
         with self._lock:
-            expected = [self._typical_s(job) for job in self._pending.values()]
-            since = [at for _, at in self._running.values()]
-        known = [seconds for seconds in expected if seconds is not None]
-        if expected and not known:
+            typical = {job.id: self._typical_s(job) for job in self._pending.values()}
+            since = {job.id: at for job, at in self._running.values()}
+        known = {job: seconds for job, seconds in typical.items() if seconds is not None}
+        if typical and not known:
             return "estimating …"
-        spent = sum(time.monotonic() - at for at in since)
-        seconds = max(sum(known) - spent, 0.0) / max(len(since), 1)
-        return f"{'about' if known == expected else 'at least'} {_clock(seconds)} left"
+        now = time.monotonic()
+        left = [max(seconds - (now - since.get(job, now)), 0.0) for job, seconds in known.items()]
+        if known == typical and known and not sum(left):
+            return "longer than expected"
+        seconds = sum(left) / max(len(since), 1)
+        return f"{'about' if known == typical else 'at least'} {_clock(seconds)} left"
 
     def _typical_s(self, job: Job) -> float | None:
-        """Return what a job takes: as others of its cell did, else of cells that are as fast."""
-        if walls := self._walls.get((job.cell, job.wave)):
+        """Return what a job takes: as others of its kind in its cell did, else in other cells."""
+        kind = self._kind(job)
+        if walls := self._walls.get((job.cell, job.wave, kind)):
             return statistics.median(walls)
         alike = [
             statistics.median(walls)
-            for (cell_id, wave), walls in self._walls.items()
-            if wave == job.wave and self._is_emulated(cell_id) == self._is_emulated(job.cell)
+            for (_, *work), walls in self._walls.items()
+            if work == [job.wave, kind]
         ]
         return statistics.fmean(alike) if alike else None
 

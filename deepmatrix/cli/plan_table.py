@@ -92,6 +92,12 @@ def document(plan: Plan, engine: str) -> Document:
     )
 
 
+def _only_checked(plan: Plan) -> str:
+    """Return which workloads run for their answers only."""
+    names = ", ".join(workload for workload in plan.workloads if workload in plan.checked)
+    return f" Only checked, not timed: {names}." if names else ""
+
+
 def table(plan: Plan, engine: str) -> Table:
     """Return the cells of a plan for an engine, those that run first."""
     rows: list[Row] = []
@@ -115,6 +121,6 @@ def table(plan: Plan, engine: str) -> Table:
             f"Produce: {numbers.count(plan.size('produce'), 'job')}, "
             f"{numbers.count(len(plan.workloads), 'workload')}, "
             f"{numbers.count(plan.artifact_counts().total(), 'artifact')}. "
-            f"Consume: {numbers.count(plan.size('consume'), 'job')}."
+            f"Consume: {numbers.count(plan.size('consume'), 'job')}.{_only_checked(plan)}"
         ),
     )

@@ -112,6 +112,15 @@ class TimeChange(Change):
     operators: tuple[OperatorChange, ...] = ()
 
 
+class LostTime(Row):
+    """A time that only BASE has, of a cell that ran on the same machine on both sides."""
+
+    cell: str
+    quantity: Quantity
+    subject: str
+    batch: int
+
+
 class SizeChange(Change):
     """A size in bytes that is another one: of an image, an exported model, or memory."""
 
@@ -143,7 +152,7 @@ class Comparison(Row):
     *unchanged*: how many verdicts are the same. *added*: how many only HEAD has, and are no
     failures. *gone*: how many only BASE has, and did not run, or might fail. *compared*: how many
     both sides have, and ran for. *single*: how many times have one round on a side, which tells
-    nothing.
+    nothing. *lost_times*: those that only BASE has, such as of what the later preset only checks.
     *other_inputs*: own models that the two sides served with other inputs; *other_files*: those
     whose files differ.
     *broken*: a line for everything that breaks a limit of ``--fail-on``.
@@ -164,6 +173,7 @@ class Comparison(Row):
     gone: int = 0
     compared: int = 0
     single: int = 0
+    lost_times: tuple[LostTime, ...] = ()
     other_inputs: tuple[str, ...] = ()
     other_files: tuple[str, ...] = ()
     broken: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ from deepmatrix.comparison.changes import Comparison, Side
 from deepmatrix.comparison.limits import Limit, growth_of, shares_of
 from deepmatrix.comparison.machines import same_machine
 from deepmatrix.comparison.sizes import compare_sizes
-from deepmatrix.comparison.times import compare_times, times_of, with_operators
+from deepmatrix.comparison.times import compare_times, lost_times, times_of, with_operators
 from deepmatrix.results.rows import ModelRow, Results
 
 
@@ -45,6 +45,7 @@ def compare_results(
         compared=judged.compared,
         times=tuple(with_operators(times, base, head)),
         single=single,
+        lost_times=tuple(lost_times(before.medians, after.medians, cells, titles)),
         untimed=untimed,
         sizes=tuple(compare_sizes(base, head, shares_of(wanted))),
         other_inputs=tuple(

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from deepmatrix.comparison.changes import OperatorChange, Quantity, TimeChange
+from deepmatrix.comparison.changes import LostTime, OperatorChange, Quantity, TimeChange
 from deepmatrix.comparison.significance import Ratio, compare_rounds, holm
 from deepmatrix.results.rows import Results
 from deepmatrix.results.timing.rows import BOTH_PASSES
@@ -103,6 +103,16 @@ def compare_times(
         for pair, ratio, p in zip([*pairs, *means], ratios, adjusted, strict=True)
     ]
     return changes, len(compared) - len(pairs)
+
+
+def lost_times(
+    base: Medians, head: Medians, cells: set[str], titles: Mapping[str, str]
+) -> Iterator[LostTime]:
+    """Yield the times that only the earlier side has. Arguments as of `compare_times`."""
+    for quantity, cell, subject, batch in sorted(base.keys() - head.keys()):
+        if cell in cells:
+            title = titles.get(subject, subject)
+            yield LostTime(cell=cell, quantity=quantity, subject=title, batch=batch)
 
 
 def _can_tell(base: Sequence[float], head: Sequence[float]) -> bool:

@@ -207,7 +207,10 @@ class Workload(Section):
 
 
 class Rounds(Section):
-    """How many fresh processes repeat a cell's phases."""
+    """How many fresh processes repeat a cell's phases.
+
+    *emulated*: also of what native cells only check.
+    """
 
     native: PositiveInt = Field(le=1000)
     emulated: PositiveInt = Field(le=1000)
@@ -245,7 +248,8 @@ class Preset(Section):
 
     *cells* are globs, and so are *workloads* in the file; a workload glob becomes the names that it
     matches, in the order of the file. Cells with a tag in *without* are dropped. The times of the
-    workloads that match a glob in *checked* do not count: they run in one round, on all CPUs.
+    workloads that match a glob in *checked* do not count: they run on all CPUs, in as many rounds
+    as emulated cells.
     Forward and backward passes are sampled as inference is. Emulated cells train only the steps
     whose losses are compared with gold, unless *emulated_accuracy* asks for the accuracy in the
     end. *threads*: the numbers of threads that native cells also run with, besides that of the

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -100,7 +101,7 @@ class Attempts:
                 cell=cell,
                 control=control,
                 maker=maker,
-                started=self.watcher.started,
+                started=lambda job: self.watcher.started(job, lane.cpus),
                 collect=lambda job, folder, ended, energy_j: collect(
                     job, self._attempt(maker, job, folder, ended, energy_j, queue.provenance)
                 ),
@@ -135,7 +136,7 @@ class Attempts:
             contents = {**fill(control), "cold": False}
             maker.write_input(job, cell, control, contents)
             task = maker.task(job, cell, control)
-            ended = self._run_task(task, lambda: self.watcher.started(job))
+            ended = self._run_task(task, lambda: self.watcher.started(job, task.limits.cpus))
             yield self._attempt(maker, job, control, ended, None, {})
 
     def surroundings(self, job: Job, cell: Cell) -> Parts:
@@ -168,8 +169,9 @@ class Attempts:
         )
 
     def _run_task(self, task: Task, begin: Callable[[], None]) -> Ended:
-        waiting = self.watcher.waiting_for_cpus
-        with locks.exclusive_cpus(task.limits.cpus, self.cancel, waiting) as waited_s:
+        cpus = task.limits.cpus
+        waiting = functools.partial(self.watcher.waiting_for_cpus, cpus)
+        with locks.exclusive_cpus(cpus, self.cancel, waiting) as waited_s:
             self.waits.append(waited_s)
             if self.cancel.is_set():  # a process that is quick would end before it is looked at
                 raise Cancelled

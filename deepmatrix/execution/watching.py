@@ -30,12 +30,12 @@ class Watcher(Protocol):
         """Report which jobs of a wave will run; with *retry*, noisy ones for another time."""
         ...
 
-    def waiting_for_cpus(self) -> None:
-        """Report that another process measures on the same CPUs, and that this one waits."""
+    def waiting_for_cpus(self, cpus: tuple[int, ...]) -> None:
+        """Report that another process measures on some CPUs, and that this one waits for them."""
         ...
 
-    def started(self, job: Job) -> None:
-        """Report that a job's process starts."""
+    def started(self, job: Job, cpus: tuple[int, ...]) -> None:
+        """Report that a job starts on some CPUs: of its lane, whose job before is over."""
         ...
 
     def ended(self, job: Job, record: JobRecord) -> None:

@@ -159,6 +159,14 @@ def remarks(comparison: Comparison) -> Iterator[str]:
             )
     for reason, cells in _unrepeated(comparison).items():
         yield f"not measured again, so the first measurement counts: {reason} ({_named(cells)})"
+    if comparison.lost_times:
+        times = numbers.count(len(comparison.lost_times), "time")
+        first = comparison.lost_times[0]
+        yield (
+            f"the later side does not have {times}, such as {first.quantity} of {first.subject} on "
+            f"{first.cell}: what failed, is only checked, or is no longer the first of its process "
+            "has none"
+        )
     if comparison.single:
         times = numbers.count(comparison.single, "time")
         yield (

@@ -159,8 +159,8 @@ def show_cell(console: Console, results: Results, cell: CellRow) -> None:
         print_table(console, _verdicts(rows, times), titled=False)
     for trained in (row for row in results.training if row.cell == cell.cell):
         curve = sparkline([loss for _, loss, _ in trained.losses], SPARKS)
-        step = numbers.interval(trained.step_s)
-        print_line(console, f"trains {trained.workload}: {trained.status}, step {step}  {curve}")
+        step = f"step {numbers.interval(trained.step_s)}" if trained.step_s else "not timed"
+        print_line(console, f"trains {trained.workload}: {trained.status}, {step}  {curve}")
 
 
 def _verdicts(rows: Sequence[PortabilityRow], times: dict[tuple[str, str], float]) -> Table:

@@ -32,7 +32,7 @@ class CellSummary:
         self.environment: dict[str, Any] = {}
         self.import_s: list[np.ndarray] = []
         self.peak_memory_bytes: int | None = None
-        self._serving_memory: dict[tuple[str, str], int] = {}  # by workload and artifact
+        self._serving_memory: dict[str, dict[str, list[int]]] = {}  # by workload and artifact
         self.memory_source = ""
         self.energy_j: float | None = None
         self.harnesses: set[str] = set()
@@ -97,20 +97,22 @@ class CellSummary:
         if peak is not None:
             self.peak_memory_bytes = max(peak, self.peak_memory_bytes or 0)
             if record.wave == "consume":
-                served = (record.workload, record.subject)
-                self._serving_memory[served] = min(peak, self._serving_memory.get(served, peak))
+                served = self._serving_memory.setdefault(record.workload, {})
+                served.setdefault(record.subject, []).append(peak)
 
     @property
     def serving_memory(self) -> dict[str, int]:
         """The bytes that a fresh process needs to serve one model, by workload.
 
         The least of several rounds: the first one may hold the files that it reads, which the
-        system keeps for all, and a control group counts where they were read first.
+        system keeps for all, and a control group counts where they were read first. So where a
+        model has several rounds, those of fewer tell nothing.
         """
-        most: dict[str, int] = {}
-        for (workload, _), peak in self._serving_memory.items():
-            most[workload] = max(peak, most.get(workload, 0))
-        return most
+        memory = {}
+        for workload, served in self._serving_memory.items():
+            rounds = max(map(len, served.values()))
+            memory[workload] = max(min(peaks) for peaks in served.values() if len(peaks) == rounds)
+        return memory
 
     @property
     def machine(self) -> tuple[str, ...]:

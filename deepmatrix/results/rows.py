@@ -15,8 +15,6 @@ from deepmatrix.boundary.bounds import (
     Finite,
     Measure,
     Number,
-    Opset,
-    Size,
     Span,
     Whole,
 )
@@ -26,6 +24,8 @@ from deepmatrix.results.precision.rows import CostRow
 from deepmatrix.results.timing.rows import (
     CompileRow,
     CrossoverRow,
+    ExportRow,
+    GenerationRow,
     InferenceRow,
     PassRow,
     Row,
@@ -130,19 +130,6 @@ class TrainingRow(Row):
     losses: tuple[tuple[Count, Finite | None, Finite], ...] = ()
     layers: dict[str, Measure | None] = Field(default_factory=dict)
     gradients: dict[str, Measure | None] = Field(default_factory=dict)
-
-
-class ExportRow(Row):
-    """One exported model: bytes of all its files, seconds of its export, what wrote it."""
-
-    cell: str
-    workload: str
-    format: str
-    emulated: bool
-    bytes: Size
-    export_s: Span | None
-    opset: Opset | None = None
-    exporter: str | None = None
 
 
 class IdiomRow(Row):
@@ -325,6 +312,7 @@ class Results(Row):
     inference: tuple[InferenceRow, ...]
     serving: tuple[ServingRow, ...]
     scenarios: tuple[ScenarioRow, ...] = ()
+    generation: tuple[GenerationRow, ...] = ()
     exports: tuple[ExportRow, ...]
     models: tuple[ModelRow, ...] = ()
     portability: tuple[PortabilityRow, ...]
@@ -368,15 +356,14 @@ class Results(Row):
         return self._verdicts.get(artifact, ())
 
     def memory(self) -> Iterator[tuple[CellRow, str, int]]:
-        """Yield each cell whose peak memory is known, with the own model that takes it, and bytes.
+        """Yield each cell whose peak memory of serving is known, with the workload, and bytes.
 
-        Of own models it is that of serving one: the peak of all is another one for other models.
+        The peak of all that it did is another one for other models, and where another job is the
+        first of a process.
         """
         for cell in self.cells:
-            served = cell.serving_memory_of if self.models else ""
-            peak = cell.serving_memory_bytes if self.models else cell.peak_memory_bytes
-            if peak:
-                yield cell, served, peak
+            if cell.serving_memory_bytes:
+                yield cell, cell.serving_memory_of, cell.serving_memory_bytes
 
     def __copy__(self) -> Self:
         """Return a copy that works out anew what is cached: `model_copy` may change its fields."""

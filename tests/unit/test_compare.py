@@ -303,6 +303,16 @@ def test_the_memory_of_two_models_is_not_compared_and_has_two_series() -> None:
         assert all(line.subject.startswith(f"{model} on ") for line in drawn)
 
 
+def test_the_memory_of_what_else_opened_a_process_is_not_compared(recorded: Path) -> None:
+    base = merging.merge([Run(path=recorded)])
+    cells = tuple(
+        row.model_copy(update={"peak_memory_bytes": (row.peak_memory_bytes or 0) // 2})
+        for row in base.cells
+    )
+    head = base.model_copy(update={"cells": cells})
+    assert not compare_results(base, head, ("base", "head")).sizes
+
+
 def test_sizes_that_were_measured_otherwise_are_not_compared() -> None:
     run = verifications.results()
 
@@ -339,7 +349,7 @@ def test_larger_images_and_more_memory_are_found_beyond_their_noise(recorded: Pa
             row.model_copy(
                 update={
                     "image_bytes": int(row.image_bytes * image),
-                    "peak_memory_bytes": int((row.peak_memory_bytes or 0) * memory),
+                    "serving_memory_bytes": int((row.serving_memory_bytes or 0) * memory),
                 }
             )
             if row.cell == ONNXRUNTIME and row.image_bytes
@@ -354,7 +364,7 @@ def test_larger_images_and_more_memory_are_found_beyond_their_noise(recorded: Pa
     assert line.startswith(f"larger: {ONNXRUNTIME}, image: ")
     comparison = compare_results(base, bigger(1.0, 1.5), ("base", "head"))
     (line,) = limits.broken(comparison, limits.parse("larger:10%,hungrier:20%"))
-    assert line.startswith(f"hungrier: {ONNXRUNTIME}, memory: ")
+    assert line.startswith(f"hungrier: {ONNXRUNTIME}, memory digits-conv: ")
     assert not limits.broken(comparison, limits.parse("hungrier:60%"))
 
 
@@ -372,6 +382,21 @@ def test_one_round_tells_nothing_about_times(tmp_path: Path) -> None:
     comparison = compare_results(results, head, ("base", "head"))
     assert not [change for change in comparison.times if change.quantity == "inference"]
     assert comparison.single == sum(not row.emulated for row in results.inference)
+
+
+def test_times_that_only_the_earlier_run_has_are_told(recorded: Path) -> None:
+    base = merging.merge([Run(path=recorded)])
+    timed = [row for row in base.inference if not row.emulated]
+    workload = timed[0].workload
+    gone = {(row.cell, row.subject, row.batch) for row in timed if row.workload == workload}
+    remaining = tuple(row for row in base.inference if row.workload != workload)
+    head = base.model_copy(update={"inference": remaining})
+    comparison = compare_results(base, head, ("base", "head"))
+    assert {(lost.cell, lost.subject, lost.batch) for lost in comparison.lost_times} == gone
+    assert f"does not have {len(gone)} times, such as inference of " in " ".join(
+        remarks(comparison)
+    )
+    assert not compare_results(head, base, ("base", "head")).lost_times
 
 
 def test_holm_adjusts_as_published() -> None:

@@ -27,9 +27,9 @@ def test_that_another_run_is_measuring_is_said_once_a_wave() -> None:
     console = Console(file=io.StringIO(), width=120)
     display = Display(console)
     for _ in range(3):
-        display.waiting_for_cpus()
+        display.waiting_for_cpus(LANE)
     display.planned([], retry=False)
-    display.waiting_for_cpus()
+    display.waiting_for_cpus(LANE)
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert text.count("another run is measuring") == 2
 
@@ -78,10 +78,13 @@ def test_the_waves_of_a_users_model_are_named_by_what_they_do() -> None:
 
 PLAN = planned("torch-debian1*-a*64-cpu", "onnxruntime-debian1*-a*64-cpu")
 NATIVE, EMULATED = "onnxruntime-debian12-amd64-cpu", "onnxruntime-debian13-arm64-cpu"
+LANE = (0,)
 
 
 def jobs_of(cell: str) -> list[Job]:
-    return [job for job in PLAN.jobs("consume") if job.cell == cell and job.round == 0]
+    """Return the jobs of a cell in the first round, those whose times count first."""
+    jobs = [job for job in PLAN.jobs("consume") if job.cell == cell and job.round == 0]
+    return sorted(jobs, key=lambda job: not PLAN.is_timed(job))
 
 
 def display_of(folder: Path) -> tuple[Display, io.StringIO]:
@@ -99,7 +102,7 @@ def test_the_line_of_a_job_that_serves_has_its_verdict(tmp_path: Path) -> None:
         ({}, {"agreement": wrong}, {"agreement": None}, {"status": "oom", "cause": "no memory"}),
         strict=True,
     ):
-        display.started(job)
+        display.started(job, LANE)
         display.ended(job, record(job, **changes))
     _, matching, drifting, unjudged, failed = printed.getvalue().splitlines()
     assert matching.startswith("✓ ")
@@ -126,25 +129,64 @@ def test_a_job_that_is_tried_alone_later_leaves_its_lane_to_the_next_one(tmp_pat
     display.planned([doubtful, following], retry=False)
     display.ended(following, record(following, wall_s=3600.0))
     display.planned([doubtful, following], retry=False)
-    display.started(doubtful)
-    display.started(following)
+    display.started(doubtful, LANE)
+    display.started(following, LANE)
     assert display.remaining() == "about 120:00 left"  # not half of it: there is one lane
-    lane = threading.Thread(target=display.started, args=(doubtful,))
-    lane.start()
-    lane.join()
+    display.started(doubtful, (1,))
     assert display.remaining() == "about 60:00 left"
+
+
+def test_a_job_is_over_whichever_thread_says_so(tmp_path: Path) -> None:
+    display, _ = display_of(tmp_path)
+    first, following, *_ = jobs_of(NATIVE)
+    display.planned([first, following], retry=False)
+    display.started(first, LANE)
+
+    def advance() -> None:  # an engine does it in a thread of its own
+        display.ended(first, record(first))
+        display.started(following, LANE)
+
+    engine = threading.Thread(target=advance)
+    engine.start()
+    engine.join()
+    assert [job for job, _ in display._running.values()] == [following]
+    display.ended(following, record(following))
+    assert display._running == {}
 
 
 def test_the_time_left_is_at_least_what_is_known(tmp_path: Path) -> None:
     display, _ = display_of(tmp_path)
     native, (emulated, *_) = jobs_of(NATIVE), jobs_of(EMULATED)
-    other = next(job for job in PLAN.jobs("consume") if job.cell == "torch-debian12-amd64-cpu")
+    (other, *_) = jobs_of("torch-debian12-amd64-cpu")
     display.planned([*native[:2], other, emulated], retry=False)
     assert display.remaining() == "estimating …"
     display.ended(native[0], record(native[0], wall_s=60.0))
     assert display.remaining() == "at least 2:00 left"  # the other native cell may take as long
     display.ended(emulated, record(emulated, wall_s=600.0))
     assert display.remaining() == "about 2:00 left"
+
+
+def test_what_is_only_checked_tells_nothing_of_what_timed_work_takes(tmp_path: Path) -> None:
+    plan = planned("torch-debian12-amd64-cpu")
+    display = Display(Console(file=io.StringIO()), new_run(tmp_path, plan, "one").manifest)
+    jobs = list(plan.jobs("produce"))
+    timed = [job for job in jobs if plan.is_timed(job)][:3]
+    checked = [job for job in jobs if not plan.is_timed(job)][:2]
+    display.planned([*timed, *checked], retry=False)
+    display.ended(timed[0], record(timed[0], wall_s=60.0))
+    assert display.remaining() == "at least 2:00 left"
+    display.ended(checked[0], record(checked[0], wall_s=3.0))
+    assert display.remaining() == "about 2:03 left"
+
+
+def test_a_job_that_takes_longer_than_others_did_is_said_to(tmp_path: Path) -> None:
+    display, _ = display_of(tmp_path)
+    first, following, *_ = jobs_of(NATIVE)
+    display.planned([first, following], retry=False)
+    display.ended(first, record(first, wall_s=0.01))
+    display.started(following, LANE)
+    time.sleep(0.02)
+    assert display.remaining() == "longer than expected"
 
 
 def test_what_took_the_time_adds_up() -> None:
@@ -179,7 +221,7 @@ def test_a_run_ends_with_what_took_its_time(tmp_path: Path) -> None:
     with display:
         display.planned([job, emulated], retry=False)
         for each, seconds in ((job, 0.6), (emulated, 1.6)):
-            display.started(each)
+            display.started(each, LANE)
             time.sleep(seconds)
             display.ended(each, record(each))
     assert printed.getvalue().splitlines()[-1] == "2 s: emulated consumers 2 s, timed work 1 s"
@@ -195,7 +237,7 @@ def test_lanes_that_end_while_the_panel_is_redrawn_do_not_block_it(tmp_path: Pat
         for _ in range(5):
             display.planned(jobs, retry=False)
             for job in jobs:
-                display.started(job)
+                display.started(job, LANE)
                 display.ended(job, record(job))
         done.set()
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deepmatrix.cli import plan_table
 from deepmatrix.config import matrix_file
 from deepmatrix.errors import ArgumentError
 from deepmatrix.paths import ROOT
@@ -106,6 +107,13 @@ def test_what_is_only_checked_runs_in_one_round_whose_times_do_not_count() -> No
                 assert not plan.is_cold(job, cells[job.cell])
         timed = {job.workload for job in plan.jobs(wave) if plan.is_timed(job)}
         assert timed == set(plan.workloads) - plan.checked
+
+
+def test_the_table_of_a_plan_names_what_is_only_checked() -> None:
+    plan = make("torch-debian12-amd64-cpu")
+    said = " Only checked, not timed: seq2seq-tiny, googlenet-tiny."
+    assert plan_table.table(plan, "docker").note.endswith(said)
+    assert "checked" not in plan_table.table(replace(plan, checked=frozenset()), "docker").note
 
 
 def test_programs_in_other_languages_serve_several_artifacts_in_one_process() -> None:

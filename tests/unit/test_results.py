@@ -23,6 +23,9 @@ from deepmatrix.errors import RecordError
 from deepmatrix.images.prepared import Prepared
 from deepmatrix.planning.cells import all_cells
 from deepmatrix.planning.plan import Job, Plan
+from deepmatrix.reports import html
+from deepmatrix.reports.tables import cells as cell_tables
+from deepmatrix.reports.tables import speed
 from deepmatrix.results import cells, merging
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.reported.output import Output
@@ -393,6 +396,17 @@ def test_what_is_only_checked_has_no_times(tmp_path: Path) -> None:
     assert timed == {row.workload for row in merged.startup if row.import_s and not row.emulated}
 
 
+def test_where_times_stand_it_is_said_what_has_none(tmp_path: Path) -> None:
+    merged = merging.merge([whole(tmp_path)])
+    said = f"Only checked, not timed: {', '.join(sorted(PLAN.checked))}."
+    assert speed.training(merged).note.endswith(said)
+    assert cell_tables.startup(merged).note.endswith(said)
+    latency = html.run_page(merged, html.Evidence()).split('id="latency"')[1]
+    assert said in latency.split("<details", 1)[0]
+    untrained = [row.model_copy(update={"step_s": None, "losses": ()}) for row in merged.training]
+    assert speed.only_checked(untrained) == "", "what is not trained may be timed otherwise"
+
+
 def test_rounds_that_are_missing_are_a_problem(tmp_path: Path) -> None:
     run = whole(tmp_path)
     for path in (run.path / "records").rglob("r2.json"):
@@ -620,6 +634,23 @@ def test_files_that_a_first_round_reads_are_no_memory_of_serving(tmp_path: Path)
         run.save(job, record(job, output=output(job, peak_memory_bytes=900 if is_new else 100)))
     several = {cell for cell, _ in timed}
     rows = [row for row in merging.merge([run]).cells if row.cell in several]
+    assert rows
+    assert {row.serving_memory_bytes for row in rows} == {100}
+
+
+def test_a_model_of_one_round_tells_no_memory_beside_those_of_several(tmp_path: Path) -> None:
+    run = whole(tmp_path)
+    jobs = list(PLAN.jobs("consume"))
+    several = {(job.cell, job.workload) for job in jobs if job.round}
+    for job in jobs:
+        run.save(job, record(job, output=output(job, peak_memory_bytes=100 if job.round else 900)))
+    timed = {(job.cell, job.subject) for job in jobs if PLAN.is_timed(job)}
+    assert any(
+        (job.cell, job.workload) in several and (job.cell, job.subject) not in timed for job in jobs
+    )
+    rows = [
+        row for row in merging.merge([run]).cells if (row.cell, row.serving_memory_of) in several
+    ]
     assert rows
     assert {row.serving_memory_bytes for row in rows} == {100}
 

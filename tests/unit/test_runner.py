@@ -319,7 +319,7 @@ def test_a_run_waits_for_a_process_of_another_one_on_its_cpus(tmp_path: Path) ->
     ran_before: list[int] = []
     other_run = contextlib.ExitStack()
 
-    def end_the_other_run() -> None:
+    def end_the_other_run(_: tuple[int, ...]) -> None:
         ran_before.append(len(engine.ran))
         other_run.close()
 
@@ -334,7 +334,7 @@ def test_a_run_waits_for_a_process_of_another_one_on_its_cpus(tmp_path: Path) ->
 def test_the_time_of_a_search_does_not_pass_while_another_run_has_its_turn(tmp_path: Path) -> None:
     run, other_run, turn_s = new_run(tmp_path, REPEATED), contextlib.ExitStack(), 0.5
 
-    def let_the_other_run_go_on() -> None:
+    def let_the_other_run_go_on(_: tuple[int, ...]) -> None:
         time.sleep(turn_s)
         other_run.close()
 

@@ -11,6 +11,7 @@ from deepmatrix.reports.html.rendering import render
 from deepmatrix.reports.tables import result_tables, slower
 from deepmatrix.reports.tables.own_models.overview import TITLE
 from deepmatrix.reports.tables.own_models.verification import SIGNS
+from deepmatrix.reports.tables.speed import only_checked
 from deepmatrix.results.rows import Results
 
 #: Maps of more verdicts than this are folded until they are opened.
@@ -42,6 +43,7 @@ def run_page(results: Results, evidence: Evidence) -> str:
         css=verdicts.css,
         graphs=list(nodes.graphs(results, evidence)),
         strips=list(latency.strips(results, evidence)),
+        only_checked=only_checked(results.training),
         starts=latency.starts(results, evidence),
         part_names=list(latency.PARTS.values()),
         costs=list(latency.costs(results)),

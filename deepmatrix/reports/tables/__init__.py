@@ -44,6 +44,7 @@ def result_tables(results: Results) -> list[Table]:
         *crossovers.times(results),
         latencies.latencies(results),
         *speed.inference(results),
+        speed.generation(results),
         expressiveness.idiom_lines(results),
         expressiveness.probes(results),
         expressiveness.notes(results),

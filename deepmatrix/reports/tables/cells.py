@@ -16,6 +16,7 @@ from deepmatrix.drawing.layout import (
     status,
     text,
 )
+from deepmatrix.reports.tables.speed import only_checked
 from deepmatrix.results.rows import CellRow, Results
 from deepmatrix.results.timing.rows import StartupRow
 
@@ -135,7 +136,10 @@ def startup(results: Results) -> Table:
             number("time to first step", note=TIME_TO_FIRST_STEP),
         ),
         rows=tuple(_startup_row(start) for start in rows),
-        note="Medians of fresh processes, whose files are in the system's cache.",
+        note=(
+            "Medians of fresh processes, whose files are in the system's cache."
+            f"{only_checked(results.training)}"
+        ),
     )
 
 
