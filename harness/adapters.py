@@ -15,7 +15,8 @@ Every adapter:
 ``describe()``
     Return {"versions": {name: version}, "threads": int, "device": "cpu" or "cuda",
     "device_name": str or None, "blas": str or None}, all read from the framework after the
-    self-test; and "precision": str, where it may compute in less than the dtype of its inputs.
+    self-test; "precision": str, where it may compute in less than the dtype of its inputs; and
+    "execution": "eager", "traced" (as a graph) or "compiled", where the adapter can choose.
     The first of the versions is the framework's own.
 ``multiply(a, b)``
     Matrix product of (M, K) and (K, N) on the device, in the dtype of the arguments. Raises
@@ -79,6 +80,9 @@ Frameworks also:
     The gradient of the mean loss by every parameter, float32 by neutral name, without an update.
 ``synchronise()``
     Wait until the device has finished all its work.
+``compile_s()``
+    Return the seconds that the framework says it has compiled so far, tracing included. Only where
+    it can be asked.
 ``get_weights(model)``, ``set_weights(model, weights)``
     Weights by neutral name, float32.
 ``set_rate(model, rate)``

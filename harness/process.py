@@ -121,6 +121,7 @@ def _kind_and_phases(document: Dict[str, Any]) -> Tuple[Type[RunningJob], Dict[s
         record.IDIOM: parity.idiom,
         record.PROBE: probing.probe,
         record.PASSES: training.passes,
+        record.STEPS: training.steps,
         record.TRAIN: training.train,
         record.DEPLOY: deployment.deploy,
         record.INFER: workload.infer,

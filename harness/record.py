@@ -90,6 +90,7 @@ PARITY = "parity"
 IDIOM = "idiom"
 PROBE = "probe"
 PASSES = "passes"
+STEPS = "steps"
 TRAIN = "train"
 DEPLOY = "deploy"
 INFER = "infer"
@@ -99,7 +100,7 @@ EXPOSE = "expose"
 CUT = "cut"
 SUITE = "suite"  # a standard's own tests, written and answered; apart from all other phases
 CONFORM = "conform"
-PHASES = (STARTUP, PARITY, IDIOM, PROBE, PASSES, TRAIN, DEPLOY, INFER)
+PHASES = (STARTUP, PARITY, IDIOM, PROBE, PASSES, STEPS, TRAIN, DEPLOY, INFER)
 
 #: Steps of training of an idiom: enough to prove the loop, too few for rounding to grow.
 IDIOM_STEPS = 2
@@ -109,6 +110,7 @@ NEEDS = {
     PARITY: STARTUP,
     IDIOM: STARTUP,
     PASSES: STARTUP,
+    STEPS: STARTUP,
     TRAIN: STARTUP,
     DEPLOY: TRAIN,
     INFER: STARTUP,

@@ -18,6 +18,9 @@ from deepmatrix.planning.selection import Selection
 #: The most values of one sample input: 8 GiB as float32.
 MOST_VALUES = 2**31
 
+#: The most threads of a cell.
+MOST_THREADS = 1024
+
 #: The longest search for one cause, in seconds.
 LONGEST_S = 7 * 24 * 3600
 
@@ -42,6 +45,14 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--preset", help="a preset of the matrix file, such as smoke or full; `default` if left out"
+    )
+    add_repeated(
+        parser,
+        "--threads",
+        type=thread_count,
+        metavar="N",
+        help="also run each native cell with N threads, and say how it scales; several times for "
+        "several numbers",
     )
     parser.add_argument(
         "--seed", type=seed, default=0, help="seed of the orders and the initial weights"
@@ -160,6 +171,7 @@ def selection(options: argparse.Namespace) -> Selection:
         include=tuple(options.globs),
         exclude=tuple(options.exclude),
         tags=tuple(options.tag),
+        threads=tuple(options.threads),
     )
 
 
@@ -232,6 +244,11 @@ def job_count(text: str) -> int:
 def port(text: str) -> int:
     """Read the number of a port, 0 for any. Raises ArgumentTypeError."""
     return _whole_number(text, 0, 65_535)
+
+
+def thread_count(text: str) -> int:
+    """Read a number of threads."""
+    return _whole_number(text, 1, MOST_THREADS)
 
 
 def registry(text: str) -> str:

@@ -253,7 +253,8 @@ class Preset(Section):
     Forward and backward passes are sampled as inference is. Emulated cells train only the steps
     whose losses are compared with gold, unless *emulated_accuracy* asks for the accuracy in the
     end. With *held_out* artifacts are served all held-out data, which gives each consumer an
-    accuracy. The runtimes are also kept to each instruction set in *isas*.
+    accuracy. The runtimes are also kept to each instruction set in *isas*. *threads*: the numbers
+    of threads that native cells also run with, besides that of the limits.
     """
 
     cells: tuple[Text, ...] = Field(min_length=1)
@@ -266,6 +267,7 @@ class Preset(Section):
     emulated_accuracy: bool = False
     held_out: bool = False
     isas: tuple[Name, ...] = ()
+    threads: tuple[Annotated[PositiveInt, Field(le=1024)], ...] = ()
     infer: Infer
 
 

@@ -27,7 +27,7 @@ from deepmatrix.paths import DATA
 from deepmatrix.planning.cells import Cell
 from deepmatrix.store import arrays
 from deepmatrix.store.arrays import Values
-from deepmatrix.store.reported.phases import CaseOutcome, SuiteCase, SuiteData
+from deepmatrix.store.reported.conformance import CaseOutcome, SuiteCase, SuiteData
 from harness.formats import FORMATS
 from harness.record import CONFORM, SUITE, SUITE_ANSWERS, SUITE_ARRAYS, SUITE_MODELS, SUITE_PLACE
 

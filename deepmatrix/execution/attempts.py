@@ -83,7 +83,8 @@ class Attempts:
     @property
     def timed_lane(self) -> Lane:
         """The lane of what is timed. Raises ArgumentError where the engine has too few CPUs."""
-        return lanes.timed_lane(self.run.manifest.matrix.limits, self.capabilities)
+        most = max((cell.threads for cell in self.run.manifest.plan.cells), default=0)
+        return lanes.timed_lane(self.run.manifest.matrix.limits, self.capabilities, most)
 
     @property
     def checked_lanes(self) -> list[Lane]:

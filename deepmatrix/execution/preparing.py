@@ -59,7 +59,7 @@ class Preparation:
         return {cell.id: cell for cell in cells if not results[cell.id].error}
 
     def _make(self, cells: Sequence[Cell]) -> dict[str, Prepared]:
-        """Make each image once; cells that differ by their instruction set share it.
+        """Make each image once; cells that differ by instruction set or threads only share it.
 
         What serves artifacts of earlier runs runs from what it ran from there: the run has it.
         """
@@ -70,11 +70,11 @@ class Preparation:
             return {cell.id: self.engine.adopt(cell, known[cell.id]) for cell in cells}
         plain = {cell.plain.id: cell.plain for cell in cells}
         images = self.engine.prepare(list(plain.values()), self.watcher.preparing)
-        own = {cell.id: images[cell.id] for cell in cells if not cell.isa}
+        own = {cell.id: images[cell.id] for cell in cells if cell == cell.plain}
         shared = {
             cell.id: replace(images[cell.plain.id], cell_id=cell.id, build_s=None, built=False)
             for cell in cells
-            if cell.isa
+            if cell != cell.plain
         }
         return {**own, **shared}
 

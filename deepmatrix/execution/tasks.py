@@ -76,7 +76,7 @@ class TaskMaker:
             cell=cell,
             control=control,
             deadline_s=self._deadline_s(cell) + GRACE_S,
-            limits=self._limits(),
+            limits=self._limits(cell),
             environment=process_environment(self.run, self.capabilities, cell),
             emulator=emulator,
             keeps_compiled=self._keeps_compiled(cell),
@@ -98,12 +98,20 @@ class TaskMaker:
         limits = self.run.manifest.matrix.limits
         return limits.deadline_s * cell.deadline_factor * (limits.emulated if self.emulated else 1)
 
-    def _limits(self) -> Limits:
+    def _threads(self, cell: Cell) -> int:
+        return cell.threads or self.run.manifest.matrix.limits.threads
+
+    def _cpus(self, cell: Cell) -> tuple[int, ...]:
+        """Return the CPUs of a cell: the lane's, of which others may have more threads than it."""
+        is_swept = any(planned.threads for planned in self.run.manifest.plan.cells)
+        return self.lane.cpus[-self._threads(cell) :] if is_swept else self.lane.cpus
+
+    def _limits(self, cell: Cell) -> Limits:
         limits = self.run.manifest.matrix.limits
         return Limits(
             memory_bytes=self.lane.memory_bytes,
             processes=limits.processes,
-            cpus=self.lane.cpus,
+            cpus=self._cpus(cell),
             log_bytes=int(limits.log),
             file_bytes=int(limits.file),
             disk_bytes=int(limits.disk),
@@ -133,7 +141,7 @@ class TaskMaker:
             "phases": list(job.phases),
             "cold": manifest.plan.is_cold(job, cell),
             "deadline_s": self._deadline_s(cell),
-            "threads": manifest.matrix.limits.threads,
+            "threads": self._threads(cell),
             "selftest": ["float32", "float64"],
             "infer": self._infer(job),
             **contents,

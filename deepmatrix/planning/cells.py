@@ -26,7 +26,8 @@ class Cell:
 
     *system* is its entry in the matrix file. A cell with *serves* unset inspects models or makes
     a suite, and serves no model. *isa*: the instruction set that it is kept to, by its name in the
-    matrix file; *processor*: the one that QEMU emulates for it.
+    matrix file; *processor*: the one that QEMU emulates for it. *threads*: what it has in place of
+    the limits' number, 0 where it has none.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Cell:
     serves: bool = True
     isa: str = ""
     processor: str = ""
+    threads: int = 0
 
     @property
     def platform(self) -> str:
@@ -47,13 +49,14 @@ class Cell:
     @property
     def id(self) -> str:
         """The cell's name in selections, image tags, folders, records and CI jobs."""
-        suffix = f"_{self.isa}" if self.isa else ""
-        return f"{self.name}{suffix}-{self.platform}"
+        isa = f"_{self.isa}" if self.isa else ""
+        threads = f"_{self.threads}threads" if self.threads else ""
+        return f"{self.name}{isa}{threads}-{self.platform}"
 
     @property
     def plain(self) -> Cell:
-        """The cell that it shares its image with: itself, without an instruction set."""
-        return replace(self, isa="", processor="")
+        """The cell that it shares its image with: itself as the matrix file has it."""
+        return replace(self, isa="", processor="", threads=0)
 
     @property
     def role(self) -> Role:
@@ -68,8 +71,10 @@ class Cell:
 
     @property
     def exports(self) -> tuple[str, ...]:
-        """The formats that it exports; a runtime exports none."""
-        return self.system.exports if isinstance(self.system, Framework) else ()
+        """The formats that it exports; a runtime exports none, nor does a number of threads."""
+        return (
+            self.system.exports if isinstance(self.system, Framework) and not self.threads else ()
+        )
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -172,6 +177,10 @@ class Cell:
         """Return this cell with some keys of its system changed."""
         return replace(self, system=self.system.model_copy(update=changes))
 
+    def with_threads(self, count: int) -> Cell:
+        """Return this cell with a number of threads of its own."""
+        return replace(self, threads=count)
+
     def kept_to(self, name: str, isa: InstructionSet) -> Cell:
         """Return this cell kept to an instruction set."""
         limited = self.with_system(environment={**self.environment, **isa.environment})
@@ -225,6 +234,8 @@ class Capabilities:
                 return f"no QEMU here for {cell.processor}: install qemu-user-static"
             if cell.command and not cell.command[0].startswith("/"):
                 return f"QEMU runs a program by its path, and {cell.command[0]} has none"
+        if cell.threads > self.cpus:
+            return f"the engine has {self.cpus} CPUs for {cell.threads} threads"
         if self.pythons is not None and cell.python not in self.pythons:
             return f"no Python {cell.python} on this machine; a container engine brings it"
         return self.lacking.get(cell.base)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+import itertools
+from collections.abc import Collection, Iterator
 
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.config.sections import Preset
 from deepmatrix.planning.cells import Capabilities, Cell
 from deepmatrix.planning.plan import Plan, Skipped
 from deepmatrix.planning.selection import Selection, find_preset, select_cells
-from deepmatrix.planning.sweeps import sweep
+from deepmatrix.planning.sweeps import sweep, sweep_threads
 from deepmatrix.workloads.networks import NETWORKS
 from harness import record
 
@@ -37,8 +38,10 @@ def plan_matrix(
     """
     preset = find_preset(matrix, selection.preset)
     cells, skipped = [], []
-    for cell in _swept(matrix, select_cells(matrix, selection), preset):
-        reason = matrix.exclusion(cell.id) or capabilities.refusal(cell) or _idle(cell, preset)
+    for cell in _swept(matrix, selection, capabilities):
+        reason = (
+            matrix.exclusion(cell.plain.id) or capabilities.refusal(cell) or _idle(cell, preset)
+        )
         if reason is None:
             cells.append(cell)
         else:
@@ -71,6 +74,20 @@ def generates(matrix: Matrix, workload: str) -> bool:
     return network is not None and network.get("task") == "text"
 
 
+def _swept(matrix: Matrix, selection: Selection, capabilities: Capabilities) -> Iterator[Cell]:
+    """Yield the selected cells, those that are timed with each number of threads.
+
+    Runtimes are also kept to the preset's instruction sets; evaluators, which judge, are not.
+    """
+    preset = find_preset(matrix, selection.preset)
+    counts = selection.threads or preset.threads
+    for cell in select_cells(matrix, selection):
+        is_timed = not (capabilities.emulates(cell) or cell.is_evaluator)
+        yield from sweep_threads([cell], counts if is_timed else (), matrix.limits.threads)
+        if preset.isas and cell.role == "runtime" and not cell.is_evaluator:
+            yield from itertools.islice(sweep(matrix, [cell], preset.isas), 1, None)
+
+
 def _idiomatic(
     matrix: Matrix, preset: Preset, idioms: Collection[tuple[str, str]]
 ) -> frozenset[tuple[str, str]]:
@@ -81,13 +98,6 @@ def _idiomatic(
         for network, framework in idioms
         if network == matrix.workloads[workload].network
     )
-
-
-def _swept(matrix: Matrix, cells: Iterable[Cell], preset: Preset) -> Iterator[Cell]:
-    """Yield cells, runtimes also kept to the preset's instruction sets; they judge nothing."""
-    for cell in cells:
-        serves = cell.role == "runtime" and not cell.is_evaluator
-        yield from sweep(matrix, [cell], preset.isas if serves else ())
 
 
 def _idle(cell: Cell, preset: Preset) -> str | None:

@@ -44,7 +44,7 @@ CONSUMING = (record.STARTUP, record.INFER)
 ONCE = frozenset({record.PARITY, record.IDIOM, record.PROBE, record.DEPLOY})
 
 #: Phases of a producer whose times are results; nothing else may run beside them.
-TIMED = frozenset({record.STARTUP, record.PASSES, record.TRAIN, record.INFER})
+TIMED = frozenset({record.STARTUP, record.PASSES, record.STEPS, record.TRAIN, record.INFER})
 
 
 @dataclass(frozen=True, kw_only=True)

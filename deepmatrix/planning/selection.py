@@ -20,7 +20,8 @@ from deepmatrix.planning.cells import Cell, all_cells
 class Selection:
     """What the user wants: a preset, changed by globs on cell ids and by tags.
 
-    With *native* no model is served by a cell that runs emulated.
+    With *native* no model is served by a cell that runs emulated. *threads*: the numbers of threads
+    that native cells also have, instead of the preset's.
     """
 
     preset: str = "default"
@@ -28,6 +29,7 @@ class Selection:
     exclude: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     native: bool = False
+    threads: tuple[int, ...] = ()
 
 
 def match_globs(ids: Iterable[str], globs: Iterable[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Sweeps over instruction sets: the cells of a plan, each once more for every set it can have."""
+"""Sweeps: the cells of a plan, each once more for every instruction set, or number of threads."""
 
 from __future__ import annotations
 
@@ -34,6 +34,15 @@ def sweep(matrix: Matrix, cells: Iterable[Cell], names: Sequence[str]) -> Iterat
         for name, isa in matrix.isas.items():
             if (ALL in names or name in names) and _can_have(matrix, cell, isa):
                 yield cell.kept_to(name, isa)
+
+
+def sweep_threads(cells: Iterable[Cell], counts: Sequence[int], usual: int) -> Iterator[Cell]:
+    """Yield cells, each followed by itself with the other numbers of threads than the *usual*."""
+    for cell in cells:
+        yield cell
+        for count in dict.fromkeys(counts):
+            if count != usual:
+                yield cell.with_threads(count)
 
 
 def _can_have(matrix: Matrix, cell: Cell, isa: InstructionSet) -> bool:

@@ -27,8 +27,12 @@ from deepmatrix.results.rows import (
 )
 from deepmatrix.results.timeline import Timeline
 from deepmatrix.results.timing import generation, timings
+from deepmatrix.results.timing.compiling import compilation
+from deepmatrix.results.timing.crossover import crossovers
 from deepmatrix.results.timing.efficiency import Efficiency
+from deepmatrix.results.timing.measured import measured
 from deepmatrix.results.timing.rows import (
+    CompileRow,
     ExportRow,
     GenerationRow,
     InferenceRow,
@@ -36,7 +40,9 @@ from deepmatrix.results.timing.rows import (
     ScenarioRow,
     ServingRow,
     StartupRow,
+    StepRow,
 )
+from deepmatrix.results.timing.scaling import scaling
 from deepmatrix.results.timing.statistics import Samples
 from deepmatrix.results.training import TRAINING_PHASES, TrainingRows
 from deepmatrix.store.causes import Cause
@@ -86,6 +92,8 @@ class RowCollector:
         self._generation: list[GenerationRow] = []
         self._exports: list[ExportRow] = []
         self._passes: list[PassRow] = []
+        self._steps: list[StepRow] = []
+        self._compilation: list[CompileRow] = []
         self._idioms: list[IdiomRow] = []
         self._probes: list[ProbeRow] = []
         self._notes: dict[tuple[str, str], str] = {}
@@ -110,6 +118,7 @@ class RowCollector:
         self._startup.extend(timings.startup(group, is_timed=is_timed))
         if is_timed:
             self._inference.extend(timings.inference(group))
+            self._steps.extend(timings.steps(group))
         self._serving.extend(timings.serving(group, is_timed=is_timed))
         self._scenarios.extend(timings.scenarios(group))
         self._exports.extend(timings.exports(group, is_timed=is_timed))
@@ -154,6 +163,8 @@ class RowCollector:
         self._training[first.cell, first.subject] = row
         if is_timed:
             self._passes.extend(timings.passes(group))
+            batch = matrix.workloads[first.workload].batch
+            self._compilation.extend(compilation(group, batch))
         name = self._cells[first.cell].name
         tolerance = matrix.tolerances.parity
         network = matrix.workloads[first.workload].network
@@ -189,6 +200,9 @@ class RowCollector:
         inference = [efficiency.of_inference(row) for row in self._inference]
         portability = list(self._portability.rows())
         beside = QuantisedRows(self._artifacts, self._accuracies, self._exports, inference)
+        workloads = manifest.matrix.workloads
+        batches = {name: workload.batch for name, workload in workloads.items()}
+        times = list(measured(produced, self._steps, inference, batches))
         return Results(
             run=manifest.id,
             created=manifest.created,
@@ -205,6 +219,10 @@ class RowCollector:
             generation=tuple(self._generation),
             exports=tuple(self._exports),
             passes=tuple(efficiency.of_passes(row) for row in self._passes),
+            steps=tuple(self._steps),
+            compilation=tuple(self._compilation),
+            crossovers=tuple(crossovers(times, efficiency.networks)),
+            scaling=tuple(scaling(times, plan.cells, manifest.matrix.limits.threads)),
             idioms=tuple(self._idioms),
             probes=tuple(self._probes),
             notes=self._note_rows(),

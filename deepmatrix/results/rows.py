@@ -22,16 +22,20 @@ from deepmatrix.config import documents
 from deepmatrix.judging.verdicts import VerdictName
 from deepmatrix.results.precision.rows import CostRow, QuantisedRow
 from deepmatrix.results.timing.rows import (
+    CompileRow,
+    CrossoverRow,
     ExportRow,
     GenerationRow,
     InferenceRow,
     PassRow,
     Row,
+    ScalingRow,
     ScenarioRow,
     ServingRow,
     SlowerRow,
     SpanRow,
     StartupRow,
+    StepRow,
 )
 from deepmatrix.results.timing.statistics import Estimate
 from deepmatrix.store.causes import Cause, NodeError
@@ -302,6 +306,10 @@ class Results(Row):
     startup: tuple[StartupRow, ...]
     training: tuple[TrainingRow, ...]
     passes: tuple[PassRow, ...]
+    steps: tuple[StepRow, ...] = ()
+    compilation: tuple[CompileRow, ...] = ()
+    crossovers: tuple[CrossoverRow, ...] = ()
+    scaling: tuple[ScalingRow, ...] = ()
     idioms: tuple[IdiomRow, ...]
     probes: tuple[ProbeRow, ...]
     notes: tuple[NoteRow, ...]

@@ -33,8 +33,7 @@ from deepmatrix.boundary.bounds import (
 )
 from deepmatrix.planning.plan import Wave
 from deepmatrix.store.parts import Part
-from deepmatrix.store.reported.output import Output
-from deepmatrix.store.reported.phases import AnyPhase
+from deepmatrix.store.reported.output import AnyPhase, Output
 from harness.record import WRONG_INPUTS
 
 #: The name of a record's file, with its round.

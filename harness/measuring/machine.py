@@ -49,6 +49,7 @@ def environment(job: Dict[str, Any], described: Optional[Dict[str, Any]]) -> Dic
         },
         "blas": "; ".join(filter(None, [openblas(), described.get("blas")])) or None,
         "precision": described.get("precision"),
+        "execution": described.get("execution"),
         "emulated": bool(job.get("emulated")),
     }
 

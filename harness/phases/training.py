@@ -1,4 +1,4 @@
-"""Training of a workload: single passes timed, and all steps from the initial weights."""
+"""Training of a workload: single passes and steps timed, and all steps from the first weights."""
 
 import functools
 import time
@@ -8,7 +8,7 @@ import numpy
 
 from harness.adapters import Array
 from harness.measuring import timing
-from harness.phases.workload import WorkloadJob
+from harness.phases.workload import WorkloadJob, take
 
 
 class Diverged(Exception):
@@ -34,6 +34,23 @@ def passes(job: WorkloadJob, data: Dict[str, Any]) -> None:
             adapter.synchronise()
 
         data[name] = timing.sampled(run_pass, batch, job.document["infer"])
+
+
+def steps(job: WorkloadJob, data: Dict[str, Any]) -> None:
+    """Time a step of training on batches of each size, at a rate of zero.
+
+    So the weights stay as they are, and all steps compute the same.
+    """
+    job.require("build", "step", "set_rate")
+    model = job.initial_model()
+    job.adapter.set_rate(model, 0.0)
+    held = job.workload("data")
+    data["batches"] = {}
+    for size in job.document["infer"]["batches"]:
+        x, y = (take(held[name], size) for name in ("train_x", "train_y"))
+        step = functools.partial(job.step, model)
+        batch = job.adapter.put(x, y)
+        data["batches"][str(size)] = timing.sampled(step, batch, job.document["infer"])
 
 
 def train(job: WorkloadJob, data: Dict[str, Any]) -> None:

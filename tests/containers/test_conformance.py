@@ -20,7 +20,7 @@ from deepmatrix.execution.attempts import Attempts
 from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.selection import Selection
 from deepmatrix.planning.suite_plan import plan_suite
-from deepmatrix.store.reported.phases import SuiteCase, SuiteData
+from deepmatrix.store.reported.conformance import SuiteCase, SuiteData
 from deepmatrix.store.runs import Run
 from harness.record import SUITE_ARRAYS, SUITE_MODELS
 

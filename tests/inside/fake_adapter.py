@@ -13,6 +13,7 @@ from harness.adapters import Unsupported, WrongDevice
 
 FAULT = os.environ.get("FAKE_FAULT", "")
 USED = {"threads": 1}
+COMPILED = {"seconds": 0.0}
 
 
 def start():
@@ -76,7 +77,14 @@ def put(x, y):
     return x.reshape(len(x), -1), y
 
 
+if FAULT == "compiling":
+
+    def compile_s():
+        return COMPILED["seconds"]
+
+
 def predict(model, x):
+    COMPILED["seconds"] += 0.25
     return logits(model, x) * (numpy.nan if FAULT == "blind" else 1)
 
 
@@ -89,6 +97,7 @@ def logits(model, x):
 
 
 def step(model, batch):
+    COMPILED["seconds"] += 0.5
     x, y = batch
     if FAULT == "train":
         raise RuntimeError("step failed")

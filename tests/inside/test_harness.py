@@ -230,6 +230,23 @@ def test_each_part_of_startup_has_its_own_time(cell):
     assert data["cold"] is False
 
 
+def test_what_a_framework_says_of_its_compiling_is_kept_by_call(cell):
+    data = data_of(cell.run(production(), fault="compiling"), "startup")
+    assert (data["first_forward_compile_s"], data["first_step_compile_s"]) == (0.25, 0.5)
+
+
+def test_steps_of_each_batch_size_are_timed_and_change_nothing(cell):
+    settings = {"batches": [1, 100], "samples": 7, "warmup": 3, "min_s": 0.0}
+    plain = data_of(cell.run(production(infer=settings)), "train")
+    output = cell.run(production(infer=settings, phases=["startup", "steps", "infer", "train"]))
+    batches = data_of(output, "steps")["batches"]
+    assert {size: len(entry["latency_s"]) for size, entry in batches.items()} == {
+        "1": 10,
+        "100": 10,
+    }
+    assert data_of(output, "train")["losses"] == plain["losses"]
+
+
 def test_a_cold_start_gives_up_the_cache_of_what_it_imports(cell):
     data = data_of(cell.run(production(cold=True)), "startup")
     assert data["cold"] is True

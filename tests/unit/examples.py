@@ -61,6 +61,7 @@ def output(job: Job, **changes: Any) -> Output:
             "forward": {"latency_s": [1e-3 * base] * 20, "warmup": 2},
             "backward": {"latency_s": [3e-3 * base] * 20, "warmup": 2},
         },
+        "steps": {"batches": {"32": {"latency_s": [3e-3 * base] * 20, "warmup": 2}}},
         "probe": {"probes": {}},
         "deploy": {},
         "infer": {

@@ -14,7 +14,7 @@ from deepmatrix.errors import ArgumentError, EngineError, RecordError
 from deepmatrix.planning.selection import Selection
 from deepmatrix.planning.suite_plan import plan_suite
 from deepmatrix.reports.tables import conformance
-from deepmatrix.store.reported.phases import CaseOutcome, SuiteCase, SuiteData
+from deepmatrix.store.reported.conformance import CaseOutcome, SuiteCase, SuiteData
 from deepmatrix.store.runs import Run
 from tests.unit.examples import DOCKER, MATRIX
 

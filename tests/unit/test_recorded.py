@@ -93,6 +93,11 @@ GAINED: list[tuple[str, str, Any]] = [
     ("cells.*", "not_pulled", ""),
     ("training.*", "precision", "float32"),
     ("training.*", "float32_cell", ""),
+    ("cells.*.environment", "execution", None),
+    ("", "steps", []),
+    ("", "compilation", []),
+    ("", "crossovers", []),
+    ("", "scaling", []),
     ("training.*", "failed_phase", ""),
     ("training.*", "error_type", ""),
     ("training.*", "greedy_accuracy", None),
@@ -206,7 +211,7 @@ def objects(document: Any, path: str) -> Iterator[dict[str, Any]]:
     elif first == "*":
         for value in document.values() if isinstance(document, dict) else document:
             yield from objects(value, remainder)
-    elif document.get(first) is not None:
+    elif document.get(first):
         yield from objects(document[first], remainder)
 
 

@@ -172,6 +172,62 @@ def pass_rows() -> list[time_rows.PassRow]:
     ]
 
 
+def execution_rows() -> dict[str, Any]:
+    common = {"workload": "transformer-length", "emulated": False}
+    compiled = [
+        time_rows.CompileRow(
+            **common,
+            cell=cell,
+            execution=execution,
+            library="tensorflow",
+            forward_s=estimate(1.23),
+            step_s=estimate(23.4),
+            told_forward_s=estimate(0.9),
+            told_step_s=estimate(20.1),
+        )
+        for cell, execution in zip(PRODUCERS, ("eager", "compiled"), strict=False)
+    ]
+    line = {"fixed_s": estimate(1e-4), "each_s": estimate(1e-5), "half": estimate(10.0)}
+    crossed = [
+        time_rows.CrossoverRow(
+            **common,
+            **line,
+            cell=cell,
+            subject="transformer-length",
+            measured="training step",
+            over=over,
+            batch=batch,
+            misfit=0.123,
+            times=tuple((2**place, 1.23e-4 * 2**place) for place in range(8)),
+        )
+        for cell in PRODUCERS
+        for over, batch in (("batch", None), ("length", 128))
+    ]
+    scaled = [
+        time_rows.ScalingRow(
+            **common,
+            cell=cell,
+            beside=cell,
+            subject="transformer-length",
+            measured="training step",
+            batch=128,
+            threads=2,
+            beside_threads=1,
+            time_s=estimate(0.0123),
+            beside_s=estimate(0.0234),
+            speedup=1.9,
+            low=1.87,
+            high=1.93,
+        )
+        for cell in PRODUCERS
+    ]
+    return {
+        "compilation": tuple(compiled),
+        "crossovers": tuple(crossed),
+        "scaling": tuple(scaled),
+    }
+
+
 def expressiveness_rows() -> dict[str, Any]:
     idioms = [
         rows.IdiomRow(
@@ -364,6 +420,7 @@ def whole_results() -> Results:
         ),
         anew={"files of artifact changed": (f"{cell_rows()[0].cell}--{WORKLOADS[0]}--r1",)},
         **expressiveness_rows(),
+        **execution_rows(),
         **serving_rows(),
     )
 

@@ -47,7 +47,8 @@ def run(options: argparse.Namespace) -> None:
             opened_run, engines = _create_run(options, console, stack)
         else:
             planning = [options.globs, options.exclude, options.tag, options.name, options.preset]
-            planning += [options.seed, options.isolate, options.reuse is not None]
+            planning += [options.seed, options.threads, options.isolate]
+            planning.append(options.reuse is not None)
             opened_run, engines = resuming.resume(options, "matrix", console, planning, stack)
         running.announce(opened_run, console)
         if _is_finished(opened_run):

@@ -36,18 +36,21 @@ def check_threads(limits: Limits, capabilities: Capabilities) -> None:
         )
 
 
-def timed_lane(limits: Limits, capabilities: Capabilities) -> Lane:
+def timed_lane(limits: Limits, capabilities: Capabilities, threads: int = 0) -> Lane:
     """Return the lane of what is timed: the last CPUs where none are named, and all the memory.
+
+    *threads*: the most that a cell has, where that is more than the limits' number.
 
     Raises:
         ArgumentError: the engine does not have them.
     """
     check_threads(limits, capabilities)
     last = capabilities.cpus
-    cpus = limits.cpus or tuple(range(last - limits.threads, last))  # the first are busiest
-    if len(set(cpus)) < limits.threads or max(cpus) >= last:
+    width = max(limits.threads, threads)
+    cpus = limits.cpus or tuple(range(last - width, last))  # the first are busiest
+    if len(set(cpus)) < width or max(cpus) >= last:
         raise ArgumentError(
-            f"limits.cpus is {list(cpus)}: at least {limits.threads} of the engine's CPUs, "
+            f"limits.cpus is {list(cpus)}: at least {width} of the engine's CPUs, "
             f"0 to {last - 1}, are needed",
             hint="change `cpus` under `limits` in the matrix file; [] takes the last ones",
         )

@@ -18,6 +18,7 @@ from deepmatrix.reports.tables import (
     speed,
     summary,
 )
+from deepmatrix.reports.tables.execution import compilation, crossovers, scaling
 from deepmatrix.reports.tables.own_models import inputs, overview, quantisation, verification
 from deepmatrix.reports.tables.precision import beside_float32
 from deepmatrix.reports.tables.study import latencies
@@ -39,6 +40,10 @@ def result_tables(results: Results) -> list[Table]:
         speed.training(results),
         beside_float32.training(results),
         speed.passes(results),
+        compilation.compilation(results),
+        scaling.scaling(results),
+        crossovers.crossovers(results),
+        *crossovers.times(results),
         latencies.latencies(results),
         *speed.inference(results),
         speed.generation(results),

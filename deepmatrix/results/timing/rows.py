@@ -174,6 +174,80 @@ class PassRow(Row):
     backward_efficiency: Amount | None = None
 
 
+class StepRow(Row):
+    """A step of training on batches of one size. Times in seconds."""
+
+    cell: str
+    workload: str
+    emulated: bool
+    batch: Count
+    step_s: Estimate
+    unsteady: Count = 0
+
+
+class CompileRow(Row):
+    """What the first calls in a cell take longer than steady ones, in seconds.
+
+    *forward_s*: of the first inference, *step_s*: of the first step of training. *told_forward_s*,
+    *told_step_s*: for how long of these calls the framework compiled, as it counts that itself.
+    *execution*: eager, traced or compiled. *library*: what computes.
+    """
+
+    cell: str
+    workload: str
+    emulated: bool
+    execution: str
+    library: str
+    forward_s: Estimate | None
+    step_s: Estimate | None
+    told_forward_s: Estimate | None
+    told_step_s: Estimate | None
+
+
+class CrossoverRow(Row):
+    """A line that is fitted to the times of one cell over a size: fixed + each x size, in seconds.
+
+    *measured*: what took the time. *over*: batch or length. *half*: the size whose time is
+    fixed and proportional in equal parts; None where no time is proportional. *misfit*: how far
+    the line is from a time, at most, over that time. *times*: size and median.
+    """
+
+    cell: str
+    subject: str
+    workload: str
+    emulated: bool
+    measured: str
+    over: str
+    batch: Count | None = None
+    fixed_s: Estimate
+    each_s: Estimate
+    half: Estimate | None
+    misfit: Amount
+    times: FewFixed[tuple[Count, Span]]
+
+
+class ScalingRow(Row):
+    """How many times as fast *cell* is as *beside*, which has fewer threads. Times in seconds.
+
+    *low*, *high*: the interval, None of one round.
+    """
+
+    cell: str
+    beside: str
+    subject: str
+    workload: str
+    emulated: bool
+    measured: str
+    batch: Count
+    threads: Count
+    beside_threads: Count
+    time_s: Estimate
+    beside_s: Estimate
+    speedup: Amount
+    low: Amount | None = None
+    high: Amount | None = None
+
+
 class SpanRow(Row):
     """A time in which a cell worked, one job or several in a row. Times in seconds.
 

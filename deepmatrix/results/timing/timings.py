@@ -15,6 +15,7 @@ from deepmatrix.results.timing.rows import (
     ScenarioRow,
     ServingRow,
     StartupRow,
+    StepRow,
 )
 from deepmatrix.results.timing.statistics import Estimate, Samples, Warmup, estimate, spread, warmup
 from deepmatrix.store.records import JobRecord
@@ -189,6 +190,26 @@ def passes(group: list[JobRecord]) -> Iterator[PassRow]:
             forward_s=forward,
             backward_s=backward,
         )
+
+
+def steps(group: list[JobRecord]) -> Iterator[StepRow]:
+    """Yield a row of steps of training for each batch size. The group is timed."""
+    first = group[0]
+    timed = [data for record in group if record.output and (data := record.output.steps())]
+    for batch in sorted({int(batch) for data in timed for batch in data.batches}):
+        measured = [data.batches[key] for data in timed if (key := str(batch)) in data.batches]
+        step_s = estimate([steady(data.latency_s, data.warmup) for data in measured])
+        if step_s is not None:
+            yield StepRow(
+                cell=first.cell,
+                workload=first.workload,
+                emulated=first.emulated,
+                batch=batch,
+                step_s=step_s,
+                unsteady=sum(
+                    not warmup_of(data.latency_s, data.warmup).steady for data in measured
+                ),
+            )
 
 
 def warmup_of(samples: Sequence[float], declared: int) -> Warmup:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -27,11 +27,17 @@ from deepmatrix.boundary.bounds import (
     TensorName,
 )
 from deepmatrix.store.parts import Part, Quantised, Reported
-from deepmatrix.store.reported.phases import (
-    AnyPhase,
+from deepmatrix.store.reported.conformance import (
     ConformData,
     ConformRecord,
+    SuiteData,
+    SuiteRecord,
+)
+from deepmatrix.store.reported.phases import (
+    CutRecord,
     Data,
+    DeployRecord,
+    ExposeRecord,
     IdiomData,
     IdiomRecord,
     InferData,
@@ -47,8 +53,8 @@ from deepmatrix.store.reported.phases import (
     ProbeRecord,
     StartupData,
     StartupRecord,
-    SuiteData,
-    SuiteRecord,
+    StepsData,
+    StepsRecord,
     TraceData,
     TraceRecord,
     TrainData,
@@ -56,17 +62,38 @@ from deepmatrix.store.reported.phases import (
 )
 from harness.record import NOT_REACHED, PHASES
 
+AnyPhase = Annotated[
+    InspectRecord
+    | SuiteRecord
+    | ConformRecord
+    | TraceRecord
+    | ExposeRecord
+    | CutRecord
+    | StartupRecord
+    | ParityRecord
+    | IdiomRecord
+    | ProbeRecord
+    | PassesRecord
+    | StepsRecord
+    | TrainRecord
+    | DeployRecord
+    | InferRecord,
+    Field(discriminator="phase"),
+]
+
 
 class Environment(Reported):
     """What a process reports of itself; further fields stay as the harness wrote them.
 
     *blas*: the library that multiplies matrices, and its CPU target. *precision*: the lowest
-    precision of its arithmetic, where it can choose.
+    precision of its arithmetic, where it can choose. *execution*: eager, traced or compiled, where
+    its adapter can choose.
     """
 
     versions: Facts = Field(default_factory=dict)
     blas: Remark | None = None
     precision: Remark | None = None
+    execution: Remark | None = None
 
 
 class SelfTest(Part):
@@ -274,6 +301,10 @@ class Output(BaseModel):
     def passes(self) -> PassesData | None:
         """Return the times of the passes, where they were measured."""
         return self._result(PassesRecord)
+
+    def steps(self) -> StepsData | None:
+        """Return the times of steps of training by batch size, where they were measured."""
+        return self._result(StepsRecord)
 
     def inspected(self) -> InspectData | None:
         """Return the inspection of a user's own model, where it succeeded."""

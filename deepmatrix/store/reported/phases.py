@@ -16,7 +16,6 @@ from deepmatrix.boundary.bounds import (
     Items,
     Json,
     LargeError,
-    LongText,
     Moment,
     Number,
     Opset,
@@ -43,8 +42,10 @@ def _check_warmup(data: Timed, samples: list[float], warmup: int) -> Timed:
 
 
 class StartupData(Reported):
-    """Seconds of each part of the start, in order; the last two only in a job that trains.
+    """Seconds of each part of the start, in order; those of steps only in a job that trains.
 
+    *first_forward_compile_s*, *first_step_compile_s*: for how long of it the framework compiled, as
+    it counts that itself.
     *answered_at*: when a consumer finished its first inference, seconds since 1970. *cold*: the
     imported files were not in the page cache. *read_bytes*: what the import read from disks.
     """
@@ -53,7 +54,9 @@ class StartupData(Reported):
     import_s: Seconds
     build_s: Seconds | None = None
     first_forward_s: Seconds | None = None
+    first_forward_compile_s: Seconds | None = None
     first_step_s: Seconds | None = None
+    first_step_compile_s: Seconds | None = None
     second_step_s: Seconds | None = None
     answered_at: Moment | None = None
     cold: bool = False
@@ -228,6 +231,18 @@ class PassesRecord(PhaseRecord[PassesData]):
     phase: Literal["passes"] = "passes"
 
 
+class StepsData(Reported):
+    """Raw samples of a step of training, by batch size."""
+
+    batches: dict[CountKey, BatchData] = Field(max_length=1000)
+
+
+class StepsRecord(PhaseRecord[StepsData]):
+    """The times of a step of training at several batch sizes."""
+
+    phase: Literal["steps"] = "steps"
+
+
 class TrainRecord(PhaseRecord[TrainData]):
     """A training from the initial weights."""
 
@@ -324,68 +339,3 @@ class CutRecord(PhaseRecord[FileData]):
     """A model of one node."""
 
     phase: Literal["cut"] = "cut"
-
-
-class SuiteCase(Reported):
-    """A case of a standard's conformance suite, or why it is skipped."""
-
-    name: Remark
-    skipped: Remark | None = None
-    format: Id = ""
-    model: LongText = ""
-    inputs: Few[TensorName] = Field(default_factory=list)
-    outputs: int = Field(default=0, ge=0, le=1000)
-    rtol: NotNegative = 0.0
-    atol: NotNegative = 0.0
-
-
-class SuiteData(Reported):
-    """The cases of a suite, by number; models and arrays are files."""
-
-    version: Remark
-    cases: Items[SuiteCase]
-
-
-class SuiteRecord(PhaseRecord[SuiteData]):
-    """The preparation of a standard's conformance suite."""
-
-    phase: Literal["suite"] = "suite"
-
-
-class CaseOutcome(Reported):
-    """How a case ended; its outputs are in a file."""
-
-    status: PhaseStatus
-    error: Failure | None = None
-    outputs: int = Field(default=0, ge=0, le=1000)
-
-
-class ConformData(Reported):
-    """Outcomes by case number."""
-
-    cases: dict[Id, CaseOutcome] = Field(max_length=100_000)
-
-
-class ConformRecord(PhaseRecord[ConformData]):
-    """A conformance suite, run on a consumer."""
-
-    phase: Literal["conform"] = "conform"
-
-
-AnyPhase = Annotated[
-    InspectRecord
-    | SuiteRecord
-    | ConformRecord
-    | TraceRecord
-    | ExposeRecord
-    | CutRecord
-    | StartupRecord
-    | ParityRecord
-    | IdiomRecord
-    | ProbeRecord
-    | PassesRecord
-    | TrainRecord
-    | DeployRecord
-    | InferRecord,
-    Field(discriminator="phase"),
-]

@@ -42,6 +42,8 @@ def _networks() -> dict[str, Network]:
         networks_.append(sequences.recurrent("bilstm", "lstm", size, bidirectional=True))
         networks_ += [sequences.seq2seq(size), sequences.conv1d(size), sequences.transformer(size)]
         networks_ += [images.conv3d(size), images.resnet(size), sequences.decoder(size)]
+    for network in (sequences.recurrent("lstm", "lstm", "small"), sequences.transformer("small")):
+        networks_ += [sequences.of_length(network, length) for length in sequences.LENGTHS]
     return {network["name"]: network for network in networks_}
 
 

@@ -7,6 +7,9 @@ from deepmatrix.workloads.networks.description import Network
 
 UNITS = {"tiny": 8, "small": 48}
 
+#: Steps of the sequences over which times are swept.
+LENGTHS = (8, 24, 72, 216)
+
 #: Ten digits and the start token.
 TOKENS = 11
 
@@ -27,6 +30,17 @@ def recurrent(name: str, kind: str, size: str, *, bidirectional: bool = False) -
     settings = {"bidirectional": True} if bidirectional else {}
     builder.layer(name, kind, units=UNITS[size], return_sequences=False, **settings)
     return builder.finish()
+
+
+def of_length(network: Network, length: int) -> Network:
+    """Return a network that reads longer or shorter sequences, of noise: only for times."""
+    name, _, _ = network["name"].rpartition("-")
+    return {
+        **network,
+        "name": f"{name}-length-{length}",
+        "input": [length, *network["input"][1:]],
+        "task": "random",
+    }
 
 
 def seq2seq(size: str) -> Network:

@@ -19,6 +19,7 @@ optax: Any = None
 device: Any = None
 computed_in: str = "float32"  # or "bfloat16"
 pending: Any = ()  # arrays that may still be computing
+compilations: Dict[str, float] = {}  # seconds by what XLA and jax did
 
 #: The opset, as for torch: jax2onnx's default, 23, is too new for runtimes of distributions.
 OPSET = 20
@@ -36,15 +37,20 @@ def start() -> None:
     import optax as optax_module
 
     jax, optax = module, optax_module
+    jax.monitoring.register_event_duration_secs_listener(_count_compilation)
 
 
-def configure(name: Any, threads: int, precision: str = "float32") -> None:
-    """Choose device, threads and *precision*, the dtype in which layers compute.
+def configure(
+    name: Any, threads: int, precision: str = "float32", execution: str = "compiled"
+) -> None:
+    """Choose device, threads, *precision*, the dtype in which layers compute, and *execution*.
 
-    Plain float32 everywhere, also on a GPU (no TF32); the weights always are.
+    Plain float32 everywhere, also on a GPU (no TF32); the weights always are. *execution*:
+    ``compiled``, or ``eager``: every operation by itself, as ``jax.disable_jit`` does.
     """
     global computed_in, device
     computed_in = precision
+    jax.config.update("jax_disable_jit", execution == "eager")
     os.environ["NPROC"] = str(threads)  # the only setting for the size of XLA's CPU thread pool
     jax.config.update("jax_platforms", name)
     jax.config.update("jax_default_matmul_precision", "highest")
@@ -65,6 +71,7 @@ def describe() -> Dict[str, Any]:
         "device_name": actual.device_kind if on_gpu else None,
         "blas": "jax: XLA, Eigen",
         "precision": computed_in,
+        "execution": "eager" if jax.config.jax_disable_jit else "compiled",
     }
 
 
@@ -158,6 +165,16 @@ def gradients(model: Any, batch: Any) -> protocol.Arrays:
     """Return the gradient of the mean loss by neutral name."""
     arrays = backward(model, batch)
     return {name: numpy.asarray(value) for name, value in arrays.items()}
+
+
+def compile_s() -> float:
+    """Return the seconds that tracing, lowering and XLA have taken so far."""
+    return sum(compilations.values())
+
+
+def _count_compilation(event, seconds, **_):
+    if event.startswith("/jax/core/compile/"):
+        compilations[event] = compilations.get(event, 0.0) + seconds
 
 
 def synchronise() -> None:

@@ -1,4 +1,4 @@
-"""TensorFlow with Keras 3: a compiled training step, SavedModel and ONNX.
+"""TensorFlow with Keras 3: a training step as a traced function, SavedModel and ONNX.
 
 Inputs and outputs have the neutral layout, in exports too; see `layers` for inside.
 """
@@ -16,6 +16,7 @@ from harness.graphs.values import as_array
 tf: Any = None  # the framework, once `start` has imported it
 keras: Any = None
 device: Any = None
+by_xla: bool = False
 
 
 def start() -> None:
@@ -29,12 +30,18 @@ def start() -> None:
     tf, keras = module, keras_module
 
 
-def configure(name: Any, threads: int, precision: str = "float32") -> None:
-    """Choose device, threads and *precision*: ``float32``, or ``bfloat16``, Keras's mixed policy.
+def configure(
+    name: Any, threads: int, precision: str = "float32", execution: str = "traced"
+) -> None:
+    """Choose device, threads, *precision* and *execution*.
 
-    Plain float32 everywhere, also on a GPU (no TF32); in the mixed policy the variables are.
+    *precision*: ``float32``, or ``bfloat16``, Keras's mixed policy, in which the variables are
+    float32. Plain float32 everywhere, also on a GPU (no TF32). *execution*: ``traced`` by
+    ``tf.function``, ``compiled`` by XLA besides, or ``eager``.
     """
-    global device
+    global by_xla, device
+    by_xla = execution == "compiled"
+    tf.config.run_functions_eagerly(execution == "eager")
     gpus = tf.config.list_physical_devices("GPU")
     if name == "cuda" and not gpus:
         raise protocol.WrongDevice("asked for cuda, TensorFlow lists no GPU")
@@ -67,7 +74,14 @@ def describe() -> Dict[str, Any]:
         "device_name": name,
         "blas": f"tensorflow: Eigen, oneDNN {onednn}",
         "precision": keras.config.dtype_policy().compute_dtype,
+        "execution": _execution(),
     }
+
+
+def _execution():
+    if tf.config.functions_run_eagerly():
+        return "eager"
+    return "compiled" if by_xla else "traced"
 
 
 def multiply(a: protocol.Array, b: protocol.Array) -> protocol.Array:
@@ -76,7 +90,7 @@ def multiply(a: protocol.Array, b: protocol.Array) -> protocol.Array:
 
 
 class Model:
-    """A Keras model with its compiled functions."""
+    """A Keras model with its functions."""
 
     def __init__(self, graph, shape, rate):
         self.graph = graph
@@ -84,22 +98,20 @@ class Model:
         anything = tf.TensorSpec(
             (None,) + shape, "float32"
         )  # otherwise every batch size compiles again
-
-        @tf.function(input_signature=[anything])
-        def forward(x):
-            return tf.cast(self.keras(x), tf.float32)
-
-        self.forward = forward
+        self.forward = _function(self._forward, input_signature=[anything])
         self.optimiser = keras.optimizers.SGD(rate)
 
-        @tf.function
+        @_function
         def step(x, y):
             loss, variables, gradients = self.differentiate(x, y)
             self.optimiser.apply_gradients(zip(gradients, variables))
             return loss
 
         self.step = step
-        self.gradients = tf.function(lambda x, y: self.differentiate(x, y)[2])
+        self.gradients = _function(lambda x, y: self.differentiate(x, y)[2])
+
+    def _forward(self, x):
+        return tf.cast(self.keras(x), tf.float32)
 
     def differentiate(self, x, y):
         """Return the mean loss over all labels, the variables, and the gradients of the loss."""
@@ -109,6 +121,10 @@ class Model:
             loss = tf.reduce_mean(cross_entropy(labels=y, logits=logits))
         variables = self.keras.trainable_variables
         return loss, variables, tape.gradient(loss, variables)
+
+
+def _function(function, **settings):
+    return tf.function(function, jit_compile=by_xla or None, **settings)
 
 
 def build(network: Dict[str, Any], weights: protocol.Arrays, rate: float) -> Any:
@@ -153,7 +169,7 @@ def activations(model: Any, x: protocol.Array) -> protocol.Arrays:
     """Return every layer's output by name."""
     names, watched = model.graph.watched()
     with tf.device(device):
-        outputs = watched(_tensor(x))
+        outputs = (_function(watched) if by_xla else watched)(_tensor(x))
     return {name: tf.cast(value, tf.float32).numpy() for name, value in zip(names, outputs)}
 
 

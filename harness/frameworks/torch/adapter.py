@@ -1,7 +1,8 @@
-"""PyTorch: eager training, ``torch.export``, TorchScript and ONNX."""
+"""PyTorch: eager or compiled training, ``torch.export``, TorchScript and ONNX."""
 
 import contextlib
 import functools
+import sys
 from typing import Any, Dict, Optional
 
 import harness.adapters as protocol
@@ -10,6 +11,10 @@ from harness.graphs.inputs.sample_inputs import Sampling
 torch: Any = None  # the framework, once `start` has imported it
 device: Any = None
 autocast: Any = contextlib.ExitStack  # a context that does nothing, or torch's autocast
+compiled: bool = False
+
+#: Of torch.compile. Precompiled headers would need OpenSSL's program, which images lack.
+OPTIONS = {"cpp_cache_precompile_headers": False}
 
 
 def start() -> None:
@@ -20,12 +25,17 @@ def start() -> None:
     torch = module
 
 
-def configure(name: Any, threads: int, precision: str = "float32") -> None:
-    """Choose device, threads and *precision*: ``float32``, or ``bfloat16``, which is autocast.
+def configure(
+    name: Any, threads: int, precision: str = "float32", execution: str = "eager"
+) -> None:
+    """Choose device, threads, *precision* and *execution*.
 
-    Plain float32 everywhere, also on a GPU (no TF32); in autocast the weights are.
+    *precision*: ``float32``, or ``bfloat16``, which is autocast, in which the weights are float32.
+    Plain float32 everywhere, also on a GPU (no TF32). *execution*: ``eager``, or ``compiled`` by
+    ``torch.compile`` as it comes.
     """
-    global autocast, device
+    global autocast, compiled, device
+    compiled = execution == "compiled"
     if name == "cuda" and not torch.cuda.is_available():
         raise protocol.WrongDevice("asked for cuda, torch.cuda.is_available() is False")
     device = torch.device(name)
@@ -56,6 +66,7 @@ def describe() -> Dict[str, Any]:
         "device_name": torch.cuda.get_device_name() if actual == "cuda" else None,
         "blas": f"torch: {library}, {instructions}",
         "precision": str(product.dtype).split(".")[-1],
+        "execution": "compiled" if compiled else "eager",
     }
 
 
@@ -77,6 +88,8 @@ def trainable(model: Any, weights: protocol.Arrays, rate: float) -> Any:
     set_weights(model, weights)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     model.optimiser = torch.optim.SGD(trained, lr=rate)
+    if compiled:
+        model.compile(options=OPTIONS)
     return model
 
 
@@ -123,8 +136,9 @@ def _loss(model, x, y):
 
 def activations(model: Any, x: protocol.Array) -> protocol.Arrays:
     """Return every layer's output by name."""
+    values_of = torch.compile(model.values, options=OPTIONS) if compiled else model.values
     with torch.no_grad(), autocast():
-        values = model.values(_tensor(x))
+        values = values_of(_tensor(x))
     return {name: value.float().cpu().numpy() for name, value in values.items() if name != "input"}
 
 
@@ -132,6 +146,12 @@ def gradients(model: Any, batch: Any) -> protocol.Arrays:
     """Return the gradient of the mean loss by neutral name."""
     backward(model, batch)
     return {name: value.grad.cpu().numpy() for name, value in model.neutral()}
+
+
+def compile_s() -> float:
+    """Return the seconds that TorchDynamo, AOTAutograd and Inductor have taken so far."""
+    utils = sys.modules.get("torch._dynamo.utils")  # nothing has compiled before it is imported
+    return utils.calculate_time_spent()["total_wall_time"] if utils else 0.0
 
 
 def synchronise() -> None:

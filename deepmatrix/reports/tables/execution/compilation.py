@@ -1,0 +1,117 @@
+"""The table of compiling: what it takes at first, and what it saves in each step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from deepmatrix.drawing import numbers
+from deepmatrix.drawing.layout import Row, Table, key, number, row, text
+from deepmatrix.reports.tables.speed import INTERVAL
+from deepmatrix.results.rows import Results
+from deepmatrix.results.timing.rows import CompileRow
+from deepmatrix.results.timing.statistics import Comparison, Estimate, compare
+
+#: The order of executions: each compiles more ahead than the one before it.
+EXECUTIONS = ("eager", "traced", "compiled")
+
+FIRST = (
+    "First inference, first step: what each takes longer than steady ones. An eager cell "
+    "compiles single operations at most, as jax does: its figures are what any first call costs."
+)
+TOLD = (
+    "Compiling: for how long of both calls the framework compiled, tracing included, as it counts "
+    "that itself; `not told` if it cannot be asked."
+)
+SPEEDUP = (
+    "Speed-up: of a steady step over that of the library's cell that compiles least, as a 95 % "
+    "interval; `cannot tell` if it includes 1, `one round` if there is no second one."
+)
+PAYS = (
+    "Pays off after: the steps of training after which what the first step took longer than that "
+    "of the other cell is saved; `never` if its steps are not faster."
+)
+
+
+def compilation(results: Results) -> Table:
+    """Every library that ran in several ways, by workload: the least compiled cell first."""
+    steps = {(each.cell, each.workload): each.step_s for each in results.training if each.step_s}
+    groups: dict[tuple[str, str], list[CompileRow]] = {}
+    for each in results.compilation:
+        groups.setdefault((each.workload, each.library), []).append(each)
+    several = {
+        name: sorted(group, key=_order)
+        for name, group in sorted(groups.items())
+        if len({each.execution for each in group}) > 1
+    }
+    return Table(
+        title="Compiling",
+        columns=(
+            key("workload"),
+            key("cell"),
+            text("execution"),
+            number("first inference", optional=2, note=FIRST),
+            number("first step", note=FIRST),
+            number("compiling", optional=1, note=TOLD),
+            number("steady step", note=f"Steady step: of training. {INTERVAL}"),
+            number("speed-up", note=SPEEDUP),
+            number("pays off after", note=PAYS),
+        ),
+        rows=tuple(_row(each, group[0], steps) for group in several.values() for each in group),
+    )
+
+
+def _order(each: CompileRow) -> tuple[int, str]:
+    known = each.execution in EXECUTIONS
+    return (EXECUTIONS.index(each.execution) if known else len(EXECUTIONS)), each.cell
+
+
+def _row(each: CompileRow, least: CompileRow, steps: Mapping[tuple[str, str], Estimate]) -> Row:
+    step, usual = steps.get((each.cell, each.workload)), steps.get((least.cell, least.workload))
+    compared = None
+    if each is not least and step and usual:
+        compared = compare(step.round_medians, usual.round_medians)
+    return row(
+        each.workload,
+        each.cell,
+        each.execution,
+        _beyond(each.forward_s),
+        _beyond(each.step_s),
+        _told((each.told_forward_s, each.told_step_s)),
+        numbers.interval(step),
+        numbers.DASH if each is least or not step or not usual else _speedup(compared),
+        _payoff(each, least, step, usual, compared),
+    )
+
+
+def _beyond(time: Estimate | None) -> str:
+    return numbers.interval(time)
+
+
+def _told(parts: Sequence[Estimate | None]) -> str:
+    known = [part.median for part in parts if part]
+    return numbers.duration(sum(known)) if known else "not told"
+
+
+def _speedup(compared: Comparison | None) -> str:
+    if compared is None:
+        return "one round"
+    if compared.direction == "cannot tell":
+        return compared.direction
+    return f"{1 / compared.high:.2f} to {1 / compared.low:.2f} times"
+
+
+def _payoff(
+    each: CompileRow,
+    least: CompileRow,
+    step: Estimate | None,
+    usual: Estimate | None,
+    compared: Comparison | None,
+) -> str:
+    """Return after how many steps a cell has caught up, where its rounds show that it does."""
+    if compared is None or not (step and usual and each.step_s and least.step_s):
+        return numbers.DASH
+    if compared.direction != "faster":
+        return "never" if compared.direction == "slower" else "cannot tell"
+    later = max(each.step_s.median - least.step_s.median, 0.0)
+    return numbers.count(math.ceil(later / (usual.median - step.median)), "step")

@@ -1,0 +1,43 @@
+"""Scaling: how many times as fast a cell is with more threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from deepmatrix.planning.cells import Cell
+from deepmatrix.results.timing.measured import Measured
+from deepmatrix.results.timing.rows import ScalingRow
+from deepmatrix.results.timing.statistics import compare
+
+
+def scaling(times: Iterable[Measured], cells: Iterable[Cell], threads: int) -> Iterator[ScalingRow]:
+    """Yield a row for each time of a cell that also ran with fewer threads: against the fewest.
+
+    *threads*: how many a cell has that names none.
+    """
+    numbers = {cell.id: cell.threads or threads for cell in cells}
+    plain = {cell.id: cell.with_threads(0).id for cell in cells}
+    alike: dict[tuple[object, ...], list[Measured]] = {}
+    for each in times:
+        key = (plain[each.cell], each.subject, each.kind, each.batch)
+        alike.setdefault(key, []).append(each)
+    for group in alike.values():
+        least, *others = sorted(group, key=lambda each: numbers[each.cell])
+        for each in others:
+            compared = compare(each.time.round_medians, least.time.round_medians)
+            yield ScalingRow(
+                cell=each.cell,
+                beside=least.cell,
+                subject=each.subject,
+                workload=each.workload,
+                emulated=False,
+                measured=each.kind,
+                batch=each.batch,
+                threads=numbers[each.cell],
+                beside_threads=numbers[least.cell],
+                time_s=each.time,
+                beside_s=least.time,
+                speedup=1 / compared.ratio if compared else least.time.median / each.time.median,
+                low=1 / compared.high if compared else None,
+                high=1 / compared.low if compared else None,
+            )
