@@ -313,8 +313,8 @@ class CostRow(Row):
 class Results(Row):
     """All results of a run: ``results.json``.
 
-    *noisy*: jobs on a slowed machine that no retry replaced. *over_budget*: the problems that break
-    a budget. *reused*: jobs with records of another run, by it. *anew*: others, by the reason.
+    *noisy*: jobs on a slowed machine that no retry replaced. *over_budget*: problems of budgets.
+    *earlier*: the last run alike. *reused*: jobs with records of a run, by it. *anew*: others, why.
     """
 
     schema_version: int = RESULTS_SCHEMA
@@ -344,6 +344,7 @@ class Results(Row):
     warnings: tuple[str, ...]
     problems: tuple[str, ...]
     over_budget: tuple[str, ...] = ()
+    earlier: str = ""
     slower: tuple[SlowerRow, ...] = ()
     noisy: tuple[str, ...] = ()
     reused: dict[str, tuple[str, ...]] = Field(default_factory=dict)
@@ -383,8 +384,7 @@ class Results(Row):
         """
         for cell in self.cells:
             served = cell.serving_memory_of if self.models else ""
-            peak = cell.serving_memory_bytes if self.models else cell.peak_memory_bytes
-            if peak:
+            if peak := cell.serving_memory_bytes if self.models else cell.peak_memory_bytes:
                 yield cell, served, peak
 
     def __copy__(self) -> Self:

@@ -127,6 +127,7 @@ GAINED: list[tuple[str, str, Any]] = [
     ("portability.*", "isa", ""),
     ("", "reused", {}),
     ("", "anew", {}),
+    ("", "earlier", ""),
     ("", "slower", []),
     ("", "over_budget", []),
     ("", "noisy", ANY),
