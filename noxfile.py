@@ -61,6 +61,7 @@ NEED_HEADERS = (
     "cpp/architecture.cpp",
     "cpp/control.cpp",
     "cpp/failures.cpp",
+    "cpp/generation.cpp",
     "cpp/job.cpp",
     "cpp/main.cpp",
     "cpp/phases.cpp",

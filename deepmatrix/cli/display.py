@@ -20,7 +20,8 @@ from deepmatrix.drawing.console import STYLES
 from deepmatrix.drawing.escaping import terminal
 from deepmatrix.engines import Prepared
 from deepmatrix.errors import OutputClosed
-from deepmatrix.judging.verdicts import judge, terms_of
+from deepmatrix.judging.terms import terms_of
+from deepmatrix.judging.verdicts import judge
 from deepmatrix.planning.plan import Job
 from deepmatrix.reports.tables.own_models.verification import MOODS, SIGNS
 from deepmatrix.store.causes import Cause

@@ -10,9 +10,10 @@ from typing import Any
 from deepmatrix.diagnosis.faults import Fault
 from deepmatrix.diagnosis.search.tracing import Trace, Tracer
 from deepmatrix.judging import deviations, masked
-from deepmatrix.judging.quantised_steps import as_gold_is
+from deepmatrix.judging.quantisation.quantised_steps import as_gold_is
 from deepmatrix.judging.similarity import slice_error
-from deepmatrix.judging.verdicts import judged_outputs, limits_of, terms_of
+from deepmatrix.judging.terms import terms_of
+from deepmatrix.judging.verdicts import judged_outputs, limits_of
 from deepmatrix.planning.subjects import Artifact
 from deepmatrix.store import artifacts, truths
 from deepmatrix.store.arrays import Values

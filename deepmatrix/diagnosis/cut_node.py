@@ -11,7 +11,8 @@ from deepmatrix.boundary.copying import copy_tree
 from deepmatrix.diagnosis.case import Case
 from deepmatrix.diagnosis.search.tracing import Untraceable
 from deepmatrix.judging import deviations
-from deepmatrix.judging.verdicts import Terms, judged_outputs
+from deepmatrix.judging.terms import Terms
+from deepmatrix.judging.verdicts import judged_outputs
 from deepmatrix.store import arrays
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.artifacts import GOLD, INPUTS

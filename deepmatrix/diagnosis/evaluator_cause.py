@@ -9,7 +9,8 @@ from deepmatrix.diagnosis.faults import Fault, consumer_record
 from deepmatrix.diagnosis.runtime_cause import RuntimeSearch
 from deepmatrix.diagnosis.search.tracing import Trace
 from deepmatrix.judging import deviations
-from deepmatrix.judging.verdicts import judge, terms_of
+from deepmatrix.judging.terms import terms_of
+from deepmatrix.judging.verdicts import judge
 from deepmatrix.store import answers, truths
 from deepmatrix.store.causes import Cause
 from deepmatrix.store.truths import Truth

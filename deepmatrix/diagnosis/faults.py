@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deepmatrix.judging.verdicts import judge, terms_of
+from deepmatrix.judging.terms import terms_of
+from deepmatrix.judging.verdicts import judge
 from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.plan import first_consumption
 from deepmatrix.planning.subjects import Artifact
@@ -59,7 +60,9 @@ def _find_answer(run: Run, artifact: Artifact, consumer: Cell) -> Fault | None:
 
 def _is_unexplained(run: Run, answer: Fault) -> bool:
     terms = terms_of(run.manifest, answer.consumer, answer.artifact.id)
-    is_wrong = judge([answer.record], terms, "").name in WRONG
+    # That later tokens are wrong, where all outputs of a call are right, has no node to find.
+    record = answer.record.model_copy(update={"generated": None})
+    is_wrong = judge([record], terms, "").name in WRONG
     return is_wrong and not _has_cause(run, answer.artifact, answer.consumer)
 
 

@@ -8,7 +8,8 @@ from deepmatrix.diagnosis.search import divergence
 from deepmatrix.diagnosis.search.divergence import Divergence, ExpectedLayer, find_divergence
 from deepmatrix.diagnosis.search.tracing import TRACEABLE, Trace
 from deepmatrix.judging.consensus import describe_difference
-from deepmatrix.judging.verdicts import judge, terms_of
+from deepmatrix.judging.terms import terms_of
+from deepmatrix.judging.verdicts import judge
 from deepmatrix.store import arrays, artifacts, truths
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.causes import Cause

@@ -12,13 +12,13 @@ from deepmatrix.boundary.files import describe
 from deepmatrix.execution import evaluations
 from deepmatrix.execution.attempts import Attempt
 from deepmatrix.execution.conclusions import status_of_phases
-from deepmatrix.judging import deviations, producers
+from deepmatrix.judging import deviations, generation, producers
 from deepmatrix.judging.producers import Evidence
 from deepmatrix.models import imports
 from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.plan import Job
 from deepmatrix.store import answers, arrays, artifacts
-from deepmatrix.store.records import Agreement, JobRecord, Status
+from deepmatrix.store.records import Agreement, Generated, JobRecord, Status
 from deepmatrix.store.reported.output import Output
 from deepmatrix.store.runs import Run
 from harness.record import DEPLOY, INSPECT
@@ -40,9 +40,15 @@ def collect(run: Run, engine: str, job: Job, cell: Cell, attempt: Attempt) -> Jo
     if attempt.output and collector.status == "ok" and INSPECT in job.phases:
         collector.store_import(attempt.output)
         serving = evaluations.serving_job(run.manifest.plan, job, cell)
-        if serving and collector.status == "ok":
+        if serving and collector.status == "ok" and not _generates(run, serving):
             _collect_evaluation(run, engine, serving, cell, attempt)
     return collector.record(engine, evidence_of_training)
+
+
+def _generates(run: Run, job: Job) -> bool:
+    """Return whether an artifact generates: that takes more than the answers of an inspection."""
+    assert job.artifact is not None
+    return artifacts.read_generation(run.artifact_path(job.artifact)) is not None
 
 
 def _collect_evaluation(run: Run, engine: str, job: Job, cell: Cell, inspected: Attempt) -> None:
@@ -147,6 +153,7 @@ class _Collector:
             energy_j=attempt.energy_j,
             output=attempt.output,
             agreement=agreement,
+            generated=self.generated(),
             artifacts=self.stored,
             provenance=attempt.provenance,
             **vars(evidence_of_training),
@@ -160,6 +167,14 @@ class _Collector:
         names = inference.outputs if inference else []
         folder, control = self.run.artifact_path(self.job.artifact), self.attempt.control
         return deviations.measure(folder, control, names, self._keep_answers)
+
+    def generated(self) -> Generated | None:
+        """Return how the tokens compare with the right ones, None where the model has none."""
+        if self.job.artifact is None or self.status != "ok":
+            return None
+        described = artifacts.read_generation(self.run.artifact_path(self.job.artifact))
+        inference = self.attempt.output.infer() if self.attempt.output else None
+        return generation.compare(inference, described) if inference and described else None
 
     def _keep_answers(self, answered: deviations.Answers) -> None:
         """Store the answers to a user's own model, whose gold they may settle."""

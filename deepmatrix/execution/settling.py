@@ -15,8 +15,8 @@ from deepmatrix.boundary.bounds import cut
 from deepmatrix.judging import deviations
 from deepmatrix.judging.consensus import Group, Vote, describe_difference, largest_group
 from deepmatrix.judging.masked import judged_values
-from deepmatrix.judging.quantised_steps import allowed_steps
-from deepmatrix.judging.verdicts import Terms, terms_of
+from deepmatrix.judging.quantisation.quantised_steps import allowed_steps
+from deepmatrix.judging.terms import Terms, terms_of
 from deepmatrix.models import imports
 from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.plan import Job, first_consumption

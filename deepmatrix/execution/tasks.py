@@ -32,6 +32,9 @@ QEMU_CPU = "QEMU_CPU"
 #: How an artifact is run where its times do not count: once.
 UNTIMED = {"samples": 1, "min_s": 0.0, "max_s": None, "warmup": 0}
 
+#: How often a model that generates does so: the first time is warm-up; once where nothing is timed.
+GENERATIONS = 4
+
 #: At most this many answers of such a cell are compared: each may take minutes.
 MOST_REPEATS_UNTIMED = 3
 
@@ -204,10 +207,10 @@ class TaskMaker:
 
     def _infer(self, job: Job) -> dict[str, Any]:
         """Return how inference is sampled in a job."""
-        settings = self.run.manifest.plan.infer.model_dump()
+        settings = {**self.run.manifest.plan.infer.model_dump(), "generations": GENERATIONS}
         if not self.is_timed(job):
             repeats = min(settings["repeats"], MOST_REPEATS_UNTIMED)
-            settings.update(UNTIMED, repeats=repeats, operators=False)
+            settings.update(UNTIMED, repeats=repeats, operators=False, generations=1)
             settings["batches"] = [self._known_batch(job)]
         return settings
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from deepmatrix.boundary.bounds import one_line
 from deepmatrix.judging import masked
-from deepmatrix.judging.quantised_steps import allowed_steps, as_gold_is, one_sided
+from deepmatrix.judging.quantisation.quantised_steps import allowed_steps, as_gold_is, one_sided
 from deepmatrix.judging.similarity import cosine, slices, top1, ulps
 from deepmatrix.store import answers, arrays, truths
 from deepmatrix.store.arrays import TEXT, Values

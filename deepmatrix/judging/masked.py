@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from deepmatrix.judging.quantised_steps import INTEGERS, as_gold_is
+from deepmatrix.judging.quantisation.quantised_steps import INTEGERS, as_gold_is
 from deepmatrix.store.arrays import FLOATS, TEXT, Values
 from deepmatrix.store.truths import Truth
 from harness.record import OVERFLOW, ROUNDING, UNDEFINED_VALUE

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import fnmatch
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from deepmatrix.config.sections import PRECISIONS, Override, Precision, Tolerances
-from deepmatrix.judging.quantised_steps import describe
+from deepmatrix.judging import generation
 from deepmatrix.judging.steadiness import Limits, between_threads, within_threads
-from deepmatrix.planning.cells import Cell
-from deepmatrix.store.manifests import Manifest
-from deepmatrix.store.records import Agreement, Deviation, JobRecord, Steps
+from deepmatrix.judging.terms import Terms, own_error
+from deepmatrix.store.records import Agreement, Deviation, JobRecord
 from deepmatrix.store.reported.phases import InferData
 
 VerdictName = Literal["match", "drift", "error", "unsupported", "not-run"]
@@ -57,126 +54,6 @@ class Verdict:
     threads_apart: float = 0.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Terms:
-    """The tolerances of an artifact on a consumer: see `deepmatrix.config.matrix_file`.
-
-    *precision*: the lowest of the consumer's arithmetic. *overrides*: tolerances that the matrix
-    file sets for this artifact on it. *imported*: it is a user's own model.
-    """
-
-    tolerances: Tolerances
-    precision: Precision = "float32"
-    overrides: tuple[Override, ...] = ()
-    imported: bool = False
-
-    def of(self, record: JobRecord) -> Terms:
-        """Return these terms in the precision that a process reports, where it may choose one.
-
-        A consumer that has to keep to float32 is judged by float32, whatever it reports.
-        """
-        reported = record.output.environment.precision if record.output else None
-        if self.precision == "float32" or reported not in PRECISIONS:
-            return self
-        return replace(self, precision=reported)
-
-    def allowed(
-        self,
-        producer_error: float | None,
-        output: str = "",
-        dtype: str = "",
-        steps: Steps | None = None,
-        *,
-        rounded: bool = False,
-        computed_in: str = "",
-        growth: float = 1.0,
-    ) -> tuple[float, str]:
-        """Return the tolerance of an output, and where it comes from.
-
-        An output in a reduced precision, *dtype*, cannot be more exact than that. A quantised one
-        has its *steps*, whatever the producer's error: one tie there is a whole step. Where gold is
-        *rounded* itself, the producer's own error is unknown: it is as exact as what it is
-        *computed_in*, where that is less than float32. *growth*: by what rounding costs more in its
-        sums than in short ones.
-        """
-        if override := self.override(output):
-            return override.error, f"override: {override.reason}"
-        own = self.tolerances.factor * (producer_error or 0.0)
-        terms = [
-            (self.tolerances.floor * growth, _describe_floor(growth)),
-            (own, f"{self.tolerances.factor:g} times {self.own_error}")
-            if steps is None
-            else (steps.error, describe(steps)),
-            (self._reduced(self.precision), f"tolerance of {self.precision}"),
-            (self._reduced(dtype), f"tolerance of {dtype}"),
-            (
-                max(self.tolerances.rounded, self._reduced(computed_in)) if rounded else 0.0,
-                f"gold is in the model's own {computed_in or 'precision'}",
-            ),
-        ]
-        return max(terms, key=lambda term: term[0])
-
-    def override(self, output: str) -> Override | None:
-        """Return the first tolerance that is set by hand for an output."""
-        matching = (of for of in self.overrides if fnmatch.fnmatchcase(output, of.outputs))
-        return next(matching, None)
-
-    def allowed_of(self, output: Deviation, agreement: Agreement) -> tuple[float, str]:
-        """Return the same for an output of an agreement."""
-        producer_error = _own_error(output, agreement)
-        return self.allowed(
-            producer_error,
-            output.name,
-            output.dtype,
-            output.steps,
-            rounded=output.rounded,
-            computed_in=output.computed_in,
-            growth=output.growth,
-        )
-
-    def _reduced(self, precision: str) -> float:
-        errors = (error for name, error in self.tolerances.reduced.items() if name == precision)
-        return next(errors, 0.0)
-
-    @property
-    def producer(self) -> str:
-        """Who gave the outputs whose error the tolerance scales with."""
-        return "inspector" if self.imported else "producer"
-
-    @property
-    def own_error(self) -> str:
-        """The error that the tolerance scales with: that of the model in its own precision."""
-        return "the model's rounding error" if self.imported else "the producer's own error"
-
-    def largest_producer_error(self) -> float:
-        """Return the error up to which a producer's own outputs count as right.
-
-        A user's own model may be written in float16.
-        """
-        return max(self.tolerances.producer, self._reduced("float16") if self.imported else 0.0)
-
-
-def _describe_floor(growth: float) -> str:
-    long = f", grown {growth:.3g} times in a long sum" if growth > 1 else ""
-    return f"the smallest tolerance{long}"
-
-
-def terms_of(manifest: Manifest, consumer: Cell, artifact: str) -> Terms:
-    """Return the terms of an artifact, given by its id, on a consumer."""
-    tolerances = manifest.matrix.tolerances
-    return Terms(
-        tolerances=tolerances,
-        precision=consumer.precision,
-        overrides=tuple(
-            override
-            for override in tolerances.overrides
-            if fnmatch.fnmatchcase(artifact, override.subjects)
-            and fnmatch.fnmatchcase(consumer.id, override.cells)
-        ),
-        imported=any(model.artifact.id == artifact for model in manifest.plan.imports),
-    )
-
-
 def judge(records: Sequence[JobRecord], terms: Terms, missing: str) -> Verdict:
     """Judge one artifact on one consumer from all its rounds; the worst round counts.
 
@@ -203,8 +80,12 @@ def _judge_round(record: JobRecord, terms: Terms) -> Verdict:
         return _failed("error", record)
     terms = terms.of(record)
     answered = record.output.infer() if record.output else None
+    verdict = _repeated(_compare(agreement, terms), agreement, terms, answered)
+    tokens = generation.fault(record.generated, agreement, terms) if record.generated else ""
+    if tokens and verdict.name in ("match", "not-run"):
+        verdict = replace(verdict, name="drift", reason=tokens)
     return replace(
-        _repeated(_compare(agreement, terms), agreement, terms, answered),
+        verdict,
         precision=_arithmetic(record, terms, agreement),
         producer_error=agreement.producer_error,
         deviations=tuple(_cautioned(output, agreement, terms) for output in agreement.outputs),
@@ -317,7 +198,7 @@ def limits_of(
     """Yield an output with its tolerance; and its slices, if only they are outside a narrow one."""
     tolerance, basis = terms.allowed_of(output, agreement)
     yield output, tolerance, basis
-    of, own = output.slices, _own_error(output, agreement) or 0.0
+    of, own = output.slices, own_error(output, agreement) or 0.0
     is_wide = tolerance >= terms.tolerances.rounded or output.steps or terms.override(output.name)
     is_within = _excess(output.error, tolerance) <= 1 and not is_wide
     if not is_within or of is None or of.error is None or of.producer_error is None:
@@ -360,7 +241,7 @@ def _why(output: Deviation, agreement: Agreement, terms: Terms) -> str:
     if output.unjudged:
         return output.note
     fault = producer_fault(output, agreement, terms)
-    is_sensitive = terms.imported and _own_error(output, agreement) is not None
+    is_sensitive = terms.imported and own_error(output, agreement) is not None
     return f"no gold: {fault}" if fault and is_sensitive else ""
 
 
@@ -385,7 +266,7 @@ def _name(
 
 def producer_fault(output: Deviation, agreement: Agreement, terms: Terms) -> str:
     """Return why the producer's own output is wrong, so that it judges nothing; or ""."""
-    error, largest = _own_error(output, agreement), terms.largest_producer_error()
+    error, largest = own_error(output, agreement), terms.largest_producer_error()
     if output.steps:
         largest = max(largest, output.steps.error)
     if error is None:
@@ -393,8 +274,3 @@ def producer_fault(output: Deviation, agreement: Agreement, terms: Terms) -> str
     if not error <= largest:
         return f"{terms.own_error} is {error:.1e}, above {largest:.0e}"
     return ""
-
-
-def _own_error(output: Deviation, agreement: Agreement) -> float | None:
-    """Return the producer's own error; old records have one of all outputs."""
-    return agreement.producer_error if output.producer_error is None else output.producer_error

@@ -20,7 +20,7 @@ from deepmatrix.store import artifacts
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads import inputs
-from harness.formats import FORMATS, MODEL_PATHS, Format
+from harness.formats import FORMATS, GENERATION, MODEL_PATHS, Format
 
 #: At most this many files of a SavedModel's folder are taken.
 MOST_FILES = 10_000
@@ -87,7 +87,8 @@ LISTED_FILES = 5
 
 def describe_external(model: Model) -> str:
     """Return which files beside an ONNX model are taken with it, or nothing."""
-    names = [one_line(name) for name, file in model.files.items() if file != model.path]
+    others = {name for name, file in model.files.items() if file != model.path} - {GENERATION}
+    names = [one_line(name) for name in model.files if name in others]
     if not names or not FORMATS[model.format].has_external_data:
         return ""
     unlisted = f" and {len(names) - LISTED_FILES} more" if len(names) > LISTED_FILES else ""
@@ -121,11 +122,15 @@ def drop_duplicates(models: Sequence[Model]) -> tuple[list[Model], list[str]]:
 
 
 def _files(path: Path, entry: Format) -> dict[str, Path]:
+    """Return a model's files; what describes its generation is one of them, if it is beside it."""
+    generation = path.with_name(GENERATION)
+    beside = {GENERATION: generation} if generation.is_file() else {}
     if path.is_dir():
-        return {f"{entry.model_path}/{name}": file for name, file in _below(path)}
+        return beside | {f"{entry.model_path}/{name}": file for name, file in _below(path)}
     if entry.parts:
-        return {part: _part(path, part) for part in entry.parts}
-    beside = external_files(path) if entry.has_external_data else {}
+        return beside | {part: _part(path, part) for part in entry.parts}
+    if entry.has_external_data:
+        beside = external_files(path) | beside
     return {**beside, entry.model_path: path}
 
 

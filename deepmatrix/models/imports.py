@@ -24,6 +24,7 @@ from deepmatrix.store.artifacts import (
     PRODUCED,
     UNDEFINED,
     WEIGHTS,
+    check_generation,
     describe,
     describe_file,
     fingerprint,
@@ -66,6 +67,7 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> dict[str, 
     part = final.with_name(f"{final.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     copy_tree(run.model_path(model.name), part / MODEL)
+    check_generation(part)
     inspection = control / "artifacts"
     served = arrays.read_all(inspection / INPUTS, arrays.ANY)
     copy_file(inspection / INPUTS, part / INPUTS)

@@ -10,7 +10,7 @@ from rich.text import Text
 from deepmatrix.drawing import escaping
 from deepmatrix.drawing.console import STYLES, print_table
 from deepmatrix.drawing.terminal import print_line
-from deepmatrix.reports.tables import result_tables, reuse, slower, summary
+from deepmatrix.reports.tables import result_tables, reuse, slower, speed, summary
 from deepmatrix.reports.tables.own_models import (
     inputs,
     overview,
@@ -103,8 +103,13 @@ def _show_model(console: Console, results: Results, model: ModelRow) -> None:
 
 
 def _show_rest(console: Console, results: Results) -> None:
-    """Print costs, errors of nodes, the commands that show faults, and what no table shows."""
-    for table in (quantisation.costs(results), verification.nodes(results)):
+    """Print what a model of some kind has: generation, costs, errors of nodes; and remarks."""
+    tables = (
+        speed.generation(results),
+        quantisation.costs(results),
+        verification.nodes(results),
+    )
+    for table in tables:
         if table.rows:
             console.print()
             print_table(console, table)

@@ -16,8 +16,8 @@ from deepmatrix.boundary.files import Damaged
 from deepmatrix.config.sections import ExpectedFailure
 from deepmatrix.errors import RecordError
 from deepmatrix.images.prepared import Prepared
-from deepmatrix.judging import costs
-from deepmatrix.judging.costs import Cost
+from deepmatrix.judging.quantisation import costs
+from deepmatrix.judging.quantisation.costs import Cost
 from deepmatrix.planning.subjects import Artifact
 from deepmatrix.results import own_models, remarks
 from deepmatrix.results.row_collector import RowCollector

@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from deepmatrix.errors import RecordError
 from deepmatrix.images.prepared import Prepared
 from deepmatrix.judging import noise
-from deepmatrix.judging.verdicts import judge, terms_of
+from deepmatrix.judging.terms import terms_of
+from deepmatrix.judging.verdicts import judge
 from deepmatrix.planning.plan import Job, Plan
 from deepmatrix.results import cells, expressiveness, remarks
 from deepmatrix.results.cells import CellSummary
 from deepmatrix.results.portability import Judged, Pair, PortabilityRows
 from deepmatrix.results.rows import (
     CellRow,
-    ExportRow,
     IdiomRow,
     ModelRow,
     NoteRow,
@@ -25,9 +25,11 @@ from deepmatrix.results.rows import (
     TrainingRow,
 )
 from deepmatrix.results.timeline import Timeline
-from deepmatrix.results.timing import timings
+from deepmatrix.results.timing import generation, timings
 from deepmatrix.results.timing.efficiency import Efficiency
 from deepmatrix.results.timing.rows import (
+    ExportRow,
+    GenerationRow,
     InferenceRow,
     PassRow,
     ScenarioRow,
@@ -80,6 +82,7 @@ class RowCollector:
         self._inference: list[InferenceRow] = []
         self._serving: list[ServingRow] = []
         self._scenarios: list[ScenarioRow] = []
+        self._generation: list[GenerationRow] = []
         self._exports: list[ExportRow] = []
         self._passes: list[PassRow] = []
         self._idioms: list[IdiomRow] = []
@@ -116,6 +119,7 @@ class RowCollector:
             terms = terms_of(self._manifest, self._cells[first.cell], first.subject)
             judged = Judged(verdict=judge(group, terms, ""), emulated=first.emulated)
             self._portability.judged[first.subject, first.cell] = judged
+            self._generation.extend(generation.generated(group, terms, is_timed=is_timed))
 
     def _count_rounds(self, record: JobRecord) -> int:
         """Return how many rounds are planned of a record's cell and subject."""
@@ -191,6 +195,7 @@ class RowCollector:
             inference=tuple(inference),
             serving=tuple(self._serving),
             scenarios=tuple(self._scenarios),
+            generation=tuple(self._generation),
             exports=tuple(self._exports),
             passes=tuple(efficiency.of_passes(row) for row in self._passes),
             idioms=tuple(self._idioms),
@@ -227,6 +232,7 @@ class RowCollector:
         expected_failure = self._manifest.matrix.expected_failure
         return (
             *remarks.cautions(portability),
+            *generation.near_ties(self._generation),
             *cells.noise_warnings(self._summaries),
             *remarks.unexpected_passes(produced, portability, expected_failure),
             *timings.warnings(produced, inference),

@@ -15,14 +15,14 @@ from deepmatrix.boundary.bounds import (
     Finite,
     Measure,
     Number,
-    Opset,
-    Size,
     Span,
     Whole,
 )
 from deepmatrix.config import documents
 from deepmatrix.judging.verdicts import VerdictName
 from deepmatrix.results.timing.rows import (
+    ExportRow,
+    GenerationRow,
     InferenceRow,
     PassRow,
     Row,
@@ -125,19 +125,6 @@ class TrainingRow(Row):
     losses: tuple[tuple[Count, Finite | None, Finite], ...] = ()
     layers: dict[str, Measure | None] = Field(default_factory=dict)
     gradients: dict[str, Measure | None] = Field(default_factory=dict)
-
-
-class ExportRow(Row):
-    """One exported model: bytes of all its files, seconds of its export, what wrote it."""
-
-    cell: str
-    workload: str
-    format: str
-    emulated: bool
-    bytes: Size
-    export_s: Span | None
-    opset: Opset | None = None
-    exporter: str | None = None
 
 
 class IdiomRow(Row):
@@ -334,6 +321,7 @@ class Results(Row):
     inference: tuple[InferenceRow, ...]
     serving: tuple[ServingRow, ...]
     scenarios: tuple[ScenarioRow, ...] = ()
+    generation: tuple[GenerationRow, ...] = ()
     exports: tuple[ExportRow, ...]
     models: tuple[ModelRow, ...] = ()
     portability: tuple[PortabilityRow, ...]

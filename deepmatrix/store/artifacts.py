@@ -15,19 +15,20 @@ from pydantic import TypeAdapter
 
 from deepmatrix.boundary.copying import NO_ROOM, copy_file, copy_tree
 from deepmatrix.boundary.files import Damaged, read_json
-from deepmatrix.boundary.opening import open_plain
+from deepmatrix.boundary.opening import is_there, open_plain
 from deepmatrix.boundary.writing import flush_folder, flush_tree, replace_folder, write_text
 from deepmatrix.errors import RecordError
 from deepmatrix.planning.plan import Job
 from deepmatrix.planning.subjects import Artifact
 from deepmatrix.store import arrays
 from deepmatrix.store.arrays import Floats
-from deepmatrix.store.reported.output import Exported, ExportedFile, Output
+from deepmatrix.store.reported.output import Exported, ExportedFile, Generation, Output
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads import gold, inputs, networks
-from harness.formats import MODEL_PATHS
+from harness.formats import GENERATION, MODEL_PATHS
 
 _EXPORTED = TypeAdapter(Exported)
+_GENERATION = TypeAdapter(Generation)
 
 HINT: Final = (
     "remove the artifact and the record of its producer, then run again with --resume; or start a "
@@ -86,6 +87,7 @@ def keep_exports(run: Run, job: Job, output: Output, control: Path) -> dict[str,
             if error.errno in NO_ROOM:
                 raise
             raise arrays.Unreadable(f"{artifact.format}: {error.strerror}") from None
+        check_generation(part)
         for name in (WEIGHTS, PRODUCED):
             copy_file(control / "artifacts" / name, part / name)
         inputs.write_npz(part / INPUTS, {"x": probe})
@@ -94,6 +96,14 @@ def keep_exports(run: Run, job: Job, output: Output, control: Path) -> dict[str,
         finish(part, described, final)
         stored[artifact.id] = fingerprint(described)
     return stored
+
+
+def check_generation(artifact: Path) -> None:
+    """Raise arrays.Unreadable where what came with a model describes no generation."""
+    try:
+        read_generation(artifact)
+    except Damaged as error:
+        raise arrays.Unreadable(f"{GENERATION}: {error.problem}") from None
 
 
 def finish(part: Path, described: Exported, final: Path) -> None:
@@ -189,6 +199,12 @@ def read_description(artifact: Path) -> Exported:
     return described
 
 
+def read_generation(artifact: Path) -> Generation | None:
+    """Return what a stored model generates, or None where it does not. Raises Damaged."""
+    path = artifact / MODEL / GENERATION
+    return read_json(path, _GENERATION, hint=HINT) if is_there(path) else None
+
+
 def verify(artifact: Path, recorded: str = "") -> Exported:
     """Return the description of a stored artifact.
 
@@ -240,10 +256,12 @@ def recorded(run: Run, artifact: Artifact) -> str:
 def hand_over(run: Run, stored: Artifact, control: Path) -> dict[str, Any]:
     """Copy an artifact's model and inputs to a control directory; return its part of the job.
 
-    Its gold and its producer's outputs stay on the host.
+    Its gold, its producer's outputs and the tokens that are right stay on the host.
     """
     described, artifact = verify_stored(run, stored), run.artifact_path(stored)
     copy_tree(artifact / MODEL, control / "artifact" / MODEL)
+    (control / "artifact" / MODEL / GENERATION).unlink(missing_ok=True)
+    generation = read_generation(artifact)
     (control / "artifact" / "inputs").mkdir()
     entries, rows = [], 0
     try:
@@ -263,6 +281,7 @@ def hand_over(run: Run, stored: Artifact, control: Path) -> dict[str, Any]:
         "splits": batch_sizes(rows, described.batch) if described.in_parts else None,
         "batch": described.batch,
         "rows": rows,
+        **({"generation": generation.request()} if generation else {}),
     }
 
 

@@ -157,6 +157,27 @@ class Agreement(Part):
     outputs: FewFixed[Deviation] = ()
 
 
+class Generated(Part):
+    """How tokens that a consumer generated compare with those that are right.
+
+    *output*: the logits' name. *prompt*: its tokens; *steps*: those that follow. *equal*: so many
+    are right before the first other one, *token* in place of *expected*. There *runner_up* came
+    second; *margin*: how far its logit is below, over the largest. *repeatable*: each time the
+    tokens were the same. *note*: why nothing can be compared.
+    """
+
+    output: TensorName
+    prompt: Count
+    steps: Count
+    equal: Count = 0
+    token: Count | None = None
+    expected: Count | None = None
+    runner_up: Count | None = None
+    margin: Measure | None = None
+    repeatable: bool = True
+    note: CutLine = ""
+
+
 class Parity(Part):
     """A framework's first step against gold: errors in the network's order.
 
@@ -198,6 +219,8 @@ class JobRecord(Part):
     #: It failed in a process of several, and has to be run alone before that counts.
     unconfirmed: bool = False
     agreement: Agreement | None = None
+    #: Of a consumer of a model that generates.
+    generated: Generated | None = None
     parity: Parity | None = None
     #: The error of the idiom's logits from gold, as in `Agreement`.
     idiom: Measure | None = None

@@ -11,6 +11,11 @@ from typing import Dict, NamedTuple, Optional, Tuple
 HEAD_BYTES = 4096
 
 
+#: Beside a model that generates: the prompt, how many tokens, and which inputs and outputs are
+#: tokens, logits and cache.
+GENERATION = "generation.json"
+
+
 class Content(NamedTuple):
     """What is in a file or a folder of some kind: all that is given has to be there.
 

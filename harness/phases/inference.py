@@ -15,7 +15,7 @@ from harness import control, record
 from harness.adapters import Arrays, copy_inputs
 from harness.jobs import RunningJob
 from harness.measuring import timing
-from harness.phases import repeating
+from harness.phases import generation, repeating
 
 #: At least this many answers are compared.
 LEAST_REPEATS = 2
@@ -97,7 +97,8 @@ def startup(job: ArtifactJob, data: Dict[str, Any]) -> None:
 def infer(job: ArtifactJob, data: Dict[str, Any]) -> None:
     """Answer all inputs several times, then time batches of each size; see `timing.sampled`.
 
-    Where the settings ask for it, and the runtime can, the operators are timed last.
+    Where the settings ask for it, and the runtime can, the operators are timed after that. A model
+    that generates does so last.
     """
     _, data["load_s"] = job.model()
     answers = job.first_answer()
@@ -124,6 +125,8 @@ def infer(job: ArtifactJob, data: Dict[str, Any]) -> None:
     if hasattr(job.adapter, "scenarios"):
         in_rows = job.document["artifact"]["splits"] is not None
         data["scenarios"] = job.adapter.scenarios(model, job.inputs(), in_rows)
+    if job.document["artifact"].get("generation"):
+        data["generation"] = generation.generate(job)
 
 
 def _batch(job: ArtifactJob, size: int) -> Arrays:

@@ -17,7 +17,7 @@ from deepmatrix.diagnosis.search.dequantised import (
 )
 from deepmatrix.diagnosis.search.graph import Graph
 from deepmatrix.judging import deviations
-from deepmatrix.judging.verdicts import Terms
+from deepmatrix.judging.terms import Terms
 from deepmatrix.planning.cells import all_cells
 from deepmatrix.store.parts import Quantised
 from deepmatrix.store.reported.phases import Node

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("ai_edge_litert")
 
 from deepmatrix.judging import deviations
-from deepmatrix.judging.verdicts import Terms
+from deepmatrix.judging.terms import Terms
 from deepmatrix.models.following import follow
 from deepmatrix.store.parts import Quantised
 from deepmatrix.store.truths import Truth

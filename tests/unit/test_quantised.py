@@ -21,9 +21,11 @@ from deepmatrix.engines.docker.containers import _program
 from deepmatrix.errors import ArgumentError
 from deepmatrix.execution.sessions.lanes import Lane
 from deepmatrix.execution.tasks import TaskMaker
-from deepmatrix.judging import deviations, quantised_steps
-from deepmatrix.judging.costs import _cost
-from deepmatrix.judging.verdicts import Terms, producer_fault
+from deepmatrix.judging import deviations
+from deepmatrix.judging.quantisation import quantised_steps
+from deepmatrix.judging.quantisation.costs import _cost
+from deepmatrix.judging.terms import Terms
+from deepmatrix.judging.verdicts import producer_fault
 from deepmatrix.machine import binfmt
 from deepmatrix.paths import ROOT
 from deepmatrix.planning.cells import Capabilities, all_cells

@@ -142,6 +142,7 @@ GAINED: list[tuple[str, str, Any]] = [
     ("", "timeline", ANY),
     ("portability.*.outputs.*", "steps", None),
     ("portability.*.outputs.*", "slices", None),
+    ("", "generation", []),
 ]
 
 #: Path, key and value of rows that have another one, by what names the row.

@@ -22,6 +22,7 @@ from deepmatrix.planning.selection import Selection
 from deepmatrix.reports import junit
 from deepmatrix.reports.tables import deployment, result_tables
 from deepmatrix.results import merging, rows
+from deepmatrix.results.timing.rows import ExportRow
 from deepmatrix.results.timing.statistics import Estimate
 from tests.unit import verifications
 from tests.unit.examples import DOCKER, MATRIX, planned
@@ -104,7 +105,7 @@ def test_exports_name_each_exporter_once(tmp_path: Path) -> None:
         "tflite": "keras 3",
         "cntk": None,
     }
-    row = rows.ExportRow(cell="a", workload="w", format="-", emulated=False, bytes=1, export_s=1.0)
+    row = ExportRow(cell="a", workload="w", format="-", emulated=False, bytes=1, export_s=1.0)
     exported = [
         row.model_copy(update={"format": format_name, "exporter": by})
         for format_name, by in written.items()

@@ -15,7 +15,7 @@ from rich.console import Console
 from deepmatrix import reports
 from deepmatrix.drawing import layout, numbers
 from deepmatrix.judging.deviations import RANDOM
-from deepmatrix.judging.verdicts import Terms
+from deepmatrix.judging.terms import Terms
 from deepmatrix.reports import markdown
 from deepmatrix.reports.budgets import Budgets
 from deepmatrix.reports.tables import result_tables

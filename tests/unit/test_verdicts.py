@@ -11,7 +11,8 @@ import pytest
 
 from deepmatrix.config.sections import Override, Precision, Tolerances
 from deepmatrix.judging import deviations
-from deepmatrix.judging.verdicts import Terms, Verdict, judge, terms_of
+from deepmatrix.judging.terms import Terms, terms_of
+from deepmatrix.judging.verdicts import Verdict, judge
 from deepmatrix.planning.cells import all_cells
 from deepmatrix.results import remarks
 from deepmatrix.results.rows import PortabilityRow

@@ -251,8 +251,23 @@ def serving_rows() -> dict[str, Any]:
         )
         for facts in common
     ]
+    generation = [
+        time_rows.GenerationRow(
+            **{("artifact" if name == "subject" else name): fact for name, fact in facts.items()},
+            prompt=64,
+            steps=128,
+            equal=127,
+            near_tie="near tie",
+            prefill_tokens_per_s=123_456.7,
+            step_s=estimate(0.00123),
+            decode_tokens_per_s=1234.5,
+            cache_bytes=123_456_000,
+        )
+        for facts in common
+    ]
     return {
         "inference": tuple(inference),
+        "generation": tuple(generation),
         "serving": tuple(serving),
         "scenarios": tuple(scenarios),
     }
@@ -279,7 +294,7 @@ def portability_rows() -> list[rows.PortabilityRow]:
 def whole_results() -> Results:
     """Return results in which every table has rows, with ids and reasons as long as real ones."""
     exports = [
-        rows.ExportRow(
+        time_rows.ExportRow(
             cell=cell,
             workload=workload,
             format=format_name,
@@ -309,6 +324,18 @@ def whole_results() -> Results:
         warnings=(),
         problems=(),
         reused={"20261125-nightly": tuple(f"{cell}--{WORKLOADS[0]}--r0" for cell in PRODUCERS)},
+        slower=(
+            time_rows.SlowerRow(
+                since="20261125-nightly",
+                cell=CONSUMERS[0],
+                time=f"inference of {artifact_ids()[0]}, batch 32",
+                base_s=0.00123,
+                head_s=0.00234,
+                ratio=1.9,
+                low=1.8,
+                high=2.0,
+            ),
+        ),
         anew={"files of artifact changed": (f"{cell_rows()[0].cell}--{WORKLOADS[0]}--r1",)},
         **expressiveness_rows(),
         **serving_rows(),

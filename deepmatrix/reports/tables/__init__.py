@@ -39,6 +39,7 @@ def result_tables(results: Results) -> list[Table]:
         speed.passes(results),
         latencies.latencies(results),
         *speed.inference(results),
+        speed.generation(results),
         expressiveness.idiom_lines(results),
         expressiveness.probes(results),
         expressiveness.notes(results),

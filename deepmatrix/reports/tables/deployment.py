@@ -8,8 +8,8 @@ from collections.abc import Iterable
 
 from deepmatrix.drawing import numbers
 from deepmatrix.drawing.layout import Row, Table, judged_row, key, mark, native, number, text
-from deepmatrix.results.rows import CellRow, ExportRow, Results
-from deepmatrix.results.timing.rows import ScenarioRow
+from deepmatrix.results.rows import CellRow, Results
+from deepmatrix.results.timing.rows import ExportRow, ScenarioRow
 from harness.record import SCENARIO_BOUND, SCENARIO_LEAST_BOUND_S
 
 

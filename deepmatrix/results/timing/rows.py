@@ -7,7 +7,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from deepmatrix.boundary.bounds import Amount, Count, FewFixed, Line, Span
+from deepmatrix.boundary.bounds import Amount, Count, FewFixed, Line, Measure, Opset, Size, Span
 from deepmatrix.results.timing.statistics import Bounded, Estimate
 
 #: What the time of a batch forward and backward is called, in tables, comparisons and statements.
@@ -119,6 +119,45 @@ class ScenarioRow(Row):
     p90_s: Span | None
     p99_s: Span | None
     bound_s: Span | None
+
+
+class GenerationRow(Row):
+    """What one cell generated greedily with one artifact. Times in seconds.
+
+    *steps*: tokens wanted after those of the *prompt*. *equal*: so many are right before the first
+    other one, in the worst round. *margin*: there, how far the second logit is below the first,
+    over the largest. *near_tie*: why that is no fault; *fault*: why it is one. *prefill_s*: of the
+    prompt; *step_s*: of each further token. *cache_bytes*: at the end.
+    """
+
+    cell: str
+    artifact: str
+    workload: str
+    emulated: bool
+    prompt: Count
+    steps: Count
+    equal: Count
+    margin: Measure | None = None
+    near_tie: str = ""
+    fault: str = ""
+    prefill_s: Estimate | None = None
+    prefill_tokens_per_s: Amount | None = None
+    step_s: Estimate | None = None
+    decode_tokens_per_s: Amount | None = None
+    cache_bytes: Count | None = None
+
+
+class ExportRow(Row):
+    """One exported model: bytes of all its files, seconds of its export, what wrote it."""
+
+    cell: str
+    workload: str
+    format: str
+    emulated: bool
+    bytes: Size
+    export_s: Span | None
+    opset: Opset | None = None
+    exporter: str | None = None
 
 
 class PassRow(Row):

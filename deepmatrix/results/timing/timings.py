@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from deepmatrix.results.rows import ExportRow, TrainingRow
+from deepmatrix.results.rows import TrainingRow
 from deepmatrix.results.timing.rows import (
+    ExportRow,
     InferenceRow,
     PassRow,
     ScenarioRow,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from deepmatrix.boundary.bounds import (
     ByName,
@@ -162,6 +162,41 @@ class Exported(Part):
     inputs: FewFixed[ModelInput] = ()
     refusal: Remark = ""
     export_s: Seconds
+
+
+class Generation(Part):
+    """``generation.json``: what a model generates greedily, and by which inputs and outputs.
+
+    *prompt*: tokens; *steps*: so many follow; *expected*: those that are right. *tokens*, *logits*:
+    the names of an input and of an output. *cache*: by input, the output that it is in the next
+    step; *shapes*: the input's shape before the first token.
+    """
+
+    prompt: FewFixed[Count] = Field(min_length=1)
+    steps: int = Field(ge=1, le=10_000)
+    tokens: TensorName
+    logits: TensorName
+    cache: ByName[TensorName]
+    shapes: ByName[FewFixed[Count]]
+    expected: FewFixed[Count]
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Self:
+        if len(self.expected) != self.steps:
+            raise ValueError(f"{len(self.expected)} tokens are expected of {self.steps} steps")
+        if self.cache.keys() != self.shapes.keys():
+            raise ValueError("the cache and its shapes have different inputs")
+        return self
+
+    def request(self) -> dict[str, Any]:
+        """Return what a consumer gets of it; the right tokens stay on the host."""
+        return {
+            **self.model_dump(include={"prompt", "steps", "tokens", "logits"}),
+            "cache": [
+                {"input": name, "output": output, "shape": self.shapes[name]}
+                for name, output in self.cache.items()
+            ],
+        }
 
 
 def _place_of_phase(record: AnyPhase) -> int:

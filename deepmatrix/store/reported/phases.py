@@ -27,13 +27,13 @@ from deepmatrix.boundary.bounds import (
     TensorName,
 )
 from deepmatrix.store.parts import Failure, Part, Quantised, Reported
+from deepmatrix.store.reported.serving import GenerationData, ScenarioData
 
 #: How a phase ended: `harness.record.STATUSES`, as a type.
 PhaseStatus = Literal["ok", "failed", "unsupported"]
 
 Timed = TypeVar("Timed", bound=Reported)
 NotNegative = Annotated[Number, Field(ge=0)]
-Throughput = Annotated[Number, Field(ge=0, le=1e24)]
 
 
 def _check_warmup(data: Timed, samples: list[float], warmup: int) -> Timed:
@@ -89,16 +89,6 @@ class BatchData(Reported):
         return _check_warmup(self, self.latency_s, self.warmup)
 
 
-class ScenarioData(Reported):
-    """One of MLPerf's scenarios as LoadGen judged it. *bound_s*: the server's limit of *p99_s*."""
-
-    valid: bool
-    samples_per_s: Throughput
-    p90_s: Seconds | None = None
-    p99_s: Seconds | None = None
-    bound_s: Seconds | None = None
-
-
 class RepeatData(Reported):
     """The number of *answers* to the same inputs, and how many are *different* from the first.
 
@@ -129,6 +119,7 @@ class InferData(Reported):
     load_s: Seconds | None = None
     batches: dict[CountKey, BatchData] = Field(max_length=1000)
     operators: dict[CountKey, ByName[Seconds]] = Field(default_factory=dict, max_length=1000)
+    generation: GenerationData | None = None
 
 
 class DeployData(Reported):

@@ -45,6 +45,20 @@ Sampling sampling(const Json& infer) {
     result.min_s = infer.value("min_s", 0.0);
     const auto max_s = infer.find("max_s");
     if (max_s != infer.end() && !max_s->is_null()) result.max_s = max_s->get<double>();
+    result.generations = infer.value("generations", std::int64_t{1});
+    return result;
+}
+
+Generation generation(const Json& described) {
+    Generation result;
+    result.prompt = described.at("prompt").get<std::vector<std::int64_t>>();
+    result.steps = at_least<std::int64_t>(described, "steps", 1);
+    result.tokens = described.at("tokens");
+    result.logits = described.at("logits");
+    for (const Json& entry : described.at("cache")) {
+        result.cache.push_back({entry.at("input"), entry.at("output"),
+                                entry.at("shape").get<std::vector<std::int64_t>>()});
+    }
     return result;
 }
 
@@ -69,6 +83,9 @@ Job parse(const std::string& directory, const Json& input) {
     }
     if (artifact.contains("splits") && !artifact.at("splits").is_null()) {
         job.splits = artifact.at("splits").get<std::vector<std::int64_t>>();
+    }
+    if (artifact.contains("generation") && !artifact.at("generation").is_null()) {
+        job.generation = generation(artifact.at("generation"));
     }
     return job;
 }

@@ -26,6 +26,23 @@ struct Sampling {
     double min_s = 0;
     double max_s = std::numeric_limits<double>::infinity();
     std::int64_t warmup = 0;
+    std::int64_t generations = 1;
+};
+
+// What a model keeps of the tokens before: an input, and the output that is the next step's.
+struct Cached {
+    std::string input;
+    std::string output;
+    std::vector<std::int64_t> shape;  // before the first token
+};
+
+// What a model generates, and by which inputs and outputs.
+struct Generation {
+    std::vector<std::int64_t> prompt;
+    std::int64_t steps = 0;
+    std::string tokens;
+    std::string logits;
+    std::vector<Cached> cache;
 };
 
 // A job of a consumer. Paths are below the control directory, and already joined to it.
@@ -44,6 +61,7 @@ struct Job {
     std::string model;
     std::vector<Input> inputs;
     std::optional<std::vector<std::int64_t>> splits;
+    std::optional<Generation> generation;
 };
 
 // Return the job in `input.json`. Throws BadInput, which says what to do.

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "errors.hpp"
+#include "generation.hpp"
 #include "machine.hpp"
 #include "npy.hpp"
 #include "timing.hpp"
@@ -111,6 +112,7 @@ void Session::infer(nlohmann::json& data) {
         data["batches"][std::to_string(size)] = sampled(loaded, all(batch), job_.infer);
     }
     data["cpu_share"] = (busy_s() - busy) / (now_s() - began);
+    if (job_.generation) data["generation"] = generate(loaded, job_);
 }
 
 Model& Session::model() {

@@ -15,6 +15,7 @@ import {
   WrongPlatform,
   WrongThreads,
 } from "./failures.mjs";
+import { generate } from "./generation.mjs";
 import { concatenate, format, parse, rows, same } from "./npy.mjs";
 import { bind } from "./onnx.mjs";
 import * as selftest from "./selftest.mjs";
@@ -186,6 +187,11 @@ async function infer(job, data) {
   const wallS = (performance.now() - began) / 1000;
   const after = await job.host.cpuSeconds();
   data.cpu_share = (after - busy) / wallS;
+  const { generation } = job.document.artifact;
+  if (generation) {
+    const { generations } = job.document.infer;
+    data.generation = await generate(model, job.runtime.predict, generation, generations);
+  }
 }
 
 const PHASES = { startup, infer };
