@@ -11,7 +11,7 @@ from deepmatrix import reports
 from deepmatrix.boundary.writing import write_named
 from deepmatrix.cli.display import Display
 from deepmatrix.comparison.history import lines as history_lines
-from deepmatrix.comparison.history.earlier import slower_rows
+from deepmatrix.comparison.history.earlier import with_slower
 from deepmatrix.config.sections import ExpectedFailure
 from deepmatrix.diagnosis.explain import explain_all
 from deepmatrix.diagnosis.faults import find_faults
@@ -122,13 +122,9 @@ def _beside(run: Run, merged: Results, console: Console) -> Results:
         history_lines.append(run.path.parent, merged, say_waiting)
     except RecordError as error:
         damaged.append(f"{error.message}; {error.hint}")
-    return merged.model_copy(
-        update={
-            "problems": (*merged.problems, *exceeded, *damaged),
-            "over_budget": exceeded,
-            "slower": tuple(slower_rows(run, merged)),
-        }
-    )
+    problems = (*merged.problems, *exceeded, *damaged)
+    held = merged.model_copy(update={"problems": problems, "over_budget": exceeded})
+    return with_slower(run, held)
 
 
 def report(

@@ -49,6 +49,8 @@ def show(console: Console, results: Results, *, all_tables: bool = False) -> Non
     print_line(console, f"run {results.run}, preset {results.preset}", STYLES["muted"])
     for line in _not_run(results):
         print_line(console, line, STYLES["muted"])
+    if not_slower := slower.line(results):
+        print_line(console, not_slower, STYLES["muted"])
     if reused := reuse.line(results):
         print_line(console, reused, STYLES["muted"])
     for finding in results.findings:

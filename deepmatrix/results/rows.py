@@ -291,8 +291,8 @@ class NodesRow(Row):
 class Results(Row):
     """All results of a run: ``results.json``.
 
-    *noisy*: jobs on a slowed machine that no retry replaced. *over_budget*: the problems that break
-    a budget. *reused*: jobs with records of another run, by it. *anew*: others, by the reason.
+    *noisy*: jobs on a slowed machine that no retry replaced. *over_budget*: problems of budgets.
+    *earlier*: the last run alike. *reused*: jobs with records of a run, by it. *anew*: others, why.
     """
 
     schema_version: int = RESULTS_SCHEMA
@@ -328,6 +328,7 @@ class Results(Row):
     warnings: tuple[str, ...]
     problems: tuple[str, ...]
     over_budget: tuple[str, ...] = ()
+    earlier: str = ""
     slower: tuple[SlowerRow, ...] = ()
     noisy: tuple[str, ...] = ()
     reused: dict[str, tuple[str, ...]] = Field(default_factory=dict)

@@ -82,6 +82,30 @@ OVERFLOWING = """[...document.querySelectorAll("td[class^=m-]")]
   .map((field) => field.innerText)"""
 
 
+#: Returns the short words in fields of tables that are broken within, over two lines.
+BROKEN_WORDS = r"""() => [...document.querySelectorAll("td, th")].flatMap((field) => {
+  const walker = document.createTreeWalker(field, NodeFilter.SHOW_TEXT);
+  const broken = [];
+  while (walker.nextNode()) {
+    for (const word of walker.currentNode.data.matchAll(/(?<![^\s-])[A-Za-z]{2,14}(?![^\s-])/g)) {
+      const range = new Range();
+      range.setStart(walker.currentNode, word.index);
+      range.setEnd(walker.currentNode, word.index + word[0].length);
+      const tops = new Set([...range.getClientRects()].map((box) => box.top));
+      if (tops.size > 1 && !field.closest(".heat thead")) broken.push(word[0]);
+    }
+  }
+  return broken;
+})"""
+
+
+@pytest.mark.parametrize("name", ["matrix", "verification", "comparison", "evaluation"])
+def test_no_short_word_of_a_table_is_broken_on_a_phone(name: str, open_page: Open) -> None:
+    page = open_page(name, viewport={"width": 390, "height": 800})
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    assert page.evaluate(BROKEN_WORDS) == []
+
+
 @pytest.mark.parametrize("name", PAGES)
 @pytest.mark.parametrize("width", [390, 1400])
 def test_no_text_of_a_table_runs_into_the_next_column(

@@ -136,6 +136,7 @@ GAINED: list[tuple[str, str, Any]] = [
     ("portability.*", "isa", ""),
     ("", "reused", {}),
     ("", "anew", {}),
+    ("", "earlier", ""),
     ("", "slower", []),
     ("", "over_budget", []),
     ("", "noisy", ANY),

@@ -21,19 +21,18 @@ from deepmatrix.store.runs import Run
 MOST_TRIED = 20
 
 
-def slower_rows(run: Run, results: Results) -> Iterator[SlowerRow]:
-    """Yield, by cell, what is slower than in the last run beside this one that did the same.
+def with_slower(run: Run, results: Results) -> Results:
+    """Return results with what is slower than in the last run beside this one that did the same.
 
     Times of one round tell nothing. What cannot be read is no such run.
     """
     plan = run.manifest.plan
     earlier = next(_alike(plan, results, run.path.parent), None) if plan.rounds_native > 1 else None
     if earlier is None:
-        return
+        return results
     slower = compare_results(earlier, results, (earlier.run, results.run)).slower
-    for change, title in by_cell(slower):
-        yield SlowerRow(
-            since=earlier.run,
+    rows = tuple(
+        SlowerRow(
             cell=change.cell,
             time=title,
             base_s=change.base_s,
@@ -42,6 +41,9 @@ def slower_rows(run: Run, results: Results) -> Iterator[SlowerRow]:
             low=change.low,
             high=change.high,
         )
+        for change, title in by_cell(slower)
+    )
+    return results.model_copy(update={"earlier": earlier.run, "slower": rows})
 
 
 def _alike(plan: Plan, results: Results, parent: Path) -> Iterator[Results]:

@@ -34,6 +34,7 @@ def run_page(results: Results, evidence: Evidence) -> str:
         overview=overview.overview(results, places, evidence),
         most_shown=overview.MOST_SHOWN,
         slower=slower.table(results),
+        not_slower=slower.line(results),
         maps=list(verdicts.maps(results, places)),
         folded=len(results.portability) > MOST_UNFOLDED,
         sections=list(verdicts.sections(results, places, evidence)),

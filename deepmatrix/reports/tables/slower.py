@@ -10,9 +10,8 @@ from deepmatrix.results.rows import Results
 
 def table(results: Results) -> Table:
     """Return the times that are longer beyond chance, those that grew most first."""
-    since = next((slower.since for slower in results.slower), "")
     return Table(
-        title=f"Slower than in {since}",
+        title=f"Slower than in {results.earlier}",
         columns=(key("cell"), key("time"), number("was"), number("is"), number("change")),
         rows=tuple(
             row(
@@ -27,5 +26,12 @@ def table(results: Results) -> Table:
         ),
         note="Against the last run beside this one that did the same, with 95 % intervals, at 95 % "
         "certainty of all of them. All that changed: "
-        f"`{command_line('compare', since, results.run)}`.",
+        f"`{command_line('compare', results.earlier, results.run)}`.",
     )
+
+
+def line(results: Results) -> str:
+    """Return that nothing became slower, or nothing where no earlier run was there to tell."""
+    if not results.earlier or results.slower:
+        return ""
+    return f"no time is longer than in {results.earlier}, the last run that did the same"

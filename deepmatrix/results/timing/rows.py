@@ -7,7 +7,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from deepmatrix.boundary.bounds import Amount, Count, FewFixed, Id, Line, Measure, Opset, Size, Span
+from deepmatrix.boundary.bounds import Amount, Count, FewFixed, Line, Measure, Opset, Size, Span
 from deepmatrix.results.timing.statistics import Bounded, Estimate
 
 #: What the time of a batch forward and backward is called, in tables, comparisons and statements.
@@ -33,13 +33,12 @@ class Row(BaseModel):
 
 
 class SlowerRow(Row):
-    """A native time, seconds, that is longer beyond chance than in the run *since*.
+    """A native time, seconds, that is longer beyond chance than in the earlier run.
 
     *time*: what was timed. *base_s*: then, *head_s*: now. *ratio*, *low*, *high*: now over then
     with its 95 % interval.
     """
 
-    since: Id
     cell: str
     time: Line
     base_s: Span | None
