@@ -37,20 +37,12 @@ def plan_matrix(
         ArgumentError: a preset, glob or tag that matches nothing.
     """
     preset = find_preset(matrix, selection.preset)
-    cells, skipped = [], []
-    for cell in _swept(matrix, selection, capabilities):
-        reason = (
-            matrix.exclusion(cell.plain.id) or capabilities.refusal(cell) or _idle(cell, preset)
-        )
-        if reason is None:
-            cells.append(cell)
-        else:
-            skipped.append(Skipped(cell=cell, reason=reason))
+    cells, skipped = _divide(matrix, selection, capabilities)
     return Plan(
         preset=selection.preset,
         seed=seed,
-        cells=tuple(cells),
-        skipped=tuple(skipped),
+        cells=cells,
+        skipped=skipped,
         emulated=capabilities.emulated_ids(cells),
         workloads=preset.workloads,
         rounds_native=preset.rounds.native,
@@ -66,6 +58,21 @@ def plan_matrix(
         untimed=frozenset(cell.id for cell in cells if cell.is_evaluator),
         checked=frozenset(preset.checked),
     )
+
+
+def _divide(
+    matrix: Matrix, selection: Selection, capabilities: Capabilities
+) -> tuple[tuple[Cell, ...], tuple[Skipped, ...]]:
+    """Return the cells of a selection that run, and those that do not."""
+    preset = find_preset(matrix, selection.preset)
+    cells, skipped = [], []
+    for cell in _swept(matrix, selection, capabilities):
+        forbidden = matrix.exclusion(cell.plain.id) or capabilities.refusal(cell)
+        if reason := forbidden or _idle(cell, preset):
+            skipped.append(Skipped(cell=cell, reason=reason))
+        else:
+            cells.append(cell)
+    return tuple(cells), tuple(skipped)
 
 
 def generates(matrix: Matrix, workload: str) -> bool:

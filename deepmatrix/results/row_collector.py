@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from deepmatrix.errors import RecordError
 from deepmatrix.images.prepared import Prepared
@@ -30,7 +30,7 @@ from deepmatrix.results.timing import generation, timings
 from deepmatrix.results.timing.compiling import compilation
 from deepmatrix.results.timing.crossover import crossovers
 from deepmatrix.results.timing.efficiency import Efficiency
-from deepmatrix.results.timing.measured import measured
+from deepmatrix.results.timing.measured import Measured, measured
 from deepmatrix.results.timing.rows import (
     CompileRow,
     ExportRow,
@@ -200,9 +200,7 @@ class RowCollector:
         inference = [efficiency.of_inference(row) for row in self._inference]
         portability = list(self._portability.rows())
         beside = QuantisedRows(self._artifacts, self._accuracies, self._exports, inference)
-        workloads = manifest.matrix.workloads
-        batches = {name: workload.batch for name, workload in workloads.items()}
-        times = list(measured(produced, self._steps, inference, batches))
+        times = self._times(produced, inference)
         return Results(
             run=manifest.id,
             created=manifest.created,
@@ -238,13 +236,28 @@ class RowCollector:
                 *self._warnings(produced, inference, portability),
                 *remarks.not_pulled(cell_rows),
             ),
-            problems=(
-                *cells.harness_problems(self._summaries, self._cells),
-                *remarks.unreadable(self._inspections.values()),
-                *remarks.problems(cell_rows, produced, self._of_readable(portability)),
-                *expressiveness.problems(self._idioms, self._probes),
-            ),
+            problems=tuple(self._problems(cell_rows, produced, portability)),
         )
+
+    def _times(
+        self, produced: Sequence[TrainingRow], inference: Sequence[InferenceRow]
+    ) -> list[Measured]:
+        """Return the times of training steps and inferences, by the size of their batch."""
+        workloads = self._manifest.matrix.workloads
+        batches = {name: workload.batch for name, workload in workloads.items()}
+        return list(measured(produced, self._steps, inference, batches))
+
+    def _problems(
+        self,
+        cell_rows: Sequence[CellRow],
+        produced: Sequence[TrainingRow],
+        portability: Sequence[PortabilityRow],
+    ) -> Iterator[str]:
+        """Yield all that is not as expected."""
+        yield from cells.harness_problems(self._summaries, self._cells)
+        yield from remarks.unreadable(self._inspections.values())
+        yield from remarks.problems(cell_rows, produced, self._of_readable(portability))
+        yield from expressiveness.problems(self._idioms, self._probes)
 
     def _rates(self) -> dict[str, dict[str, noise.Rates]]:
         return {cell: summary.rates for cell, summary in self._summaries.items()}

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from deepmatrix.errors import RecordError
 from deepmatrix.judging import deviations
+from deepmatrix.models import exports
 from deepmatrix.store import artifacts
 from deepmatrix.store.arrays import Unreadable
 from deepmatrix.store.reported.output import Exported, ExportedFile
