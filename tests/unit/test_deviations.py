@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from deepmatrix.drawing import numbers
-from deepmatrix.judging import consensus, costs, deviations, similarity
+from deepmatrix.judging import consensus, deviations, similarity
 from deepmatrix.judging.consensus import Vote
 from deepmatrix.judging.masked import judged_values
+from deepmatrix.judging.quantisation import costs
 from deepmatrix.paths import ROOT
 from deepmatrix.store.parts import Quantised
 from deepmatrix.store.records import Agreement

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from deepmatrix.boundary.writing import write_bytes, write_text
 from deepmatrix.config.sections import Infer
 from deepmatrix.execution.settling import NO_JUDGE, UNCONFIRMED, UNDECIDED, settle
-from deepmatrix.judging import consensus, costs, deviations
+from deepmatrix.judging import consensus, deviations
 from deepmatrix.judging.consensus import Vote
+from deepmatrix.judging.quantisation import costs
 from deepmatrix.planning.model_plan import plan_models
 from deepmatrix.planning.plan import Plan
 from deepmatrix.planning.selection import Selection
