@@ -128,7 +128,7 @@ def case_of(folder: Path, moved: dict[str, float]) -> Case:
     run = SimpleNamespace(
         path=folder, artifact_path=lambda _: folder / "stored", manifest=SimpleNamespace(plan=plan)
     )
-    opened = SimpleNamespace(run=run, attempts=SimpleNamespace(waits=[]))
+    opened = SimpleNamespace(run=run, sites=[])
     tracer = HereTracer(opened=opened)  # type: ignore[arg-type]
     tracer.moved = moved
     case = object.__new__(Case)
