@@ -46,7 +46,8 @@ def new(parent: Path, plan: Plan) -> Run:
     run = new_run(parent, plan)
     run.inputs.mkdir()
     gold = {"losses": [2.3, 1.2, 0.7], "accuracy": 0.98}
-    (run.inputs / "digits-conv.gold.json").write_text(json.dumps(gold))
+    for workload in plan.workloads:
+        (run.inputs / f"{workload}.gold.json").write_text(json.dumps(gold))
     return run
 
 
@@ -195,6 +196,14 @@ def test_accuracy_lost_time_and_size_are_those_beside_the_float32_artifact(tmp_p
     ]
     assert "5.0 points" in table.rows[0].texts
     assert "25.0 %" in table.rows[0].texts
+
+
+def test_a_step_of_a_language_model_is_not_quantised(tmp_path: Path) -> None:
+    cells = ("torch-debian12-amd64-cpu", CONSUMER)
+    plan = plan_matrix(MATRIX, Selection(preset="small", include=cells), DOCKER, seed=0)
+    results = merging.merge([new(tmp_path, replace(plan, workloads=("decoder-small",)))])
+    assert any(row.artifact.endswith("--onnx-with-past") for row in results.portability)
+    assert results.quantised == ()
 
 
 RANDOM = np.random.default_rng(0)
