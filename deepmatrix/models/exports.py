@@ -10,7 +10,6 @@ import contextlib
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 
@@ -39,10 +38,7 @@ from deepmatrix.store.truths import Truth
 from deepmatrix.workloads import gold, inputs, networks
 from deepmatrix.workloads.networks import Network
 from harness.formats import FORMATS
-from harness.record import INSPECTIONS, PAST_INPUTS, PAST_OUTPUTS, TOKENS, cache_names
-
-#: Where a producer's exports are, in its control directory and in that of an inspection.
-EXPORTS: Final = "artifacts"
+from harness.record import ARTIFACTS, INSPECTIONS, PAST_INPUTS, PAST_OUTPUTS, TOKENS, cache_names
 
 
 def keep_exports(run: Run, job: Job, output: Output, control: Path) -> dict[str, str]:
@@ -62,12 +58,12 @@ def keep_exports(run: Run, job: Job, output: Output, control: Path) -> dict[str,
         final = run.artifact_path(artifact)
         part = final.with_name(f"{final.name}.part")
         shutil.rmtree(part, ignore_errors=True)
-        _copy_model(model, control / EXPORTS / model.format, part / MODEL)
+        _copy_model(model, control / ARTIFACTS / model.format, part / MODEL)
         check_generation(part)
-        copy_file(control / EXPORTS / WEIGHTS, part / WEIGHTS)
+        copy_file(control / ARTIFACTS / WEIGHTS, part / WEIGHTS)
         judged, served = by_weights[FORMATS[model.format].has_past]
         if model.inspected:
-            inspection = control / INSPECTIONS / model.format / EXPORTS
+            inspection = control / INSPECTIONS / model.format / ARTIFACTS
             judged = judge_inspected(inspection, model.inspected, None)
             served = arrays.read_all(inspection / INPUTS, arrays.ANY)
             model = model.changed(inspected=None, **judged.described())
@@ -89,11 +85,11 @@ def _by_weights(
     Raises arrays.Unreadable where a file of the producer does not fit.
     """
     network = networks.NETWORKS[run.manifest.matrix.workloads[job.workload].network]
-    weights = arrays.read(control / EXPORTS / WEIGHTS, networks.parameters(network))
+    weights = arrays.read(control / ARTIFACTS / WEIGHTS, networks.parameters(network))
     probe = _probe(run, job.workload)
     right = {"y": gold.forward(network, weights, probe)}
     judged: dict[bool, tuple[Truth, Mapping[str, Values]]] = {
-        False: (_truth(right, control / EXPORTS / PRODUCED), {"x": probe})
+        False: (_truth(right, control / ARTIFACTS / PRODUCED), {"x": probe})
     }
     if has_past:
         given = _past_inputs(control / PAST_INPUTS, network)

@@ -8,7 +8,7 @@ from deepmatrix.drawing import numbers
 from deepmatrix.drawing.layout import Mood, Row, Table, judged_row, key, mark, native, number, text
 from deepmatrix.results.precision.rows import QuantisedRow, SpeedRow
 from deepmatrix.results.rows import Results, TrainingRow
-from deepmatrix.results.timing.statistics import Comparison, compare
+from deepmatrix.results.timing.statistics import compare
 
 TIMES = (
     "Time: how many times as long as in float32, as a 95 % interval; `cannot tell` if it includes "
@@ -56,7 +56,7 @@ def _training_row(wide: TrainingRow, narrow: TrainingRow) -> Row:
         narrow.precision,
         numbers.accuracy(wide.accuracy),
         numbers.accuracy(narrow.accuracy),
-        points(wide.accuracy, narrow.accuracy),
+        _points(wide.accuracy, narrow.accuracy),
         _last_loss(wide),
         _last_loss(narrow),
         numbers.error(narrow.loss_error),
@@ -64,16 +64,11 @@ def _training_row(wide: TrainingRow, narrow: TrainingRow) -> Row:
         numbers.interval(narrow.step_s),
         _ratio(wide, narrow),
     )
-    return judged_row(
-        texts, 0, "good" if narrow.status == "ok" else "bad", emulated=narrow.emulated
-    )
+    mood: Mood = "good" if narrow.status == "ok" else "bad"
+    return judged_row(texts, 0, mood, emulated=narrow.emulated)
 
 
-def _mood(row: TrainingRow) -> Mood:
-    return "good" if row.status == "ok" else "bad"
-
-
-def points(before: float | None, after: float | None) -> str:
+def _points(before: float | None, after: float | None) -> str:
     """Return what of an accuracy is lost, in percentage points; negative where it grew."""
     if before is None or after is None:
         return numbers.DASH
@@ -87,14 +82,10 @@ def _last_loss(row: TrainingRow) -> str:
 def _ratio(wide: TrainingRow, narrow: TrainingRow) -> str:
     if wide.step_s is None or narrow.step_s is None:
         return numbers.DASH
-    return times(compare(narrow.step_s.round_medians, wide.step_s.round_medians))
-
-
-def times(comparison: Comparison | None) -> str:
-    """Return the ratio of two times with its interval."""
-    if comparison is None:
+    compared = compare(narrow.step_s.round_medians, wide.step_s.round_medians)
+    if compared is None:
         return "one round"
-    return _told(comparison.ratio, comparison.low, comparison.high, comparison.direction)
+    return _told(compared.ratio, compared.low, compared.high, compared.direction)
 
 
 def _told(ratio: float, low: float, high: float, direction: str) -> str:
@@ -133,7 +124,7 @@ def _quantised_row(row: QuantisedRow, batches: Sequence[int]) -> Row:
         row.verdict,
         numbers.accuracy(row.original_accuracy),
         numbers.accuracy(row.accuracy),
-        points(row.original_accuracy, row.accuracy),
+        _points(row.original_accuracy, row.accuracy),
         *(native(_speed(speeds.get(size)), row.emulated) for size in batches),
         numbers.share(share),
     )
@@ -145,5 +136,5 @@ def _speed(row: SpeedRow | None) -> str:
     if row is None:
         return numbers.DASH
     if row.low is None or row.high is None:
-        return f"{row.ratio:.2f}, {row.direction}"
+        return row.direction
     return _told(row.ratio, row.low, row.high, row.direction)
