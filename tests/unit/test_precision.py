@@ -168,7 +168,9 @@ def answered(job: Job, is_quantised: bool) -> Any:
     assert plain.agreement
     # The worst round counts: the first has 0.9 of float32, and 0.85 quantised.
     share = (0.85 if is_quantised else 0.9) + job.round / 100
-    agreement = plain.agreement.model_copy(update={"accuracy": share})
+    # Without VNNI products saturate.
+    error = 0.1 if is_quantised and "_haswell-" in job.cell else plain.agreement.error
+    agreement = plain.agreement.model_copy(update={"accuracy": share, "error": error})
     facts = output(job).model_dump(by_alias=True)
     for phase in facts["records"]:
         for batch in phase["data"].get("batches", {}).values():
@@ -196,6 +198,11 @@ def test_accuracy_lost_time_and_size_are_those_beside_the_float32_artifact(tmp_p
     ]
     assert "5.0 points" in table.rows[0].texts
     assert "25.0 %" in table.rows[0].texts
+    words = {row.texts[1]: (row.texts[2], row.moods[2]) for row in table.rows}
+    assert words == {
+        CONSUMER: ("match", "good"),
+        CONSUMER.replace("-", "_haswell-", 1): ("drift: expected failure", "muted"),
+    }
 
 
 def test_a_step_of_a_language_model_is_not_quantised(tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ class QuantisedRows:
                 isa=judged.isa,
                 emulated=judged.emulated,
                 verdict=judged.verdict,
+                expected_failure=judged.expected_failure,
                 original_accuracy=before,
                 accuracy=after,
                 lost=None if before is None or after is None else before - after,

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from deepmatrix.drawing import numbers
-from deepmatrix.drawing.layout import Mood, Row, Table, judged_row, key, mark, native, number, text
+from deepmatrix.drawing.layout import (
+    Mood,
+    Row,
+    Table,
+    expected_status,
+    judged_row,
+    key,
+    mark,
+    native,
+    number,
+    text,
+)
 from deepmatrix.results.precision.rows import QuantisedRow, SpeedRow
 from deepmatrix.results.rows import Results, TrainingRow
 from deepmatrix.results.timing.statistics import compare
@@ -121,7 +132,7 @@ def _quantised_row(row: QuantisedRow, batches: Sequence[int]) -> Row:
     texts = (
         row.artifact,
         row.consumer + mark(row.emulated),
-        row.verdict,
+        expected_status(row.verdict) if row.expected_failure else row.verdict,
         numbers.accuracy(row.original_accuracy),
         numbers.accuracy(row.accuracy),
         _points(row.original_accuracy, row.accuracy),
@@ -129,6 +140,8 @@ def _quantised_row(row: QuantisedRow, batches: Sequence[int]) -> Row:
         numbers.share(share),
     )
     mood: Mood = "good" if row.verdict == "match" else "bad"
+    if row.expected_failure or row.verdict == "not-run":
+        mood = "muted"
     return judged_row(texts, 2, mood, emulated=row.emulated)
 
 
