@@ -30,7 +30,7 @@ TIGHT = MATRIX.tolerances
 #: As they were.
 WIDE = TIGHT.model_copy(update={"parity": 1e-4, "layers": {}, "gradient": 1e-4, "loss": 1e-4})
 
-#: But for what learns noise, and is only for times.
+#: Without those that learn noise, which are only for times.
 TRAINED = [
     name
     for name, workload in MATRIX.workloads.items()
