@@ -221,6 +221,17 @@ def test_a_near_tie_is_said_with_its_token_and_the_worst_round_counts() -> None:
     assert [*rows.near_ties([row])] == [f"{JOB.subject} on {JOB.cell}: {row.near_tie}"]
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [entry(repeatable=False), entry(wrong_at(7), margin=1.0)],
+)
+def test_a_round_with_a_fault_is_worse_than_one_with_a_near_tie(wrong: dict[str, Any]) -> None:
+    group = [served(entry(wrong_at(4), margin=1.9e-5)), served(wrong, round=1)]
+    (row,) = rows.generated(group, TERMS, is_timed=True)
+    assert row.fault == judge(group, TERMS, "").reason != ""
+    assert row.near_tie == ""
+
+
 def test_times_are_those_after_the_warm_up_and_checked_cells_have_none() -> None:
     (row,) = rows.generated([served(entry())], TERMS, is_timed=True)
     assert row.prefill_tokens_per_s == pytest.approx(len(generating.PROMPT) / 0.01)
