@@ -42,10 +42,7 @@ class Times:
 
 
 def times_of(results: Results) -> Times:
-    """Return what a run timed on native cells: inference, training, passes, first inference.
-
-    Of what generates, also the prompt (prefill), and each further token (decode).
-    """
+    """Return what a run timed on native cells."""
     return Times(
         estimates={key: estimate for key, estimate in _estimates(results) if estimate},
         titles={model.artifact: model.name for model in results.models},

@@ -67,7 +67,7 @@ def _training_row(wide: TrainingRow, narrow: TrainingRow) -> Row:
         narrow.precision,
         numbers.accuracy(wide.accuracy),
         numbers.accuracy(narrow.accuracy),
-        _points(wide.accuracy, narrow.accuracy),
+        points(wide.accuracy, narrow.accuracy),
         _last_loss(wide),
         _last_loss(narrow),
         numbers.error(narrow.loss_error),
@@ -75,11 +75,12 @@ def _training_row(wide: TrainingRow, narrow: TrainingRow) -> Row:
         numbers.interval(narrow.step_s),
         _ratio(wide, narrow),
     )
-    mood: Mood = "good" if narrow.status == "ok" else "bad"
-    return judged_row(texts, 0, mood, emulated=narrow.emulated)
+    return judged_row(
+        texts, 0, "good" if narrow.status == "ok" else "bad", emulated=narrow.emulated
+    )
 
 
-def _points(before: float | None, after: float | None) -> str:
+def points(before: float | None, after: float | None) -> str:
     """Return what of an accuracy is lost, in percentage points; negative where it grew."""
     if before is None or after is None:
         return numbers.DASH
@@ -135,7 +136,7 @@ def _quantised_row(row: QuantisedRow, batches: Sequence[int]) -> Row:
         expected_status(row.verdict) if row.expected_failure else row.verdict,
         numbers.accuracy(row.original_accuracy),
         numbers.accuracy(row.accuracy),
-        _points(row.original_accuracy, row.accuracy),
+        points(row.original_accuracy, row.accuracy),
         *(native(_speed(speeds.get(size)), row.emulated) for size in batches),
         numbers.share(share),
     )
