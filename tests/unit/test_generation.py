@@ -14,7 +14,6 @@ import pytest
 from pydantic import ValidationError
 
 from deepmatrix.cli import main
-from deepmatrix.execution.reuse import provenance
 from deepmatrix.judging import generation as judging
 from deepmatrix.judging.verdicts import judge
 from deepmatrix.results.timing import generation as rows
@@ -268,7 +267,7 @@ has_evaluator = pytest.mark.skipif(
 def test_answers_that_are_taken_over_are_compared_with_the_tokens_that_are_right_now(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(provenance, "CHANGEABLE", frozenset())
+    monkeypatch.setattr("deepmatrix.execution.reuse.provenance.CHANGEABLE", frozenset())
     assert verify(tmp_path, "one")["generation"][0]["equal"] == 12
     again = verify(tmp_path, "two", "--reuse", "one", expected=wrong_at(7))
     assert again["reused"]
