@@ -6,9 +6,8 @@ A quantised one is another function, so its producer inspects its graph as a use
 
 from __future__ import annotations
 
-import contextlib
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +69,7 @@ def keep_exports(run: Run, job: Job, output: Output, control: Path) -> dict[str,
         for name, values in ((INPUTS, served), (PRODUCED, judged.produced), (GOLD, judged.gold)):
             inputs.write_npz(part / name, values)
         if run.manifest.plan.held_out and not FORMATS[model.format].has_past:
-            inputs.write_npz(part / LABELS, {"y": _labels(run, job.workload)})
+            inputs.write_npz(part / LABELS, {"y": _data(run, job.workload, "test_y")})
         described = describe(model, artifact.id, part)
         finish(part, described, final)
         stored[artifact.id] = fingerprint(described)
@@ -86,7 +85,7 @@ def _by_weights(
     """
     network = networks.NETWORKS[run.manifest.matrix.workloads[job.workload].network]
     weights = arrays.read(control / ARTIFACTS / WEIGHTS, networks.parameters(network))
-    probe = _probe(run, job.workload)
+    probe = _data(run, job.workload, "probe_x")
     right = {"y": gold.forward(network, weights, probe)}
     judged: dict[bool, tuple[Truth, Mapping[str, Values]]] = {
         False: (_truth(right, control / ARTIFACTS / PRODUCED), {"x": probe})
@@ -135,25 +134,12 @@ def _copy_model(exported: Exported, source: Path, target: Path) -> None:
         raise arrays.Unreadable(f"{exported.format}: {error.strerror}") from None
 
 
-def _probe(run: Run, workload: str) -> Floats:
-    """Return the inputs of artifacts. Raises RecordError where the file is damaged."""
+def _data(run: Run, workload: str, name: str) -> Values:
+    """Return an array of a workload's data. Raises RecordError where the file is damaged."""
     path = inputs.files(run.inputs, workload)["data.npz"]
-    with _as_own(path):
-        return arrays.read(path, {"probe_x": None})["probe_x"]
-
-
-def _labels(run: Run, workload: str) -> Values:
-    """Return the labels of the held-out data. Raises RecordError where the file is damaged."""
-    path = inputs.files(run.inputs, workload)["data.npz"]
-    with _as_own(path):
-        return arrays.read_all(path, arrays.NUMBERS)["test_y"]
-
-
-@contextlib.contextmanager
-def _as_own(path: Path) -> Iterator[None]:
     try:
-        yield
-    except (arrays.Unreadable, KeyError) as error:
+        return arrays.read(path, {name: None}, arrays.NUMBERS)[name]
+    except arrays.Unreadable as error:
         raise RecordError(
             f"{path}: damaged: {error}", hint="the run's own file changed: start a new run"
         ) from None

@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from deepmatrix.diagnosis.search.saturation import saturation_advice
 from deepmatrix.judging import deviations, parity
 from deepmatrix.judging.similarity import accuracy
+from deepmatrix.machine import locks
 from deepmatrix.models.imports import judge_inspected
 from deepmatrix.planning.matrix_plan import plan_matrix
 from deepmatrix.planning.plan import Job, Plan
@@ -22,6 +23,7 @@ from deepmatrix.planning.selection import Selection, select_cells
 from deepmatrix.reports import tables
 from deepmatrix.results import merging
 from deepmatrix.results.rows import Results
+from deepmatrix.store import truths
 from deepmatrix.store.records import Parity
 from deepmatrix.store.reported.phases import InspectData
 from deepmatrix.store.runs import Run
@@ -29,6 +31,7 @@ from deepmatrix.store.truths import Truth
 from deepmatrix.workloads.networks import NETWORKS
 from harness.phases import inspection
 from harness.quantisers import onnx_static
+from tests.unit import test_reuse
 from tests.unit.examples import DOCKER, MATRIX, PARITY, new_run, output, record
 
 BFLOAT16 = ("torch-debian12-amd64-cpu", "torch_bfloat16-debian12-amd64-cpu")
@@ -144,6 +147,22 @@ def test_accuracy_is_of_the_rows_that_have_a_label() -> None:
     assert accuracy(logits.astype(np.int8), np.array([1, 0, 2])) == 1.0
     assert accuracy(logits[:2], np.array([1, 2, 2])) is None
     assert accuracy(logits[0], np.array([1])) is None
+
+
+def test_an_artifact_has_the_labels_of_the_held_out_rows_that_its_inputs_begin_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "SAMPLING", tmp_path / "sampling.lock")  # it waits for no other run
+    plan = replace(test_reuse.small_plan(*test_reuse.CELLS), held_out=True)
+    run = test_reuse.repeat(tmp_path, plan, test_reuse.AnsweringEngine(), reuse="")
+    (artifact, *_) = plan.artifacts()
+    data = np.load(run.inputs / f"{artifact.workload}.npz")
+    truth = truths.read(run.artifact_path(artifact))
+    served = np.load(run.artifact_path(artifact) / "inputs.npz")["x"]
+    assert truth.labels is not None
+    np.testing.assert_array_equal(truth.labels, data["test_y"])
+    np.testing.assert_array_equal(served[: len(truth.labels)], data["test_x"])
+    assert accuracy(truth.gold["y"], truth.labels) is not None
 
 
 def served(parent: Path) -> Results:
