@@ -73,6 +73,7 @@ Opset = Annotated[int, Field(ge=0, le=10_000)]
 
 #: Any finite number that a process reports; its square may overflow, a sum of a few may not.
 Number = Annotated[float, Field(ge=-1e300, le=1e300, allow_inf_nan=False)]
+NotNegative = Annotated[Number, Field(ge=0)]
 Finite = Annotated[float, Field(ge=-LARGEST_FLOAT, le=LARGEST_FLOAT, allow_inf_nan=False)]
 #: An error that a process measured: the largest float stands for a value that is not finite.
 LargeError = Annotated[float, Field(ge=0, le=LARGEST_FLOAT, allow_inf_nan=False)]

@@ -18,7 +18,7 @@ Key = tuple[str, str, str, int]
 """The cell, the quantity, the subject and the batch of a time."""
 
 #: The times that serving artifacts measures.
-SERVED = frozenset({"inference", "first inference", "all"})
+SERVED = frozenset({"inference", "first inference", "prefill", "decode", "all"})
 
 #: Why what a framework does for itself is not repeated.
 OWN_WORK = "only what serves an artifact is measured again, and no training"
@@ -39,9 +39,11 @@ def side_of(results: Results, trial: Trial) -> Results:
             "cells": _renamed(results.cells, {"cell": names}),
             "inference": _renamed(results.inference, {"cell": names, "subject": origins}),
             "serving": _renamed(results.serving, {"cell": names, "subject": origins}),
+            "generation": _renamed(results.generation, {"cell": names, "artifact": origins}),
             "portability": _renamed(results.portability, {"consumer": names, "artifact": origins}),
             "training": (),
             "passes": (),
+            "steps": (),
             "idioms": (),
             "probes": (),
             "exports": (),

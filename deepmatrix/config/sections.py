@@ -22,9 +22,11 @@ from harness.formats import FORMATS
 
 if TYPE_CHECKING:
     Format = str
+    ReadFormat = str
     Phase = str
 else:
     Format = Literal[tuple(FORMATS)]
+    ReadFormat = Literal[tuple(name for name, entry in FORMATS.items() if not entry.variant_of)]
     Phase = Literal[record.PHASES]
 
 Device = Literal["cpu", "cuda"]
@@ -151,7 +153,7 @@ class System(Section):
     float32_by: Text | None = None
     language: Text = "Python"
     deadline_factor: float = Field(default=1, ge=1, le=1000)
-    reads: tuple[Format, ...] = ()
+    reads: tuple[ReadFormat, ...] = ()
     tags: tuple[Name, ...] = ()
 
 
@@ -165,7 +167,7 @@ class Framework(System):
 class Runtime(System):
     """What loads an artifact and answers."""
 
-    reads: tuple[Format, ...] = Field(min_length=1)
+    reads: tuple[ReadFormat, ...] = Field(min_length=1)
 
 
 class Exclusion(Section):

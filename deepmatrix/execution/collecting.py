@@ -175,9 +175,7 @@ class _Collector:
         """Return how the tokens compare with the right ones, None where the model has none."""
         if self.job.artifact is None or self.status != "ok":
             return None
-        described = artifacts.read_generation(self.run.artifact_path(self.job.artifact))
-        inference = self.attempt.output.infer() if self.attempt.output else None
-        return generation.compare(inference, described) if inference and described else None
+        return generation.measure(self.run.artifact_path(self.job.artifact), self.attempt.output)
 
     def _keep_answers(self, answered: deviations.Answers) -> None:
         """Store the answers to a user's own model, whose gold they may settle."""

@@ -6,11 +6,24 @@ tokens after that one have another context.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from deepmatrix.judging.terms import Terms
+from deepmatrix.store import artifacts
 from deepmatrix.store.records import Agreement, Deviation, Generated
-from deepmatrix.store.reported.output import Generation
+from deepmatrix.store.reported.output import Generation, Output
 from deepmatrix.store.reported.phases import InferData
 from harness.record import SMALLEST_SCALE
+
+
+def measure(artifact: Path, output: Output | None) -> Generated | None:
+    """Compare what a consumer generated with what is right; None where the model does not generate.
+
+    Raises Damaged where the artifact's own files are.
+    """
+    described = artifacts.read_generation(artifact)
+    inference = output.infer() if output else None
+    return compare(inference, described) if inference and described else None
 
 
 def compare(inference: InferData, described: Generation) -> Generated:

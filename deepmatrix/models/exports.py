@@ -6,11 +6,9 @@ A quantised one is another function, so its producer inspects its graph as a use
 
 from __future__ import annotations
 
-import contextlib
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 
@@ -39,10 +37,7 @@ from deepmatrix.store.truths import Truth
 from deepmatrix.workloads import gold, inputs, networks
 from deepmatrix.workloads.networks import Network
 from harness.formats import FORMATS
-from harness.record import INSPECTIONS, PAST_INPUTS, PAST_OUTPUTS, TOKENS, cache_names
-
-#: Where a producer's exports are, in its control directory and in that of an inspection.
-EXPORTS: Final = "artifacts"
+from harness.record import ARTIFACTS, INSPECTIONS, PAST_INPUTS, PAST_OUTPUTS, TOKENS, cache_names
 
 
 def keep_exports(run: Run, job: Job, output: Output, control: Path) -> dict[str, str]:
@@ -62,19 +57,19 @@ def keep_exports(run: Run, job: Job, output: Output, control: Path) -> dict[str,
         final = run.artifact_path(artifact)
         part = final.with_name(f"{final.name}.part")
         shutil.rmtree(part, ignore_errors=True)
-        _copy_model(model, control / EXPORTS / model.format, part / MODEL)
+        _copy_model(model, control / ARTIFACTS / model.format, part / MODEL)
         check_generation(part)
-        copy_file(control / EXPORTS / WEIGHTS, part / WEIGHTS)
+        copy_file(control / ARTIFACTS / WEIGHTS, part / WEIGHTS)
         judged, served = by_weights[FORMATS[model.format].has_past]
         if model.inspected:
-            inspection = control / INSPECTIONS / model.format / EXPORTS
+            inspection = control / INSPECTIONS / model.format / ARTIFACTS
             judged = judge_inspected(inspection, model.inspected, None)
             served = arrays.read_all(inspection / INPUTS, arrays.ANY)
             model = model.changed(inspected=None, **judged.described())
         for name, values in ((INPUTS, served), (PRODUCED, judged.produced), (GOLD, judged.gold)):
             inputs.write_npz(part / name, values)
         if run.manifest.plan.held_out and not FORMATS[model.format].has_past:
-            inputs.write_npz(part / LABELS, {"y": _labels(run, job.workload)})
+            inputs.write_npz(part / LABELS, {"y": _data(run, job.workload, "test_y")})
         described = describe(model, artifact.id, part)
         finish(part, described, final)
         stored[artifact.id] = fingerprint(described)
@@ -89,11 +84,11 @@ def _by_weights(
     Raises arrays.Unreadable where a file of the producer does not fit.
     """
     network = networks.NETWORKS[run.manifest.matrix.workloads[job.workload].network]
-    weights = arrays.read(control / EXPORTS / WEIGHTS, networks.parameters(network))
-    probe = _probe(run, job.workload)
+    weights = arrays.read(control / ARTIFACTS / WEIGHTS, networks.parameters(network))
+    probe = _data(run, job.workload, "probe_x")
     right = {"y": gold.forward(network, weights, probe)}
     judged: dict[bool, tuple[Truth, Mapping[str, Values]]] = {
-        False: (_truth(right, control / EXPORTS / PRODUCED), {"x": probe})
+        False: (_truth(right, control / ARTIFACTS / PRODUCED), {"x": probe})
     }
     if has_past:
         given = _past_inputs(control / PAST_INPUTS, network)
@@ -139,25 +134,12 @@ def _copy_model(exported: Exported, source: Path, target: Path) -> None:
         raise arrays.Unreadable(f"{exported.format}: {error.strerror}") from None
 
 
-def _probe(run: Run, workload: str) -> Floats:
-    """Return the inputs of artifacts. Raises RecordError where the file is damaged."""
+def _data(run: Run, workload: str, name: str) -> Values:
+    """Return an array of a workload's data. Raises RecordError where the file is damaged."""
     path = inputs.files(run.inputs, workload)["data.npz"]
-    with _as_own(path):
-        return arrays.read(path, {"probe_x": None})["probe_x"]
-
-
-def _labels(run: Run, workload: str) -> Values:
-    """Return the labels of the held-out data. Raises RecordError where the file is damaged."""
-    path = inputs.files(run.inputs, workload)["data.npz"]
-    with _as_own(path):
-        return arrays.read_all(path, arrays.NUMBERS)["test_y"]
-
-
-@contextlib.contextmanager
-def _as_own(path: Path) -> Iterator[None]:
     try:
-        yield
-    except (arrays.Unreadable, KeyError) as error:
+        return arrays.read(path, {name: None}, arrays.NUMBERS)[name]
+    except arrays.Unreadable as error:
         raise RecordError(
             f"{path}: damaged: {error}", hint="the run's own file changed: start a new run"
         ) from None

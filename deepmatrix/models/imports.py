@@ -36,6 +36,7 @@ from deepmatrix.store.reported.phases import InspectData
 from deepmatrix.store.runs import Run
 from deepmatrix.store.truths import Truth
 from deepmatrix.workloads import inputs
+from harness.record import ARTIFACTS
 
 #: How ``numpy.savez`` names an array that the user gave no name.
 NAMELESS = "arr_0"
@@ -68,7 +69,7 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> dict[str, 
     shutil.rmtree(part, ignore_errors=True)
     copy_tree(run.model_path(model.name), part / MODEL)
     check_generation(part)
-    inspection = control / "artifacts"
+    inspection = control / ARTIFACTS
     served = arrays.read_all(inspection / INPUTS, arrays.ANY)
     copy_file(inspection / INPUTS, part / INPUTS)
     inspected = output.inspected()

@@ -59,18 +59,22 @@ class Unreadable(Exception):
     """A file is missing, torn, or holds something unexpected; the message says what."""
 
 
-def read(path: Path, expected_shapes: Mapping[str, Shape | None]) -> dict[str, Floats]:
-    """Return arrays of floats by name. Runs no code of the file and checks every header.
+def read(
+    path: Path, expected_shapes: Mapping[str, Shape | None], kinds: str = FLOATS
+) -> dict[str, Values]:
+    """Return arrays by name. Runs no code of the file and checks every header.
 
     Args:
         path: an ``.npz``.
         expected_shapes: the required arrays by name; None where any shape will do.
+        kinds: what their dtypes must be of.
 
     Raises:
         Unreadable: see the class.
     """
     with _archive(path) as file:
-        return {name: _read_one(file, name, shape) for name, shape in expected_shapes.items()}
+        shapes = expected_shapes.items()
+        return {name: _read_one(file, name, shape, kinds) for name, shape in shapes}
 
 
 def read_all(path: Path, kinds: str = FLOATS) -> dict[str, Values]:

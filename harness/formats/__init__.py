@@ -41,8 +41,7 @@ class Format(NamedTuple):
 
     name: str
     model_path: str
-    #: The format that its readers know, where it is an export of another kind: quantised, or with
-    #: past.
+    #: The format that its readers know, where it is a variant of that: quantised, or with past.
     variant_of: str = ""
     #: Whether it is of a language model to generate with: it does a step, given the keys and values
     #: of the steps before (its past).
@@ -79,6 +78,11 @@ class Format(NamedTuple):
     def read_as(self) -> str:
         """The format that its readers know."""
         return self.variant_of or self.name
+
+    @property
+    def is_quantised(self) -> bool:
+        """Whether a module of `harness.quantisers` writes it."""
+        return bool(self.variant_of) and not self.has_past
 
 
 #: How a zip archive begins.

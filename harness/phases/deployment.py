@@ -79,7 +79,7 @@ def _write(job: WorkloadJob, model: Any, format_name: str, folder: str) -> Any:
     path, example = os.path.join(folder, known.model_path), job.inputs()[:2]
     if known.has_past:
         return _write_with_past(job, model, known, folder), None
-    if format_name not in quantisers.MODULES:
+    if not known.is_quantised:
         return job.adapter.export(model, format_name, path, example), None
     rows = job.workload("data")["train_x"][: quantisers.CALIBRATION_ROWS]
     quantiser = importlib.import_module(quantisers.MODULES[format_name])

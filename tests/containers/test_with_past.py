@@ -55,6 +55,9 @@ def test_a_step_after_others_matches_gold_on_each(run: Path) -> None:
         (TORCH, PROGRAM): "match",
         **{(cell, ONNX): "match" for cell in CELLS[1:]},
     }
+    generated = {(row.cell, row.artifact): (row.equal, row.fault) for row in results.generation}
+    assert generated == dict.fromkeys(verdicts, (12, ""))
+    assert results.quantised == ()
 
 
 Answer = Callable[[Mapping[str, np.ndarray]], list[np.ndarray]]

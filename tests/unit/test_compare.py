@@ -41,6 +41,7 @@ from deepmatrix.reports.exports.measurements import measurements as exported
 from deepmatrix.results import merging
 from deepmatrix.results.rows import Results
 from deepmatrix.results.timing import statistics
+from deepmatrix.results.timing.rows import GenerationRow, StepRow
 from deepmatrix.store.runs import Run
 from tests.unit import verifications
 from tests.unit.examples import DOCKER, MATRIX, new_run, planned, record
@@ -136,6 +137,43 @@ def test_a_slowdown_by_a_tenth_is_found_and_its_cell_named(tmp_path: Path) -> No
     assert line.startswith(f"slower: {ONNXRUNTIME}, ")
     assert not limits.broken(comparison, limits.parse("slower:20%"))
     assert {change.cell for change in compared(head, base).faster} == {ONNXRUNTIME}
+
+
+def generating(results: Results, slower: float = 1.0) -> Results:
+    """Return results in which a model generates and steps are timed; after the prompt slower."""
+
+    def spent(factor: float) -> statistics.Estimate | None:
+        return statistics.estimate([np.full(9, factor * share) for share in (1.0, 1.01, 1.02)])
+
+    artifact = next(row.artifact for row in results.portability if row.consumer == ONNXRUNTIME)
+    generated = GenerationRow(
+        cell=ONNXRUNTIME,
+        artifact=artifact,
+        workload="digits-conv",
+        emulated=False,
+        prompt=4,
+        steps=8,
+        equal=8,
+        prefill_s=spent(0.02),
+        step_s=spent(0.004 * slower),
+    )
+    trained, step_s = results.training[0], spent(0.01 * slower)
+    assert step_s is not None
+    step = StepRow(
+        cell=trained.cell, workload=trained.workload, emulated=False, batch=8, step_s=step_s
+    )
+    return results.model_copy(update={"generation": (generated,), "steps": (step,)})
+
+
+def test_tokens_and_steps_of_each_batch_that_become_slower_are_found(tmp_path: Path) -> None:
+    results = merging.merge([whole(tmp_path)])
+    base, head = generating(results), generating(results, slower=1.5)
+    slower = compare_results(base, head, ("base", "head")).slower
+    assert {(change.quantity, change.cell, change.batch) for change in slower} == {
+        ("decode", ONNXRUNTIME, 0),
+        ("training step", results.training[0].cell, 8),
+    }
+    assert {"prefill", "decode"} <= {line.quantity for line in measurements(base)}
 
 
 def test_the_operators_of_a_slower_cell_are_named_what_adds_most_first(tmp_path: Path) -> None:
@@ -971,13 +1009,14 @@ def test_wrong_versions_say_what_is_wrong(
 
 
 def test_a_side_of_a_trial_has_the_rows_of_its_version_only(tmp_path: Path) -> None:
-    results = merging.merge([whole(tmp_path)])
+    results = generating(merging.merge([whole(tmp_path)]))
     (cell,) = (cell for cell in PLAN.cells if cell.id == ONNXRUNTIME)
     own = dataclasses.replace(cell, name="renamed")
     side = side_of(results, trials.Trial(title="1.0", cells=((own, cell),)))
     assert {row.cell for row in side.cells} == {own.id}
     assert {row.consumer for row in side.portability} == {own.id}
     assert len(side.inference) == sum(row.cell == ONNXRUNTIME for row in results.inference)
+    assert ({row.cell for row in side.generation}, side.steps) == ({own.id}, ())
 
 
 def test_a_slowdown_counts_only_if_new_rounds_show_it_too(tmp_path: Path) -> None:

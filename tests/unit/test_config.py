@@ -71,7 +71,9 @@ limits:
 """
 
 #: What the messages list: everything that there is, so that a new one is added in its place only.
-*_FIRST_FORMATS, _LAST_FORMAT = map(repr, FORMATS)
+*_FIRST_FORMATS, _LAST_FORMAT = (
+    repr(name) for name, entry in FORMATS.items() if not entry.variant_of
+)
 KNOWN_FORMATS = f"{', '.join(_FIRST_FORMATS)} or {_LAST_FORMAT}"
 ADAPTERS = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
@@ -128,6 +130,12 @@ BAD = [
         "    reads: [onxn]",
         f"21:13: 'onxn' is not one of {KNOWN_FORMATS}; did you mean 'onnx'?",
         id="an unknown format",
+    ),
+    pytest.param(
+        "    reads: [onnx]",
+        "    reads: [onnx-int8]",
+        f"21:13: 'onnx-int8' is not one of {KNOWN_FORMATS}; did you mean 'onnx'?",
+        id="a variant, which is read as its format",
     ),
     pytest.param(
         "workloads: [digits-conv]",

@@ -15,6 +15,7 @@ import pytest
 from deepmatrix.config import matrix_file
 from deepmatrix.config.families import FAMILIES
 from deepmatrix.paths import HARNESS, PACKAGE, ROOT
+from harness import quantisers
 from harness.formats import FORMATS, MODEL_PATHS
 from harness.record import PHASES
 
@@ -70,6 +71,16 @@ def test_every_inspector_is_a_system_and_every_suite_a_module() -> None:
         assert not entry.inspector or entry.inspector in MATRIX.systems()
         assert not entry.suite or (HARNESS / "suites" / f"{entry.suite}.py").is_file()
         assert entry.inspector or not entry.is_traceable
+
+
+def test_a_variant_is_a_file_of_the_format_that_its_readers_know() -> None:
+    for entry in FORMATS.values():
+        read = FORMATS[entry.read_as]
+        assert (read.model_path, read.variant_of) == (entry.model_path, "")
+        assert entry.variant_of or not entry.has_past
+    assert {name for name, entry in FORMATS.items() if entry.is_quantised} == set(
+        quantisers.MODULES
+    )
 
 
 def test_an_extension_stands_for_one_format() -> None:

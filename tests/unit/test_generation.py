@@ -220,6 +220,17 @@ def test_a_near_tie_is_said_with_its_token_and_the_worst_round_counts() -> None:
     assert [*rows.near_ties([row])] == [f"{JOB.subject} on {JOB.cell}: {row.near_tie}"]
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [entry(repeatable=False), entry(wrong_at(7), margin=1.0)],
+)
+def test_a_round_with_a_fault_is_worse_than_one_with_a_near_tie(wrong: dict[str, Any]) -> None:
+    group = [served(entry(wrong_at(4), margin=1.9e-5)), served(wrong, round=1)]
+    (row,) = rows.generated(group, TERMS, is_timed=True)
+    assert row.fault == judge(group, TERMS, "").reason != ""
+    assert row.near_tie == ""
+
+
 def test_times_are_those_after_the_warm_up_and_checked_cells_have_none() -> None:
     (row,) = rows.generated([served(entry())], TERMS, is_timed=True)
     assert row.prefill_tokens_per_s == pytest.approx(len(generating.PROMPT) / 0.01)
@@ -234,21 +245,42 @@ def test_what_does_not_generate_has_no_row() -> None:
     assert [*rows.generated([record(JOB)], TERMS, is_timed=True)] == []
 
 
-@pytest.mark.skipif(
+def verify(parent: Path, name: str, *options: str, **changes: Any) -> dict[str, Any]:
+    """Verify the example with the standard's evaluator; return the results."""
+    folder = parent / "model"
+    folder.mkdir(exist_ok=True)
+    model = generating.save(folder, **changes)
+    np.savez(parent / "in.npz", **generating.example())
+    given = ["--inputs", str(parent / "in.npz"), "--engine", "here"]
+    run_options = ["--runs", str(parent / "runs"), "--name", name, *options]
+    main.main(["verify", str(model), *given, "--only", "onnx-debian12-amd64-cpu", *run_options])
+    results: dict[str, Any] = json.loads((parent / "runs" / name / "results.json").read_text())
+    return results
+
+
+has_evaluator = pytest.mark.skipif(
     sys.version_info[:2] != (3, 11), reason="no cell of the evaluator has this Python"
 )
+
+
+@has_evaluator
+def test_answers_that_are_taken_over_are_compared_with_the_tokens_that_are_right_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deepmatrix.execution.reuse.provenance.CHANGEABLE", frozenset())
+    assert verify(tmp_path, "one")["generation"][0]["equal"] == 12
+    again = verify(tmp_path, "two", "--reuse", "one", expected=wrong_at(7))
+    assert again["reused"]
+    assert again["generation"][0]["equal"] == 7
+    assert again["portability"][0]["verdict"] == "drift"
+
+
+@has_evaluator
 @pytest.mark.parametrize("fault", ["", "expected", "cache"])
 def test_a_users_model_generates_and_a_fault_is_a_drift(tmp_path: Path, fault: str) -> None:
     expected = wrong_at(7) if fault == "expected" else None
-    folder = tmp_path / "model"
-    folder.mkdir()
-    model = generating.save(folder, reads_cache=fault != "cache", expected=expected)
-    np.savez(tmp_path / "in.npz", **generating.example())
-    given = ["--inputs", str(tmp_path / "in.npz"), "--engine", "here"]
-    run_options = ["--runs", str(tmp_path / "runs"), "--name", "one"]
-    main.main(["verify", str(model), *given, "--only", "onnx-debian12-amd64-cpu", *run_options])
+    results = verify(tmp_path, "one", reads_cache=fault != "cache", expected=expected)
     run = tmp_path / "runs" / "one"
-    results = json.loads((run / "results.json").read_text())
     (row,) = results["portability"]
     (generated,) = results["generation"]
     assert (row["verdict"], generated["equal"]) == {

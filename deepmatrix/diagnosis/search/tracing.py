@@ -33,7 +33,7 @@ from deepmatrix.store.runs import Run
 from deepmatrix.store.truths import Truth
 from deepmatrix.workloads.inputs import write_npz
 from harness.formats import FORMATS, MODEL_PATHS
-from harness.record import INSPECT, PRECISE, SINGLE, TRACE
+from harness.record import ARTIFACTS, INSPECT, PRECISE, SINGLE, TRACE
 
 #: The formats whose nodes can be traced.
 TRACEABLE = frozenset(name for name, known in FORMATS.items() if known.is_traceable)
@@ -145,7 +145,7 @@ class Tracer:
         with self._one_off(inspector, subject, (INSPECT,), fill) as (output, control):
             try:
                 inspected = output.inspected()
-                return imports.judge_inspected(control / "artifacts", inspected, reference)
+                return imports.judge_inspected(control / ARTIFACTS, inspected, reference)
             except arrays.Unreadable as error:
                 raise Untraceable(str(error)) from None
 

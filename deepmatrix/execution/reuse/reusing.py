@@ -13,7 +13,7 @@ from deepmatrix.boundary.files import Damaged
 from deepmatrix.boundary.writing import write_text
 from deepmatrix.errors import RecordError
 from deepmatrix.execution.reuse.provenance import Parts, first_change
-from deepmatrix.judging import deviations
+from deepmatrix.judging import deviations, generation
 from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.plan import Job
 from deepmatrix.store import answers, artifacts, truths
@@ -117,9 +117,11 @@ class Reuse:
             if outputs is None:
                 return NO_ANSWERS
             answers.store(run, job.artifact, job.cell, outputs)
-            truth = truths.read(run.artifact_path(job.artifact))
+            artifact = run.artifact_path(job.artifact)
+            truth = truths.read(artifact)
             agreement = deviations.compare(outputs, truth) if truth.gold else None
-            record = record.changed(agreement=agreement)
+            generated = generation.measure(artifact, record.output)
+            record = record.changed(agreement=agreement, generated=generated)
         _copy_log(earlier.log_path(job), run.log_path(job))
         run.save(job, record.changed(**changes))
         return ""

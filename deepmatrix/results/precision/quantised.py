@@ -10,6 +10,7 @@ from deepmatrix.results.precision.rows import QuantisedRow, SpeedRow
 from deepmatrix.results.rows import PortabilityRow
 from deepmatrix.results.timing.rows import ExportRow, InferenceRow
 from deepmatrix.results.timing.statistics import compare
+from harness.formats import FORMATS
 
 #: (artifact, consumer), by their ids.
 Pair = tuple[str, str]
@@ -29,7 +30,7 @@ class QuantisedRows:
         sizes = {(row.cell, row.workload, row.format): row.bytes for row in self.exports}
         for judged in portability:
             artifact = self.artifacts[judged.artifact]
-            if artifact.read_as == artifact.format:
+            if not FORMATS[artifact.format].is_quantised:
                 continue
             original = replace(artifact, format=artifact.read_as)
             before, after = (
@@ -42,6 +43,7 @@ class QuantisedRows:
                 isa=judged.isa,
                 emulated=judged.emulated,
                 verdict=judged.verdict,
+                expected_failure=judged.expected_failure,
                 original_accuracy=before,
                 accuracy=after,
                 lost=None if before is None or after is None else before - after,

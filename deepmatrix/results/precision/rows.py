@@ -45,7 +45,8 @@ class QuantisedRow(Row):
 
     *accuracy*, *original_accuracy*: on the held-out data, in the worst round, where the preset asks
     for it. *lost*: their difference, negative where the quantised one has more. *isa*: that the
-    consumer was kept to. *bytes*, *original_bytes*: of the files.
+    consumer was kept to. *expected_failure*: why it may fail. *bytes*, *original_bytes*: of the
+    files.
     """
 
     artifact: str
@@ -54,6 +55,7 @@ class QuantisedRow(Row):
     isa: str = ""
     emulated: bool
     verdict: VerdictName
+    expected_failure: str = ""
     original_accuracy: Number | None = None
     accuracy: Number | None = None
     lost: Finite | None = None

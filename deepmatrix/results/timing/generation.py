@@ -26,7 +26,9 @@ def generated(
     if not rounds:
         return
     first = group[0]
-    worst, agreement, judged_by = min(rounds, key=lambda round: round[0].equal)
+    worst, agreement, judged_by = min(
+        rounds, key=lambda round: (not generation.fault(*round), round[0].equal)
+    )
     data = [each for record in group if (each := _data(record))]
     prefill = _estimate(data, lambda each: each.prefill_s[each.steady]) if is_timed else None
     step = _estimate(data, _steps) if is_timed else None

@@ -6,9 +6,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from deepmatrix.boundary.bounds import Few, Id, Items, LongText, Remark, TensorName
+from deepmatrix.boundary.bounds import Few, Id, Items, LongText, NotNegative, Remark, TensorName
 from deepmatrix.store.parts import Failure, Reported
-from deepmatrix.store.reported.phases import NotNegative, PhaseRecord, PhaseStatus
+from deepmatrix.store.reported.phases import PhaseRecord, PhaseStatus
 
 
 class SuiteCase(Reported):

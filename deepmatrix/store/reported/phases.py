@@ -17,7 +17,7 @@ from deepmatrix.boundary.bounds import (
     Json,
     LargeError,
     Moment,
-    Number,
+    NotNegative,
     Opset,
     Remark,
     Sample,
@@ -32,7 +32,6 @@ from deepmatrix.store.reported.serving import GenerationData, ScenarioData
 PhaseStatus = Literal["ok", "failed", "unsupported"]
 
 Timed = TypeVar("Timed", bound=Reported)
-NotNegative = Annotated[Number, Field(ge=0)]
 
 
 def _check_warmup(data: Timed, samples: list[float], warmup: int) -> Timed:

@@ -6,11 +6,10 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from deepmatrix.boundary.bounds import Count, Few, Number, Seconds
+from deepmatrix.boundary.bounds import Count, Few, NotNegative, Number, Seconds
 from deepmatrix.store.parts import Reported
 
 Throughput = Annotated[Number, Field(ge=0, le=1e24)]
-NotNegative = Annotated[Number, Field(ge=0)]
 
 
 class ScenarioData(Reported):

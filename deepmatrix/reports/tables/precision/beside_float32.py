@@ -5,10 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from deepmatrix.drawing import numbers
-from deepmatrix.drawing.layout import Mood, Row, Table, judged_row, key, mark, native, number, text
+from deepmatrix.drawing.layout import (
+    Mood,
+    Row,
+    Table,
+    expected_status,
+    judged_row,
+    key,
+    mark,
+    native,
+    number,
+    text,
+)
 from deepmatrix.results.precision.rows import QuantisedRow, SpeedRow
 from deepmatrix.results.rows import Results, TrainingRow
-from deepmatrix.results.timing.statistics import Comparison, compare
+from deepmatrix.results.timing.statistics import compare
 
 TIMES = (
     "Time: how many times as long as in float32, as a 95 % interval; `cannot tell` if it includes "
@@ -69,10 +80,6 @@ def _training_row(wide: TrainingRow, narrow: TrainingRow) -> Row:
     )
 
 
-def _mood(row: TrainingRow) -> Mood:
-    return "good" if row.status == "ok" else "bad"
-
-
 def points(before: float | None, after: float | None) -> str:
     """Return what of an accuracy is lost, in percentage points; negative where it grew."""
     if before is None or after is None:
@@ -87,14 +94,10 @@ def _last_loss(row: TrainingRow) -> str:
 def _ratio(wide: TrainingRow, narrow: TrainingRow) -> str:
     if wide.step_s is None or narrow.step_s is None:
         return numbers.DASH
-    return times(compare(narrow.step_s.round_medians, wide.step_s.round_medians))
-
-
-def times(comparison: Comparison | None) -> str:
-    """Return the ratio of two times with its interval."""
-    if comparison is None:
+    compared = compare(narrow.step_s.round_medians, wide.step_s.round_medians)
+    if compared is None:
         return "one round"
-    return _told(comparison.ratio, comparison.low, comparison.high, comparison.direction)
+    return _told(compared.ratio, compared.low, compared.high, compared.direction)
 
 
 def _told(ratio: float, low: float, high: float, direction: str) -> str:
@@ -130,7 +133,7 @@ def _quantised_row(row: QuantisedRow, batches: Sequence[int]) -> Row:
     texts = (
         row.artifact,
         row.consumer + mark(row.emulated),
-        row.verdict,
+        expected_status(row.verdict) if row.expected_failure else row.verdict,
         numbers.accuracy(row.original_accuracy),
         numbers.accuracy(row.accuracy),
         points(row.original_accuracy, row.accuracy),
@@ -138,6 +141,8 @@ def _quantised_row(row: QuantisedRow, batches: Sequence[int]) -> Row:
         numbers.share(share),
     )
     mood: Mood = "good" if row.verdict == "match" else "bad"
+    if row.expected_failure or row.verdict == "not-run":
+        mood = "muted"
     return judged_row(texts, 2, mood, emulated=row.emulated)
 
 
@@ -145,5 +150,5 @@ def _speed(row: SpeedRow | None) -> str:
     if row is None:
         return numbers.DASH
     if row.low is None or row.high is None:
-        return f"{row.ratio:.2f}, {row.direction}"
+        return row.direction
     return _told(row.ratio, row.low, row.high, row.direction)
