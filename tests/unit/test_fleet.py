@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from deepmatrix.cli import main
+from deepmatrix.cli.maintenance import reference
 from deepmatrix.engines import Engine
 from deepmatrix.errors import ArgumentError, EngineError, Interrupted
 from deepmatrix.execution.runner import Runner
@@ -239,6 +240,11 @@ def test_a_worker_starts_with_certificates_only(
     assert "no such file" in capsys.readouterr().err
     assert main.main(["matrix", "--fleet", "tls://127.0.0.1:1"]) == 2
     assert "--fleet and --tls go together" in capsys.readouterr().err
+
+
+def test_the_page_of_commands_names_no_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.node", lambda: "another")
+    assert reference.render() == reference.PAGE.read_text(encoding="utf-8")
 
 
 def test_what_no_worker_has_is_an_error_at_once(
