@@ -242,6 +242,23 @@ def test_a_worker_starts_with_certificates_only(
     assert "--fleet and --tls go together" in capsys.readouterr().err
 
 
+def test_keys_are_ours_alone_and_a_folder_that_is_there_stays_as_it_is(tmp_path: Path) -> None:
+    made, there, stolen = tmp_path / "made", tmp_path / "there", tmp_path / "stolen"
+    there.mkdir(mode=0o755)
+    stolen.touch(mode=0o644)
+    (there / "worker.key").symlink_to(stolen)
+    for folder, mode in ((made, 0o700), (there, 0o755)):
+        files = certificates.make_certificates(folder)
+        keys = [path for path in files if path.suffix == ".key"]
+        assert {path.name for path in keys} == {
+            "authority.key",
+            *(f"{role}.key" for role in certificates.ROLES),
+        }
+        assert {path.lstat().st_mode & 0o777 for path in keys} == {0o600}
+        assert folder.stat().st_mode & 0o777 == mode
+    assert not stolen.read_bytes()
+
+
 def test_the_page_of_commands_names_no_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platform.node", lambda: "another")
     assert reference.render() == reference.PAGE.read_text(encoding="utf-8")
