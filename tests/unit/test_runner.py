@@ -110,6 +110,26 @@ def test_an_interruption_names_the_command_that_resumes_the_run(tmp_path: Path) 
     assert raised.value.hint.endswith(resuming)
 
 
+class SlowEngine(NativeEngine):
+    """An engine that is making cells ready when the user presses Ctrl-C."""
+
+    def prepare(self, cells: Sequence[Cell], progress: Progress) -> dict[str, Prepared]:
+        del cells, progress
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(5)
+        return {}
+
+
+def test_an_interruption_while_several_engines_make_cells_ready_names_it_too(
+    tmp_path: Path,
+) -> None:
+    run = new_run(tmp_path, planned("torch-debian12-amd64-cpu"))
+    runner = Runner(run=run, engine=SlowEngine(), watcher=Quiet(), others=[NativeEngine()])
+    with pytest.raises(Interrupted) as raised:
+        runner.execute()
+    assert "--resume one" in raised.value.hint
+
+
 class DisturbedEngine(NativeEngine):
     """An engine whose machine is slow at the first *times* processes of round 1."""
 
