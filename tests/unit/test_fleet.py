@@ -27,7 +27,7 @@ from deepmatrix.fleet.parcels import digest_of
 from deepmatrix.paths import ROOT
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Run
-from tests.unit.examples import MATRIX
+from tests.unit.examples import MATRIX, planned
 from tests.unit.test_sessions import (
     CONSUMER,
     FAULTS,
@@ -275,6 +275,20 @@ def test_what_no_worker_has_is_an_error_at_once(
     assert "no worker of the fleet has amd64 with cpu, for torch-debian12-amd64-cpu" in error
     assert "torch-debian13-arm64-cpu" not in error
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_run_that_ends_before_it_begins_leaves_nothing_on_a_worker(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    fleet.start_worker("one")
+
+    def visits() -> list[Path]:
+        return list((tmp_path / "work" / "one" / "fleet").glob("*/tmp*"))
+
+    with fleet.engines() as engines:
+        engines[0].prepare(planned("torch-debian12-amd64-cpu", CONSUMER).cells, lambda *_: None)
+        assert visits()
+    assert not visits()
 
 
 FALSE_WORKERS = {
