@@ -216,6 +216,15 @@ def test_more_threads_than_the_engine_has_cpus_are_not_run() -> None:
     assert skipped.reason == "the engine has 2 CPUs for 4 threads"
 
 
+def test_a_cell_may_fail_where_it_may_with_another_number_of_threads() -> None:
+    planned = plan("heritage", "tensorflow1-*", threads=(2,))
+    ids = [cell.id for cell in planned.cells]
+    assert ids == ["tensorflow1-python37-amd64-cpu", "tensorflow1_2threads-python37-amd64-cpu"]
+    reasons = {MATRIX.expected_failure(name, "conv3d-tiny") for name in ids}
+    assert len(reasons) == 1
+    assert all(reasons)
+
+
 def test_cells_that_run_emulated_have_no_other_threads() -> None:
     planned = plan("default", "jax-debian13-arm64-cpu", threads=(2,))
     assert [cell.threads for cell in planned.cells] == [0]
