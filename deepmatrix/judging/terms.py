@@ -117,7 +117,7 @@ def _describe_floor(growth: float) -> str:
 
 
 def terms_of(manifest: Manifest, consumer: Cell, artifact: str) -> Terms:
-    """Return the terms of an artifact, given by its id, on a consumer: with any threads the same."""
+    """Return the terms of an artifact, by its id, on a consumer; threads change none of them."""
     tolerances, plain = manifest.matrix.tolerances, consumer.with_threads(0)
     return Terms(
         tolerances=tolerances,

@@ -230,6 +230,15 @@ def test_cells_that_run_emulated_have_no_other_threads() -> None:
     assert [cell.threads for cell in planned.cells] == [0]
 
 
+def test_steps_of_training_that_are_not_steady_are_warned_of(tmp_path: Path) -> None:
+    def differ(job: Job) -> Output:
+        return with_data(job, startup={"import_s": 0.5}, steps=batches(1e-4 * 2**job.round, 1e-6))
+
+    results = saved(tmp_path, plan("sweep", "torch-debian12-amd64-cpu"), differ)
+    (warning,) = [warning for warning in results.warnings if "the rounds differ" in warning]
+    assert warning.startswith("torch-debian12-amd64-cpu: in 72 of 72 measurements")
+
+
 def test_a_sweep_tells_where_dispatch_ends_over_batches_and_lengths(tmp_path: Path) -> None:
     def grows(job: Job) -> Output:
         network = MATRIX.workloads[job.subject].network

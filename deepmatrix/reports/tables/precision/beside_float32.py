@@ -69,10 +69,6 @@ def _training_row(wide: TrainingRow, narrow: TrainingRow) -> Row:
     )
 
 
-def _mood(row: TrainingRow) -> Mood:
-    return "good" if row.status == "ok" else "bad"
-
-
 def points(before: float | None, after: float | None) -> str:
     """Return what of an accuracy is lost, in percentage points; negative where it grew."""
     if before is None or after is None:
