@@ -15,7 +15,14 @@ Kind = Literal["serving", "training", "idiom", "probe"]
 
 #: What a time is of; `deepmatrix.comparison.times` says where each comes from.
 Quantity = Literal[
-    "inference", "training step", "forward", "forward and backward", "first inference", "all"
+    "inference",
+    "training step",
+    "forward",
+    "forward and backward",
+    "first inference",
+    "prefill",
+    "decode",
+    "all",
 ]
 
 ABSENT = "absent"

@@ -42,7 +42,7 @@ class Times:
 
 
 def times_of(results: Results) -> Times:
-    """Return what a run timed on native cells: inference, training, passes, first inference."""
+    """Return what a run timed on native cells."""
     return Times(
         estimates={key: estimate for key, estimate in _estimates(results) if estimate},
         titles={model.artifact: model.name for model in results.models},
@@ -56,6 +56,9 @@ def _estimates(results: Results) -> Iterator[tuple[Key, Estimate | None]]:
     for trained in results.training:
         if not trained.emulated:
             yield ("training step", trained.cell, trained.workload, 0), trained.step_s
+    for step in results.steps:
+        if not step.emulated:
+            yield ("training step", step.cell, step.workload, step.batch), step.step_s
     for passed in results.passes:
         if not passed.emulated:
             key = (passed.cell, passed.workload, passed.batch)
@@ -64,6 +67,10 @@ def _estimates(results: Results) -> Iterator[tuple[Key, Estimate | None]]:
     for served in results.serving:
         if not served.emulated:
             yield ("first inference", served.cell, served.subject, 0), served.start_s
+    for generated in results.generation:
+        if not generated.emulated:
+            yield ("prefill", generated.cell, generated.artifact, 0), generated.prefill_s
+            yield ("decode", generated.cell, generated.artifact, 0), generated.step_s
 
 
 @dataclass(frozen=True, kw_only=True)

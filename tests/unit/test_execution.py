@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deepmatrix.comparison.times import times_of
 from deepmatrix.drawing.layout import Table
 from deepmatrix.execution.sessions.lanes import timed_lane
 from deepmatrix.execution.tasks import TaskMaker
@@ -228,6 +229,17 @@ def test_a_cell_may_fail_where_it_may_with_another_number_of_threads() -> None:
 def test_cells_that_run_emulated_have_no_other_threads() -> None:
     planned = plan("default", "jax-debian13-arm64-cpu", threads=(2,))
     assert [cell.threads for cell in planned.cells] == [0]
+
+
+def test_steps_of_each_batch_are_compared_with_those_of_another_run(tmp_path: Path) -> None:
+    def grows(job: Job) -> Output:
+        return with_data(job, startup={"import_s": 0.5}, steps=batches(1e-4, 1e-6))
+
+    results = saved(tmp_path, plan("sweep", "torch-debian12-amd64-cpu"), grows)
+    steps = {(row.cell, row.workload, row.batch) for row in results.steps}
+    assert {batch for *_, batch in steps} == set(SIZES)
+    compared = {tuple(key) for what, *key in times_of(results).estimates if what == "training step"}
+    assert compared == steps
 
 
 def test_steps_of_training_that_are_not_steady_are_warned_of(tmp_path: Path) -> None:
