@@ -34,6 +34,15 @@ def test_a_training_is_compared_with_those_of_its_machine_only(tmp_path: Path) -
     }
 
 
+def test_a_cell_whose_machine_is_not_known_makes_no_second_one(tmp_path: Path) -> None:
+    plan = planned(*CELLS)
+    run = new_run(tmp_path, plan)
+    for job in plan.jobs("produce"):
+        machine = "" if job.cell == CELLS[1] else "usual"
+        run.save(job, record(job, run=run.id, machine=machine, attempt=job.id))
+    assert "machine" not in speed.training(merging.merge([run])).titles
+
+
 def test_a_cell_is_emulated_only_where_no_machine_runs_it_natively() -> None:
     laptop = Capabilities(
         engine="docker", native=frozenset({"amd64"}), emulated=frozenset({"arm64"}), cpus=2
