@@ -23,15 +23,27 @@ SUCCESS = ("ok", "match")
 def findings(
     produced: Sequence[TrainingRow], portability: Sequence[PortabilityRow]
 ) -> Iterator[str]:
-    """Yield the failures that were expected."""
+    """Yield the failures that were expected, those alike for one reason together."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for subject, status, reason in _expected(produced, portability):
+        alike.setdefault((status, reason), []).append(subject)
+    for (status, reason), subjects in alike.items():
+        further = f" and {len(subjects) - 1} more" if len(subjects) > 1 else ""
+        yield f"{subjects[0]}{further}: {status}: {reason}"
+
+
+def _expected(
+    produced: Sequence[TrainingRow], portability: Sequence[PortabilityRow]
+) -> Iterator[tuple[str, str, str]]:
+    """Yield of each failure that was expected what failed, how, and why it may."""
     for trained in produced:
         if trained.expected_failure:
             subject = f"{trained.cell}, {trained.workload}"
-            yield f"{subject}: {trained.status}: {trained.expected_failure}"
+            yield subject, trained.status, trained.expected_failure
     for judged in portability:
         if judged.expected_failure and judged.verdict != "not-run":
             subject = f"{judged.title} on {judged.consumer}"
-            yield f"{subject}: {judged.verdict}: {judged.expected_failure}"
+            yield subject, judged.verdict, judged.expected_failure
 
 
 def unexpected_passes(

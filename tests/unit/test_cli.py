@@ -354,6 +354,7 @@ HUGE = {
     "--rounds": "9" * 5000,
     "--seed": "9" * 400,
     "--repeats": "9" * 5000,
+    "--threads": "9" * 5000,
     "--shape": f"x={'9' * 5000}",
     "--range": f"x=0:{'9' * 5000}",
     "--explain-for": f"{'9' * 5000}h",
@@ -368,6 +369,7 @@ def test_a_value_out_of_bounds_is_one_short_error(
     option: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     commands = {"--rounds": "compare", "--export": "merge", "--link": "review", "--most": "jobs"}
+    commands["--threads"] = "matrix"
     command = {**commands, "--push": "image"}.get(option, "verify")
     arguments = ["fleet", "scheduler", "."] if option == "--port" else [command, "m.onnx"]
     assert main.main([*arguments, option, HUGE[option]]) == 2

@@ -15,6 +15,7 @@ import pytest
 from deepmatrix.diagnosis.case import Case
 from deepmatrix.diagnosis.runtime_cause import RuntimeSearch
 from deepmatrix.diagnosis.search.tracing import Tracer
+from deepmatrix.planning.subjects import Artifact
 from deepmatrix.store.causes import Cause
 from deepmatrix.store.records import Agreement, Deviation, Steps
 from deepmatrix.store.reported.phases import InspectData, Node
@@ -127,7 +128,7 @@ def case_of(folder: Path, moved: dict[str, float]) -> Case:
     run = SimpleNamespace(
         path=folder, artifact_path=lambda _: folder / "stored", manifest=SimpleNamespace(plan=plan)
     )
-    opened = SimpleNamespace(run=run, attempts=SimpleNamespace(waits=[]))
+    opened = SimpleNamespace(run=run, sites=[])
     tracer = HereTracer(opened=opened)  # type: ignore[arg-type]
     tracer.moved = moved
     case = object.__new__(Case)
@@ -136,7 +137,7 @@ def case_of(folder: Path, moved: dict[str, float]) -> Case:
     agreement = Agreement(
         error=1.0, producer_error=1e-7, from_producer=1.0, scale=1.0, outputs=(worst,)
     )
-    artifact = SimpleNamespace(id="a", format="onnx", workload="w", imported=True)
+    artifact = Artifact(producer="p", workload="w", format="onnx", imported=True)
     consumer = SimpleNamespace(id="consumer", library="", isa="")
     vars(case).update(
         tracer=tracer,

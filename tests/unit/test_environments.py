@@ -81,7 +81,9 @@ HARSH = {
 }
 
 #: Commands that need an engine, or a package index: only their help is asked for.
-NEEDY = {"matrix", "verify", "conformance", "image", "bench", "engine", "pins", "packages"}
+NEEDY = frozenset(
+    ("matrix", "verify", "conformance", "image", "bench", "engine", "pins", "packages", "worker")
+)
 
 #: All others, with arguments; the words in capitals stand for paths.
 ALONE = {
@@ -94,6 +96,7 @@ ALONE = {
     "review": ("RUN",),
     "history": ("--runs", "RUNS"),
     "completion": ("bash",),
+    "fleet": ("certificates", "FOLDER"),
     "claims": ("RUN",),
     "evaluation": ("RUN",),
     "readme": ("PAGE", "--run", "RUN"),
@@ -153,6 +156,7 @@ def test_every_command_that_needs_no_engine_works_where_nothing_is_as_usual(
 ) -> None:
     names = {"RUN": finished, "RUNS": finished.parent}
     places = {**names, "PAGE": tmp_path / "page.md", "MODEL": tmp_path / "softmax11.onnx"}
+    places["FOLDER"] = tmp_path / "certificates"
     places["PAGE"].write_text("<!-- report --><!-- /report -->")
     shutil.copyfile(ROOT / "tests" / "models" / "softmax11.onnx", places["MODEL"])
     arguments = [command, *(str(places.get(part, part)) for part in ALONE[command])]

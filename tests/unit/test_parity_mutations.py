@@ -30,7 +30,10 @@ TIGHT = MATRIX.tolerances
 #: As they were.
 WIDE = TIGHT.model_copy(update={"parity": 1e-4, "layers": {}, "gradient": 1e-4, "loss": 1e-4})
 
-TRAINED = [name for name in MATRIX.workloads if not name.endswith("-imagenet")]
+#: Without those that are only for times.
+TRAINED = [
+    name for name in MATRIX.workloads if not name.endswith("-imagenet") and "-length-" not in name
+]
 TINY = [name for name in TRAINED if name.endswith("-tiny")]
 
 Batch = tuple[Any, Any]

@@ -406,9 +406,9 @@ def whole_results() -> Results:
         warnings=(),
         problems=(),
         reused={"20261125-nightly": tuple(f"{cell}--{WORKLOADS[0]}--r0" for cell in PRODUCERS)},
+        earlier="20261125-nightly",
         slower=(
             time_rows.SlowerRow(
-                since="20261125-nightly",
                 cell=CONSUMERS[0],
                 time=f"inference of {artifact_ids()[0]}, batch 32",
                 base_s=0.00123,
