@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -229,6 +231,21 @@ def test_a_client_and_a_worker_without_the_certificates_of_the_fleet_are_refused
     fleet.processes.said("two", "no scheduler answers")
     with fleet.engines() as engines:
         assert [each.describe()["worker"] for each in engines] == ["one"]
+
+
+def test_neither_a_scheduler_nor_a_worker_speaks_without_a_certificate(fleet: Fleet) -> None:
+    fleet.start_worker("one")
+    worker = Cluster(fleet.address, fleet.tls).workers()["one"]["address"]
+    trusting = ssl.create_default_context(cafile=str(fleet.tls / certificates.AUTHORITY))
+    trusting.check_hostname = False
+    for address in (fleet.address, worker):
+        host, port = address.removeprefix("tls://").split(":")
+        with (
+            socket.create_connection((host, int(port)), timeout=10) as plain,
+            trusting.wrap_socket(plain) as encrypted,
+            pytest.raises(ssl.SSLError, match="certificate required"),
+        ):
+            encrypted.recv(1)
 
 
 def test_a_worker_starts_with_certificates_only(
