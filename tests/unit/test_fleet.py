@@ -22,10 +22,12 @@ from deepmatrix.cli.maintenance import reference
 from deepmatrix.engines import Engine
 from deepmatrix.errors import ArgumentError, EngineError, Interrupted
 from deepmatrix.execution.runner import Runner
+from deepmatrix.execution.tasks import GRACE_S
 from deepmatrix.fleet import certificates, engine
 from deepmatrix.fleet.cluster import Cluster
 from deepmatrix.fleet.connecting import connected
 from deepmatrix.fleet.parcels import digest_of
+from deepmatrix.machine import locks
 from deepmatrix.paths import ROOT
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Run
@@ -332,6 +334,29 @@ def test_a_worker_that_fails_is_put_aside_and_the_others_do_its_jobs(
     assert len(set(attempts)) == len(attempts)
     assert list(aside) == ["bad"]
     assert FALSE_WORKERS[fault] in aside["bad"]
+
+
+def test_a_process_that_waits_for_its_turn_on_a_worker_is_not_lost(
+    fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet.start_worker("one")
+    run, jobs = run_of(tmp_path / "runs", ["fine"])
+    deadline_s, patience_s = run.manifest.matrix.limits.deadline_s + GRACE_S, 6.0
+    monkeypatch.setattr(engine, "PATIENCE_S", patience_s - deadline_s)
+    others = contextlib.ExitStack()
+    assert others.enter_context(locks.try_lock(tmp_path / "work" / "one" / "sampling-0.lock"))
+    starts: list[object] = []
+
+    def start(job: object, _: object) -> None:
+        if not starts:
+            threading.Timer(2 * patience_s + 1, others.close).start()
+        starts.append(job)
+
+    watcher = Quiet()
+    watcher.started = start  # type: ignore[attr-defined]
+    fleet.serve(run, watcher)
+    (record,) = records(run, jobs).values()
+    assert (record.status, len(starts)) == ("ok", 1), record.cause
 
 
 def test_without_a_worker_that_is_left_the_run_ends_and_goes_on_later(
