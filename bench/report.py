@@ -1,7 +1,7 @@
 """How the HTML report scales: 10,000 verdicts, 100,000 records; size, time, memory, browser.
 
-Run with ``nox -s benchmark -- report``. Records are written by the code that writes real ones, and
-merged; each page is made in a fresh process. Where there is a browser (``BROWSER_OF_TESTS``, and
+Run with ``nox -s benchmark -- report``. Records are written by the code that writes real ones;
+each page is made in a fresh process, which reads them, and merges them, first. Where there is a browser (``BROWSER_OF_TESTS``, and
 Playwright), it says when the page paints first, and how long a filter takes.
 """
 
@@ -51,6 +51,7 @@ def wide(results: Results) -> Results:
 def write_page(folder: Path, *, is_wide: bool) -> None:
     """Write the page of a run in this process; print its size, seconds, and bytes of memory."""
     run = Run.open(folder)
+    begin = time.perf_counter()
     if is_wide:
         results = wide(Results.model_validate_json((folder / "results.json").read_bytes()))
         start = time.perf_counter()
@@ -68,6 +69,7 @@ def write_page(folder: Path, *, is_wide: bool) -> None:
             {
                 "verdicts": len(results.portability),
                 "page_bytes": written.stat().st_size,
+                "read_s": start - begin,
                 "write_s": seconds,
                 "peak_bytes": peak,
             }
