@@ -35,6 +35,7 @@ from common import ROOT, Silent
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.engines import Ended, Prepared, Progress, Task
 from deepmatrix.execution.runner import Runner
+from deepmatrix.execution.watching import Place
 from deepmatrix.fleet import certificates, serving
 from deepmatrix.fleet.connecting import connected
 from deepmatrix.fleet.host import Host
@@ -275,8 +276,9 @@ class Clock(Silent):
         self.began: dict[str, float] = {}
         self.took: dict[str, float] = {}
 
-    def started(self, job: Job) -> None:
+    def started(self, job: Job, place: Place) -> None:
         """Take note of a start."""
+        del place
         self.began[job.id] = time.monotonic()
 
     def ended(self, job: Job, record: JobRecord) -> None:

@@ -1,8 +1,9 @@
 """How the HTML report scales: 10,000 verdicts, 100,000 records; size, time, memory, browser.
 
 Run with ``nox -s benchmark -- report``. Records are written by the code that writes real ones;
-each page is made in a fresh process, which reads them, and merges them, first. Where there is a browser (``BROWSER_OF_TESTS``, and
-Playwright), it says when the page paints first, and how long a filter takes.
+each page is made in a fresh process, which reads them, and merges them, first. Where there is a
+browser (``BROWSER_OF_TESTS``, and Playwright), it says when the page paints first, and how long a
+filter takes.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ cell        one framework or runtime, or a variant of it, on one platform, with 
 variant     a system that differs from another one by settings only
 network     layers and their shapes, described once for all frameworks
 workload    a network with its data, and how it is trained
-phase       a part of a job: startup, parity, idiom, probe, passes, train, deploy, infer
+phase       a part of a job: startup, parity, idiom, probe, passes, steps, train, deploy, infer
 artifact    an exported model with sample inputs, its producer's outputs and gold
 producer    the cell that exported an artifact
 consumer    a cell that serves an artifact

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import itertools
+import re
 from collections.abc import Iterable, Iterator
 
 from pydantic import Field
@@ -26,6 +27,9 @@ from deepmatrix.config.sections import (
     Tolerances,
     Workload,
 )
+
+#: What the id of a cell with a number of threads of its own has beside that of the plain one.
+THREADS = re.compile(r"_[0-9]+threads-")
 
 
 class Matrix(Section):
@@ -98,7 +102,11 @@ class Matrix(Section):
         return None
 
     def expected_failure(self, cell_id: str, subject: str) -> str:
-        """Return why a cell is expected to fail at a subject, or an empty text."""
+        """Return why a cell is expected to fail at a subject, or an empty text.
+
+        It may fail at the same with every number of threads.
+        """
+        cell_id = THREADS.sub("-", cell_id)
         for failure in self.expected_failures:
             if fnmatch.fnmatchcase(cell_id, failure.cells) and fnmatch.fnmatchcase(
                 subject, failure.subjects

@@ -106,7 +106,7 @@ class Attempts:
                 cell=cell,
                 control=control,
                 maker=maker,
-                started=lambda job: self.watcher.started(job, (self.worker, lane.cpus)),
+                started=lambda job: self.watcher.started(job, self._place(lane)),
                 collect=lambda job, folder, ended, energy_j: collect(
                     job, self._attempt(task, job, folder, ended, energy_j, queue.provenance)
                 ),
@@ -117,7 +117,7 @@ class Attempts:
             )
             queue.prepare()
             task = maker.task(jobs[0], cell, control, queue if len(jobs) > 1 else None)
-            ended = self._run_task(task, queue.begin)
+            ended = self._run_task(task, lane, queue.begin)
             queue.finish(ended)
             return queue.place
 
@@ -137,12 +137,13 @@ class Attempts:
             Cancelled: the user interrupted it.
         """
         job = Job(wave="consume", cell=cell.id, subject=subject, round=0, phases=phases)
-        maker = self._maker(cell, self.timed_lane)
+        lane = self.timed_lane
+        maker = self._maker(cell, lane)
         with self.run.scratch(job) as control:
             contents = {**fill(control), "cold": False}
             maker.write_input(job, cell, control, contents)
             task = maker.task(job, cell, control)
-            ended = self._run_task(task, lambda: self.watcher.started(job, self._place(task)))
+            ended = self._run_task(task, lane, lambda: self.watcher.started(job, self._place(lane)))
             yield self._attempt(task, job, control, ended, None, {})
 
     def surroundings(self, job: Job, cell: Cell) -> Parts:
@@ -186,12 +187,12 @@ class Attempts:
             lane=lane,
         )
 
-    def _place(self, task: Task) -> Place:
-        return self.worker, task.limits.cpus
+    def _place(self, lane: Lane) -> Place:
+        return self.worker, lane.cpus
 
-    def _run_task(self, task: Task, begin: Callable[[], None]) -> Ended:
+    def _run_task(self, task: Task, lane: Lane, begin: Callable[[], None]) -> Ended:
         cpus = task.limits.cpus if self.engine.is_here else ()
-        waiting = functools.partial(self.watcher.waiting_for_cpus, self._place(task))
+        waiting = functools.partial(self.watcher.waiting_for_cpus, self._place(lane))
         with locks.exclusive_cpus(cpus, self.cancel, waiting) as waited_s:
             self.waits.append(waited_s)
             if self.cancel.is_set():  # a process that is quick would end before it is looked at

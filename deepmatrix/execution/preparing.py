@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 from deepmatrix.engines import Engine, Prepared
 from deepmatrix.errors import RecordError
-from deepmatrix.execution.interrupting import interrupted
 from deepmatrix.execution.watching import Watcher
 from deepmatrix.planning.cells import Capabilities, Cell
 from deepmatrix.store.runs import Run
@@ -22,32 +21,21 @@ class Preparation:
     capabilities: Capabilities
     watcher: Watcher
 
-    def prepare(self, cells: Sequence[Cell]) -> dict[str, Cell]:
-        """Make cells ready; return those that are, by id. The run records why others are not.
+    def make_ready(self, cells: Sequence[Cell]) -> dict[str, Prepared]:
+        """Make cells ready; return what each runs from, or why it cannot.
 
         A plan made for another engine may hold cells that this one cannot run.
-
-        Raises:
-            Interrupted: Ctrl-C.
-            RecordError: a cell has records from another image.
         """
-        return self.record(cells, self.make_ready(cells))
-
-    def make_ready(self, cells: Sequence[Cell]) -> dict[str, Prepared]:
-        """Make cells ready; return what each runs from, or why it cannot. Raises Interrupted."""
         refusals = {
             cell.id: reason for cell in cells if (reason := self.capabilities.refusal(cell))
         }
-        try:
-            results = self._make([cell for cell in cells if cell.id not in refusals])
-        except KeyboardInterrupt:
-            raise interrupted(self.run) from None
+        results = self._make([cell for cell in cells if cell.id not in refusals])
         for cell_id, reason in refusals.items():
             results[cell_id] = Prepared(cell_id=cell_id, reference="", error=reason)
         return results
 
     def record(self, cells: Sequence[Cell], results: dict[str, Prepared]) -> dict[str, Cell]:
-        """Have the run record what cells run from; return those that are ready, by id.
+        """Have the run record what cells run from, or why not; return those that are ready, by id.
 
         Raises:
             RecordError: a cell has records from another image.

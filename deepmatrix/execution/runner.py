@@ -306,7 +306,10 @@ def prepare(preparations: Sequence[Preparation], cells: Sequence[Cell]) -> list[
         made[place] = preparations[place].make_ready(shares[place])
 
     works = [functools.partial(make_share, place) for place in range(len(preparations))]
-    run_together(works, threading.Event())
+    try:
+        run_together(works, threading.Event())
+    except KeyboardInterrupt:
+        raise interrupted(preparations[0].run) from None
     return [
         preparation.record(share, made[place])
         for place, (preparation, share) in enumerate(zip(preparations, shares, strict=True))

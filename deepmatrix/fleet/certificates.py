@@ -47,8 +47,7 @@ def make_certificates(folder: Path) -> list[Path]:
             f"{folder} has the certificates of a fleet",
             hint="name another folder, or remove this one: then every worker needs the new ones",
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o700)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     key = ec.generate_private_key(ec.SECP256R1())
     name = _name("authority of a deepmatrix fleet")
     authority = (
@@ -150,9 +149,9 @@ def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> Path:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
+    path.unlink(missing_ok=True)  # of a fleet that was not finished; or what another user put there
     # Nobody else may read it, not for a moment.
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(file.fileno(), 0o600)
         file.write(content)
     return path

@@ -63,7 +63,7 @@ class Cluster:
         except (OSError, ValueError) as error:
             raise EngineError(
                 f"no scheduler of a fleet answers at {address}: {error}",
-                hint=f"start one with `{command_line('fleet', 'scheduler', '--tls', 'DIR')}`, and "
+                hint=f"start one with `{command_line('fleet', 'scheduler', 'FOLDER')}`, and "
                 "use the certificates that were made with its own",
             ) from None
 

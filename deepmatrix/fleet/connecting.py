@@ -20,7 +20,7 @@ LISTED_CELLS = 8
 
 @contextlib.contextmanager
 def connected(address: str, folder: Path, matrix: Matrix) -> Iterator[list[WorkerEngine]]:
-    """Yield the engines of the workers at a scheduler, by their names; end the connection after.
+    """Yield the engines of the workers at a scheduler, by their names; close all of it after.
 
     Raises:
         ArgumentError: the address or the certificates are wrong.
@@ -28,7 +28,8 @@ def connected(address: str, folder: Path, matrix: Matrix) -> Iterator[list[Worke
             has another version of this program.
     """
     cluster = Cluster(address, folder)
-    try:
+    with contextlib.ExitStack() as closing:
+        closing.callback(cluster.close)
         names = sorted(cluster.workers())
         if not names:
             raise EngineError(
@@ -37,9 +38,9 @@ def connected(address: str, folder: Path, matrix: Matrix) -> Iterator[list[Worke
             )
         with ThreadPoolExecutor(len(names)) as asking:
             engines = list(asking.map(lambda name: WorkerEngine(cluster, name, matrix), names))
+        for engine in engines:  # a run that ends before it opens them closes none
+            closing.callback(engine.close)
         yield engines
-    finally:
-        cluster.close()
 
 
 def check_match(cells: Sequence[Cell], able: Sequence[Capabilities]) -> None:

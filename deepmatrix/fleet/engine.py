@@ -36,8 +36,12 @@ SMALL = 1 << 20
 HEADER_BYTES = 2048
 END_BYTES = 1 << 16
 
-#: For how long a worker may be silent after the deadlines of all jobs of a process, in seconds.
+#: For how long a worker may be silent after the deadlines of all jobs of a process that has begun,
+#: in seconds.
 PATIENCE_S = 120.0
+
+#: For how long an answer that is ready may take to arrive, in seconds.
+ARRIVAL_S = 120.0
 
 
 class Rubbish(WorkerFailed):
@@ -194,23 +198,30 @@ class WorkerEngine:
                 future.cancel()
 
     def _wait(self, future: Future[str], order: Order, cancel: threading.Event) -> bool:
-        """Wait until a process is over; return False where the user interrupted. Raises Lost."""
-        over = threading.Event()
+        """Wait until a process is over; return False where the user interrupted.
+
+        Raises EngineError.
+        """
+        over, has_begun = threading.Event(), False
         future.add_done_callback(lambda _: over.set())
-        silent_from = time.monotonic() + order.deadline_s * len(order.folders) + PATIENCE_S
+        patience_s = order.deadline_s * len(order.folders) + PATIENCE_S
+        silent_from = time.monotonic() + patience_s
         while not over.wait(TICK_S):
             if cancel.is_set():
                 return False
             if self.worker not in self._cluster.workers():
                 raise Lost("the worker went away")
             if time.monotonic() > silent_from:
-                raise Lost("the worker has not answered since its deadlines have passed")
+                if has_begun:
+                    raise Lost("the worker has not answered since its deadlines have passed")
+                has_begun = self._call("has_begun", order.attempt)  # another run may have its turn
+                silent_from = time.monotonic() + patience_s
         return True
 
     def _read(self, future: Future[str], order: Order) -> Answer:
         """Return the answer of a process that is over. Raises EngineError."""
         try:
-            text = future.result(timeout=PATIENCE_S)
+            text = future.result(timeout=ARRIVAL_S)
         except DeepmatrixError as error:
             raise WorkerFailed(error.message) from None
         except Exception as error:  # Dask raises what the task did, and its own

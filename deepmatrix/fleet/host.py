@@ -33,12 +33,16 @@ SILENT_S: Final = 24 * 3600.0
 
 @dataclass(kw_only=True)
 class _Visit:
-    """A controller with its run, when it was last *heard*: its engine, its files, its results."""
+    """A controller with its run, when it was last *heard*: its engine, its files, its results.
+
+    *begun*: the attempts that have had their turn.
+    """
 
     engine: Engine
     folder: Path
     heard: float
     results: dict[str, IO[bytes]] = field(default_factory=dict)
+    begun: set[str] = field(default_factory=set)
 
     @property
     def blobs(self) -> Blobs:
@@ -151,7 +155,10 @@ class Host:
         try:
             queue = _Shipped(order, folder)
             queue.unpack(opened.blobs)
-            ended = _run_in_turn(opened.engine, queue.task(), cancel)
+            task = queue.task()
+            with locks.exclusive_cpus(task.limits.cpus, cancel, lambda: None):
+                opened.begun.add(order.attempt)
+                ended = _run(opened.engine, task, cancel)
             queue.collect(ended)
             answer, archive = queue.answer()
         except OSError as error:
@@ -160,6 +167,10 @@ class Host:
             removing.remove(folder)
         opened.results[order.attempt] = archive
         return answer
+
+    def has_begun(self, visit: str, attempt: str) -> bool:
+        """Return whether a process has had its turn: until then others measure on its CPUs."""
+        return attempt in self._visit(visit).begun
 
     def read_results(self, visit: str, attempt: str, place: int, size: int) -> bytes:
         """Return some bytes of the results of a process; remove them with the last ones."""
@@ -277,12 +288,11 @@ class _Shipped:
         (source / name).rename(target / name)
 
 
-def _run_in_turn(engine: Engine, task: Task, cancel: threading.Event) -> Ended:
-    """Run a process when no other one measures on its CPUs, whoever started that."""
-    with locks.exclusive_cpus(task.limits.cpus, cancel, lambda: None):
-        if cancel.is_set():
-            return Ended(ending="cancelled", cause="interrupted")
-        return engine.run(task, cancel)
+def _run(engine: Engine, task: Task, cancel: threading.Event) -> Ended:
+    """Run a process, unless it was cancelled while it waited for its turn."""
+    if cancel.is_set():
+        return Ended(ending="cancelled", cause="interrupted")
+    return engine.run(task, cancel)
 
 
 def _whole(capabilities: Capabilities, matrix: Matrix) -> Capabilities:

@@ -22,10 +22,6 @@ from deepmatrix.fleet.offers import resources
 from deepmatrix.machine.signals import heeded_signals
 from deepmatrix.planning.cells import Capabilities
 
-#: Where a scheduler listens, by default for everyone who has a certificate.
-ANYWHERE: Final = "0.0.0.0"
-PORT: Final = 8786
-
 #: How soon a worker looks again for a scheduler that is away, in seconds.
 AGAIN_S: Final = 2.0
 

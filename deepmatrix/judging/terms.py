@@ -117,8 +117,8 @@ def _describe_floor(growth: float) -> str:
 
 
 def terms_of(manifest: Manifest, consumer: Cell, artifact: str) -> Terms:
-    """Return the terms of an artifact, given by its id, on a consumer."""
-    tolerances = manifest.matrix.tolerances
+    """Return the terms of an artifact, by its id, on a consumer; threads change none of them."""
+    tolerances, plain = manifest.matrix.tolerances, consumer.with_threads(0)
     return Terms(
         tolerances=tolerances,
         precision=consumer.precision,
@@ -126,7 +126,7 @@ def terms_of(manifest: Manifest, consumer: Cell, artifact: str) -> Terms:
             override
             for override in tolerances.overrides
             if fnmatch.fnmatchcase(artifact, override.subjects)
-            and fnmatch.fnmatchcase(consumer.id, override.cells)
+            and fnmatch.fnmatchcase(plain.id, override.cells)
         ),
         imported=any(model.artifact.id == artifact for model in manifest.plan.imports),
     )

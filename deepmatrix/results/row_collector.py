@@ -274,7 +274,7 @@ class RowCollector:
             *generation.near_ties(self._generation),
             *cells.noise_warnings(self._summaries),
             *remarks.unexpected_passes(produced, portability, expected_failure),
-            *timings.warnings(produced, inference),
+            *timings.warnings(produced, self._steps, inference),
             *remarks.wide_tolerances(portability),
             *remarks.stateful(portability, self._models),
             *remarks.gold_sources(self._models),

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deepmatrix.comparison.times import times_of
 from deepmatrix.drawing.layout import Table
 from deepmatrix.execution.sessions.lanes import timed_lane
 from deepmatrix.execution.tasks import TaskMaker
@@ -216,9 +217,38 @@ def test_more_threads_than_the_engine_has_cpus_are_not_run() -> None:
     assert skipped.reason == "the engine has 2 CPUs for 4 threads"
 
 
+def test_a_cell_may_fail_where_it_may_with_another_number_of_threads() -> None:
+    planned = plan("heritage", "tensorflow1-*", threads=(2,))
+    ids = [cell.id for cell in planned.cells]
+    assert ids == ["tensorflow1-python37-amd64-cpu", "tensorflow1_2threads-python37-amd64-cpu"]
+    reasons = {MATRIX.expected_failure(name, "conv3d-tiny") for name in ids}
+    assert len(reasons) == 1
+    assert all(reasons)
+
+
 def test_cells_that_run_emulated_have_no_other_threads() -> None:
     planned = plan("default", "jax-debian13-arm64-cpu", threads=(2,))
     assert [cell.threads for cell in planned.cells] == [0]
+
+
+def test_steps_of_each_batch_are_compared_with_those_of_another_run(tmp_path: Path) -> None:
+    def grows(job: Job) -> Output:
+        return with_data(job, startup={"import_s": 0.5}, steps=batches(1e-4, 1e-6))
+
+    results = saved(tmp_path, plan("sweep", "torch-debian12-amd64-cpu"), grows)
+    steps = {(row.cell, row.workload, row.batch) for row in results.steps}
+    assert {batch for *_, batch in steps} == set(SIZES)
+    compared = {tuple(key) for what, *key in times_of(results).estimates if what == "training step"}
+    assert compared == steps
+
+
+def test_steps_of_training_that_are_not_steady_are_warned_of(tmp_path: Path) -> None:
+    def differ(job: Job) -> Output:
+        return with_data(job, startup={"import_s": 0.5}, steps=batches(1e-4 * 2**job.round, 1e-6))
+
+    results = saved(tmp_path, plan("sweep", "torch-debian12-amd64-cpu"), differ)
+    (warning,) = [warning for warning in results.warnings if "the rounds differ" in warning]
+    assert warning.startswith("torch-debian12-amd64-cpu: in 72 of 72 measurements")
 
 
 def test_a_sweep_tells_where_dispatch_ends_over_batches_and_lengths(tmp_path: Path) -> None:

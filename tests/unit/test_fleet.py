@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -16,17 +18,20 @@ from typing import Any
 import pytest
 
 from deepmatrix.cli import main
+from deepmatrix.cli.maintenance import reference
 from deepmatrix.engines import Engine
 from deepmatrix.errors import ArgumentError, EngineError, Interrupted
 from deepmatrix.execution.runner import Runner
+from deepmatrix.execution.tasks import GRACE_S
 from deepmatrix.fleet import certificates, engine
 from deepmatrix.fleet.cluster import Cluster
 from deepmatrix.fleet.connecting import connected
 from deepmatrix.fleet.parcels import digest_of
+from deepmatrix.machine import locks
 from deepmatrix.paths import ROOT
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Run
-from tests.unit.examples import MATRIX
+from tests.unit.examples import MATRIX, planned
 from tests.unit.test_sessions import (
     CONSUMER,
     FAULTS,
@@ -230,6 +235,21 @@ def test_a_client_and_a_worker_without_the_certificates_of_the_fleet_are_refused
         assert [each.describe()["worker"] for each in engines] == ["one"]
 
 
+def test_neither_a_scheduler_nor_a_worker_speaks_without_a_certificate(fleet: Fleet) -> None:
+    fleet.start_worker("one")
+    worker = Cluster(fleet.address, fleet.tls).workers()["one"]["address"]
+    trusting = ssl.create_default_context(cafile=str(fleet.tls / certificates.AUTHORITY))
+    trusting.check_hostname = False
+    for address in (fleet.address, worker):
+        host, port = address.removeprefix("tls://").split(":")
+        with (
+            socket.create_connection((host, int(port)), timeout=10) as plain,
+            trusting.wrap_socket(plain) as encrypted,
+            pytest.raises(ssl.SSLError, match="certificate required"),
+        ):
+            encrypted.recv(1)
+
+
 def test_a_worker_starts_with_certificates_only(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -239,6 +259,28 @@ def test_a_worker_starts_with_certificates_only(
     assert "no such file" in capsys.readouterr().err
     assert main.main(["matrix", "--fleet", "tls://127.0.0.1:1"]) == 2
     assert "--fleet and --tls go together" in capsys.readouterr().err
+
+
+def test_keys_are_ours_alone_and_a_folder_that_is_there_stays_as_it_is(tmp_path: Path) -> None:
+    made, there, stolen = tmp_path / "made", tmp_path / "there", tmp_path / "stolen"
+    there.mkdir(mode=0o755)
+    stolen.touch(mode=0o644)
+    (there / "worker.key").symlink_to(stolen)
+    for folder, mode in ((made, 0o700), (there, 0o755)):
+        files = certificates.make_certificates(folder)
+        keys = [path for path in files if path.suffix == ".key"]
+        assert {path.name for path in keys} == {
+            "authority.key",
+            *(f"{role}.key" for role in certificates.ROLES),
+        }
+        assert {path.lstat().st_mode & 0o777 for path in keys} == {0o600}
+        assert folder.stat().st_mode & 0o777 == mode
+    assert not stolen.read_bytes()
+
+
+def test_the_page_of_commands_names_no_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.node", lambda: "another")
+    assert reference.render() == reference.PAGE.read_text(encoding="utf-8")
 
 
 def test_what_no_worker_has_is_an_error_at_once(
@@ -252,6 +294,20 @@ def test_what_no_worker_has_is_an_error_at_once(
     assert "no worker of the fleet has amd64 with cpu, for torch-debian12-amd64-cpu" in error
     assert "torch-debian13-arm64-cpu" not in error
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_run_that_ends_before_it_begins_leaves_nothing_on_a_worker(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    fleet.start_worker("one")
+
+    def visits() -> list[Path]:
+        return list((tmp_path / "work" / "one" / "fleet").glob("*/tmp*"))
+
+    with fleet.engines() as engines:
+        engines[0].prepare(planned("torch-debian12-amd64-cpu", CONSUMER).cells, lambda *_: None)
+        assert visits()
+    assert not visits()
 
 
 FALSE_WORKERS = {
@@ -278,6 +334,29 @@ def test_a_worker_that_fails_is_put_aside_and_the_others_do_its_jobs(
     assert len(set(attempts)) == len(attempts)
     assert list(aside) == ["bad"]
     assert FALSE_WORKERS[fault] in aside["bad"]
+
+
+def test_a_process_that_waits_for_its_turn_on_a_worker_is_not_lost(
+    fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet.start_worker("one")
+    run, jobs = run_of(tmp_path / "runs", ["fine"])
+    deadline_s, patience_s = run.manifest.matrix.limits.deadline_s + GRACE_S, 6.0
+    monkeypatch.setattr(engine, "PATIENCE_S", patience_s - deadline_s)
+    others = contextlib.ExitStack()
+    assert others.enter_context(locks.try_lock(tmp_path / "work" / "one" / "sampling-0.lock"))
+    starts: list[object] = []
+
+    def start(job: object, _: object) -> None:
+        if not starts:
+            threading.Timer(2 * patience_s + 1, others.close).start()
+        starts.append(job)
+
+    watcher = Quiet()
+    watcher.started = start  # type: ignore[attr-defined]
+    fleet.serve(run, watcher)
+    (record,) = records(run, jobs).values()
+    assert (record.status, len(starts)) == ("ok", 1), record.cause
 
 
 def test_without_a_worker_that_is_left_the_run_ends_and_goes_on_later(

@@ -14,8 +14,10 @@ import pytest
 from pydantic import ValidationError
 
 from deepmatrix.cli import main
+from deepmatrix.comparison.times import times_of
 from deepmatrix.judging import generation as judging
 from deepmatrix.judging.verdicts import judge
+from deepmatrix.results.rows import Results
 from deepmatrix.results.timing import generation as rows
 from deepmatrix.store import artifacts
 from deepmatrix.store.arrays import Unreadable
@@ -239,6 +241,16 @@ def test_times_are_those_after_the_warm_up_and_checked_cells_have_none() -> None
     (checked,) = rows.generated([served(entry())], TERMS, is_timed=False)
     assert (checked.prefill_s, checked.step_s, checked.decode_tokens_per_s) == (None, None, None)
     assert checked.equal == 12
+
+
+def test_prefill_and_decode_are_compared_with_those_of_another_run() -> None:
+    (row,) = rows.generated([served(entry())], TERMS, is_timed=True)
+    nothing = dict.fromkeys(Results.model_fields, ())
+    results = Results.model_construct(**{**nothing, "generation": (row,)})
+    assert times_of(results).estimates == {
+        ("prefill", row.cell, row.artifact, 0): row.prefill_s,
+        ("decode", row.cell, row.artifact, 0): row.step_s,
+    }
 
 
 def test_what_does_not_generate_has_no_row() -> None:

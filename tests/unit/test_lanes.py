@@ -62,6 +62,11 @@ def test_lanes_stay_on_the_cpus_that_are_named() -> None:
     assert sorted(lane.cpus for lane in lanes) == [(2,), (3,), (5,)]
 
 
+def test_a_smaller_machine_measures_on_the_cpus_that_it_has() -> None:
+    assert timed_lane(limits(), engine(1, 8 * GIB), 4).cpus == (0,)
+    assert timed_lane(limits(), engine(8, 8 * GIB), 4).cpus == (4, 5, 6, 7)
+
+
 def test_lanes_work_side_by_side_and_take_everything_once() -> None:
     done: list[tuple[int, Lane]] = []
     lanes = [Lane((number,), GIB) for number in range(3)]

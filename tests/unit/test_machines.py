@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from deepmatrix.execution.sessions.placing import measuring, places
+from deepmatrix.execution.sessions.placing import measured_on, measuring, places
 from deepmatrix.planning.cells import Capabilities, joint
+from deepmatrix.planning.plan import WAVES
 from deepmatrix.reports.tables import speed
 from deepmatrix.results import merging
 from tests.unit.examples import new_run, planned, record
@@ -32,6 +33,29 @@ def test_a_training_is_compared_with_those_of_its_machine_only(tmp_path: Path) -
         CELLS[1]: "usual",
         CELLS[2]: "other",
     }
+
+
+def test_a_cell_whose_machine_is_not_known_makes_no_second_one(tmp_path: Path) -> None:
+    plan = planned(*CELLS)
+    run = new_run(tmp_path, plan)
+    for job in plan.jobs("produce"):
+        machine = "" if job.cell == CELLS[1] else "usual"
+        run.save(job, record(job, run=run.id, machine=machine, attempt=job.id))
+    assert "machine" not in speed.training(merging.merge([run])).titles
+
+
+def test_what_is_measured_already_may_be_left_by_its_machine(tmp_path: Path) -> None:
+    plan = planned(CELLS[0])
+    run = new_run(tmp_path, plan)
+    jobs = [job for wave in WAVES for job in plan.jobs(wave)]
+    timed = [job for job in jobs if plan.is_timed(job)]
+    assert measured_on(run) == {}
+    for job in timed[:-1]:
+        run.save(job, record(job, run=run.id, machine="usual"))
+    assert measured_on(run) == {("amd64", "cpu"): "usual"}
+    run.save(timed[-1], record(timed[-1], run=run.id, machine="usual"))
+    assert len(timed) < len(jobs)
+    assert measured_on(run) == {}
 
 
 def test_a_cell_is_emulated_only_where_no_machine_runs_it_natively() -> None:

@@ -22,6 +22,7 @@ from deepmatrix.errors import EngineError, Interrupted, RecordError, system_erro
 from deepmatrix.execution.runner import Runner
 from deepmatrix.execution.sessions.lanes import Lane
 from deepmatrix.execution.tasks import TaskMaker
+from deepmatrix.execution.watching import Place
 from deepmatrix.machine import locks, processes
 from deepmatrix.planning.cells import Capabilities, Cell
 from deepmatrix.planning.plan import Job
@@ -107,6 +108,26 @@ def test_an_interruption_names_the_command_that_resumes_the_run(tmp_path: Path) 
         Runner(run=run, engine=StoppedEngine(), watcher=Quiet()).execute()
     resuming = f"--resume one --engine venv --runs '{tmp_path}/my runs'"
     assert raised.value.hint.endswith(resuming)
+
+
+class SlowEngine(NativeEngine):
+    """An engine that is making cells ready when the user presses Ctrl-C."""
+
+    def prepare(self, cells: Sequence[Cell], progress: Progress) -> dict[str, Prepared]:
+        del cells, progress
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(5)
+        return {}
+
+
+def test_an_interruption_while_several_engines_make_cells_ready_names_it_too(
+    tmp_path: Path,
+) -> None:
+    run = new_run(tmp_path, planned("torch-debian12-amd64-cpu"))
+    runner = Runner(run=run, engine=SlowEngine(), watcher=Quiet(), others=[NativeEngine()])
+    with pytest.raises(Interrupted) as raised:
+        runner.execute()
+    assert "--resume one" in raised.value.hint
 
 
 class DisturbedEngine(NativeEngine):
@@ -330,6 +351,33 @@ def test_a_run_waits_for_a_process_of_another_one_on_its_cpus(tmp_path: Path) ->
     Runner(run=run, engine=engine, watcher=watcher, cells={CONSUMER}).execute(["consume"])
     assert ran_before == [0]
     assert sorted(engine.ran) == sorted(job.id for job in jobs)
+
+
+def test_a_lane_that_waits_is_the_one_that_starts_with_fewer_threads_than_others_have(
+    tmp_path: Path,
+) -> None:
+    consumer = next(cell for cell in REPEATED.cells if cell.id == CONSUMER)
+    plan = replace(REPEATED, cells=(*REPEATED.cells, consumer.with_threads(2)))
+    run, other_run = new_run(tmp_path, plan), contextlib.ExitStack()
+    job = next(job for job in REPEATED.jobs("consume") if job.cell == CONSUMER)
+    assert job.artifact is not None
+    with_inputs(run, job.artifact)
+    waited, started = set[Place](), set[Place]()
+
+    def wait(place: Place) -> None:
+        waited.add(place)
+        other_run.close()
+
+    watcher = Quiet()
+    watcher.waiting_for_cpus = wait  # type: ignore[attr-defined]
+    watcher.started = lambda _, place: started.add(place)  # type: ignore[attr-defined]
+    other_run.enter_context(locks.exclusive_cpus(range(64), threading.Event(), lambda: None))
+    engine = DisturbedEngine(0)
+    engine.capabilities = lambda: DOCKER  # type: ignore[method-assign]
+    runner = Runner(run=run, engine=engine, watcher=watcher, cells={CONSUMER})
+    with runner.open([consumer]) as opened:
+        opened.perform(job)
+    assert waited == started == {("", (0, 1))}
 
 
 def test_the_time_of_a_search_does_not_pass_while_another_run_has_its_turn(tmp_path: Path) -> None:

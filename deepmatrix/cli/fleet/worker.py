@@ -17,7 +17,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     of_fleets.add_certificates(parser, required=True)
     add_engine_name(parser)
     parser.add_argument(
-        "--name", default=platform.node(), help="what it is called; by default as its machine"
+        "--name", help="what it is called in the fleet; as its machine, if left out"
     )
 
 
@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> None:
         from deepmatrix.fleet.host import Host  # noqa: PLC0415
     print_line = starting.line_printer(make_console())
     matrix = starting.load_matrix(options)
-    host = Host(name=options.name, engine=options.engine, matrix=matrix)
+    host = Host(name=options.name or platform.node(), engine=options.engine, matrix=matrix)
     try:
         serving.work(options.scheduler, options.tls, host, print_line)
     finally:

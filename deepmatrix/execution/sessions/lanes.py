@@ -39,14 +39,15 @@ def check_threads(limits: Limits, capabilities: Capabilities) -> None:
 def timed_lane(limits: Limits, capabilities: Capabilities, threads: int = 0) -> Lane:
     """Return the lane of what is timed: the last CPUs where none are named, and all the memory.
 
-    *threads*: the most that a cell has, where that is more than the limits' number.
+    *threads*: the most that a cell has, where that is more than the limits' number. A cell with
+    more than the engine has CPUs does not run there.
 
     Raises:
         ArgumentError: the engine does not have them.
     """
     check_threads(limits, capabilities)
     last = capabilities.cpus
-    width = max(limits.threads, threads)
+    width = min(max(limits.threads, threads), last)
     cpus = limits.cpus or tuple(range(last - width, last))  # the first are busiest
     if len(set(cpus)) < width or max(cpus) >= last:
         raise ArgumentError(

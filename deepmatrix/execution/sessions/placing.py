@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
@@ -35,20 +36,22 @@ def places(cells: Sequence[Cell], able: Sequence[Capabilities]) -> list[list[Cel
 def measured_on(run: Run) -> dict[Group, str]:
     """Return the machine on which the times of each group were measured so far, where it is known.
 
-    Only the rest of a run asks: a new one has no records.
+    Only of groups with more to measure. Only the rest of a run asks: a new one has no records.
     """
     if not (run.path / "records").is_dir():
         return {}
     plan = run.manifest.plan
     groups = {cell.id: group_of(cell) for cell in plan.cells}
     machines: dict[Group, str] = {}
-    for wave in WAVES:
-        for job in plan.jobs(wave):
-            if groups[job.cell] in machines or not plan.is_timed(job):
-                continue
-            if run.is_done(job) and (machine := run.record(job).machine):
-                machines[groups[job.cell]] = machine
-    return machines
+    unfinished = set[Group]()
+    for job in itertools.chain.from_iterable(map(plan.jobs, WAVES)):
+        if not plan.is_timed(job):
+            continue
+        if not run.is_done(job):
+            unfinished.add(groups[job.cell])
+        elif groups[job.cell] not in machines and (machine := run.record(job).machine):
+            machines[groups[job.cell]] = machine
+    return {group: machine for group, machine in machines.items() if group in unfinished}
 
 
 def measuring(

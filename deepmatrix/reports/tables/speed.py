@@ -98,8 +98,12 @@ def training(results: Results) -> Table:
 
 
 def several_machines(results: Results) -> dict[str, str]:
-    """Return the machines of native cells, by cell; none where all were measured on one."""
-    machines = {row.cell: row.machine for row in results.cells if row.jobs and not row.emulated}
+    """Return the machines of native cells, by cell; none where all were measured on one.
+
+    Records of earlier versions, and what several machines only check, have none.
+    """
+    native_rows = [row for row in results.cells if row.jobs and not row.emulated]
+    machines = {row.cell: row.machine for row in native_rows if row.machine}
     return machines if len(set(machines.values())) > 1 else {}
 
 

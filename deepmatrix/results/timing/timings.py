@@ -228,12 +228,16 @@ def floats(values: Sequence[float]) -> Samples:
     return np.asarray(values, dtype=np.float64)
 
 
-def warnings(training: Sequence[TrainingRow], inference: Sequence[InferenceRow]) -> Iterator[str]:
+def warnings(
+    training: Sequence[TrainingRow], steps: Sequence[StepRow], inference: Sequence[InferenceRow]
+) -> Iterator[str]:
     """Yield, for each native cell, warnings about unstable times."""
     times: dict[str, list[tuple[Estimate, int]]] = {}
     for row in training:
         if row.step_s and not row.emulated:
             times.setdefault(row.cell, []).append((row.step_s, row.unsteady))
+    for step in steps:
+        times.setdefault(step.cell, []).append((step.step_s, step.unsteady))
     for served in inference:
         if not served.emulated:
             times.setdefault(served.cell, []).append((served.p50_s, served.unsteady))

@@ -75,17 +75,13 @@ def _row(each: CompileRow, least: CompileRow, steps: Mapping[tuple[str, str], Es
         each.workload,
         each.cell,
         each.execution,
-        _beyond(each.forward_s),
-        _beyond(each.step_s),
+        numbers.interval(each.forward_s),
+        numbers.interval(each.step_s),
         _told((each.told_forward_s, each.told_step_s)),
         numbers.interval(step),
         numbers.DASH if each is least or not step or not usual else _speedup(compared),
         _payoff(each, least, step, usual, compared),
     )
-
-
-def _beyond(time: Estimate | None) -> str:
-    return numbers.interval(time)
 
 
 def _told(parts: Sequence[Estimate | None]) -> str:
