@@ -18,8 +18,12 @@ def consumers(rows: Iterable[PortabilityRow]) -> list[PortabilityRow]:
 
 
 def verdict_counts(rows: Iterable[PortabilityRow]) -> dict[str, int]:
-    """Return how many consumers have each verdict; expected failures are counted apart."""
+    """Return how many consumers have each verdict; expected failures are counted apart.
+
+    What did not run has not failed.
+    """
     words = Counter(
-        EXPECTED if judged.expected_failure else judged.verdict for judged in consumers(rows)
+        EXPECTED if judged.expected_failure and judged.verdict != "not-run" else judged.verdict
+        for judged in consumers(rows)
     )
     return {word: words[word] for word in (*ORDER, EXPECTED)}

@@ -16,6 +16,8 @@ from tests.unit.pages import HOSTILE
 
 ROOT = Path(__file__).resolve().parents[2]
 
+UNITS = {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9}
+
 Open = Callable[..., Any]
 
 
@@ -138,7 +140,53 @@ def test_the_filter_leaves_the_lines_that_were_asked_for(open_page: Open) -> Non
     page.select_option("select[name=verdict]", "drift")
     lines = page.locator("tr[data-verdict]:not([hidden])")
     assert {line.get_attribute("data-verdict") for line in lines.all()} == {"drift"}
+    assert all(line.is_visible() for line in lines.all())
     assert "1 of 51" in page.locator("#filter output").inner_text()
+
+
+def test_a_link_of_the_map_leads_to_what_the_filter_hides(open_page: Open) -> None:
+    page = open_page("matrix")
+    page.select_option("select[name=verdict]", "drift")
+    link = page.locator(".heat td:not(.v-drift) a").first
+    target = page.locator(f"tr{link.get_attribute('href')}")
+    assert not target.is_visible()
+    link.click()
+    target.wait_for(state="visible", timeout=2_000)
+
+
+def test_each_link_of_the_menu_ends_at_its_heading(open_page: Open) -> None:
+    page = open_page("matrix")
+    for link in page.locator("nav a").all():
+        link.click()
+        page.wait_for_timeout(300)
+        heading = page.locator(link.get_attribute("href") or "").bounding_box()
+        assert heading and -1 < heading["y"] < 1000, link.inner_text()
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if name != "hostile"])
+def test_paper_has_what_is_folded_and_all_columns(name: str, open_page: Open) -> None:
+    page = open_page(name)
+    page.emulate_media(media="print", color_scheme="dark")
+    page.set_viewport_size({"width": 1050, "height": 800})  # A4, landscape
+    tables = page.locator("table").all()
+    assert all(table.is_visible() for table in tables)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1050
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(27, 31, 36)"
+
+
+def test_numbers_with_units_are_sorted_by_what_they_count(open_page: Open) -> None:
+    page = open_page("matrix")
+    page.evaluate("document.querySelectorAll('details').forEach((fold) => { fold.open = true; })")
+    table = page.locator("table:has(th:has-text('peak memory'))").last
+    heading = table.locator("th", has_text="peak memory")
+    heading.locator("button").click()
+    column = heading.evaluate("(field) => field.cellIndex + 1")
+    texts = table.locator(f"tbody tr > :nth-child({column})").all_inner_texts()
+    numbers = [float(text.split()[0]) * UNITS[text.split()[1]] for text in texts if text != "–"]
+    assert len(numbers) > 1
+    assert numbers == sorted(numbers)
+    assert texts == sorted(texts, key="–".__eq__)
 
 
 def test_the_worst_line_can_be_put_first(open_page: Open) -> None:

@@ -119,7 +119,8 @@ TIME_TO_FIRST_STEP = "Time to first step: the sum of all parts up to the first t
 def startup(results: Results) -> Table:
     """Every producer from its start to its second training step, the quickest native first."""
     rows = sorted(
-        results.startup, key=lambda start: (start.workload, start.emulated, _time_to_trained(start))
+        results.startup,
+        key=lambda start: (start.workload, start.emulated, _time_to_trained(start) or 0.0),
     )
     return Table(
         title="Start-up",
@@ -163,7 +164,7 @@ def _cold_import(start: StartupRow) -> str:
     return f"{numbers.duration(start.cold_import_s)}, {numbers.size(start.cold_read_bytes)}"
 
 
-def _time_to_trained(start: StartupRow) -> float:
-    """Return the seconds until the first training step was done."""
-    parts = [getattr(start, f"{part}_s") for part in STARTUP_PARTS[:-1]]
-    return float(sum(part.median for part in parts if part))
+def _time_to_trained(start: StartupRow) -> float | None:
+    """Return the seconds until the first training step was done; None where none was timed."""
+    parts = [part for name in STARTUP_PARTS[:-1] if (part := getattr(start, f"{name}_s"))]
+    return float(sum(part.median for part in parts)) if parts else None

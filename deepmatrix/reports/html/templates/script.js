@@ -36,6 +36,7 @@
           if (isRight) count += 1;
         }
         if (model.element.hidden === count > 0) model.element.hidden = !count;
+        if (count && (cell || name || verdict)) model.element.open = true;
         shown += count;
       }
       form.querySelector("output").textContent = `${shown} of ${total} verdicts`;
@@ -55,14 +56,44 @@
     form.addEventListener("input", filter);
     form.elements.order.addEventListener("change", order);
     form.addEventListener("submit", (event) => event.preventDefault());
+    form.addEventListener("reset", () => setTimeout(filter));
     filter();
   }
 
+  // What a number with a unit counts, as in "806 MB", "609 ms" or "12.3 %".
+  const units = {
+    "": 1,
+    "%": 1,
+    ns: 1e-9,
+    µs: 1e-6,
+    ms: 1e-3,
+    s: 1,
+    min: 60,
+    B: 1,
+    kB: 1e3,
+    MB: 1e6,
+    GB: 1e9,
+    MiB: 2 ** 20,
+    GiB: 2 ** 30,
+  };
+
+  const numberOf = (text) => {
+    const [, digits, unit] = /^([+-]?[\d.,]+(?:e[+-]?\d+)?)\s*([^\s\d,;[]*)/i.exec(text) ?? [];
+    const number = digits === undefined ? Number.NaN : Number(digits.replaceAll(",", ""));
+    return unit in units ? number * units[unit] : number;
+  };
+
+  // Numbers by size, then texts, then what has none.
+  const compare = (left, right, isDown) => {
+    const sign = isDown ? -1 : 1;
+    const rank = (text) => (text === "–" || text === "" ? 2 : Number.isNaN(numberOf(text)) ? 1 : 0);
+    if (rank(left) !== rank(right)) return rank(left) - rank(right);
+    return sign * (rank(left) === 0 ? numberOf(left) - numberOf(right) : left.localeCompare(right));
+  };
+
   const sortKey = (line, index) => {
     const field = line.children[index];
-    const text = field.dataset.value ?? field.textContent.trim();
-    const number = Number(text === "–" ? "" : text);
-    return text !== "" && Number.isFinite(number) ? number : text;
+    return field.dataset.value ?? field.textContent.trim();
   };
 
   for (const table of document.querySelectorAll("table.sortable")) {
@@ -77,12 +108,10 @@
         for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
         heading.setAttribute("aria-sort", isUp ? "descending" : "ascending");
         const body = table.tBodies[0];
-        const lines = [...body.rows].sort((a, b) => {
-          const [left, right] = [sortKey(a, index), sortKey(b, index)];
-          if (typeof left === "number" && typeof right === "number") return left - right;
-          return String(left).localeCompare(String(right));
-        });
-        body.append(...(isUp ? lines.reverse() : lines));
+        const lines = [...body.rows].sort((a, b) =>
+          compare(sortKey(a, index), sortKey(b, index), isUp),
+        );
+        body.append(...lines);
       });
     }
   }
@@ -90,8 +119,9 @@
   // A link may lead into what is folded.
   const unfold = () => {
     const target = document.getElementById(location.hash.slice(1));
+    if (target?.closest("[hidden]")) form.reset(); // the filter hides it
     for (let at = target; at; at = at.parentElement) if (at.tagName === "DETAILS") at.open = true;
-    if (target) target.scrollIntoView();
+    if (target) setTimeout(() => target.scrollIntoView());
   };
   addEventListener("hashchange", unfold);
   if (location.hash) unfold();
