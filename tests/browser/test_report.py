@@ -160,7 +160,8 @@ def test_each_link_of_the_menu_ends_at_its_heading(open_page: Open) -> None:
         link.click()
         page.wait_for_timeout(300)
         heading = page.locator(link.get_attribute("href") or "").bounding_box()
-        assert heading and -1 < heading["y"] < 1000, link.inner_text()
+        assert heading is not None
+        assert -1 < heading["y"] < 1000, link.inner_text()
 
 
 @pytest.mark.parametrize("name", [name for name in PAGES if name != "hostile"])
