@@ -54,6 +54,13 @@ def verify(repository: Path, model: Path, options: Sequence[str]) -> Parts:
     }
 
 
+def run_polygraphy(program: Path, model: Path) -> float:
+    """Return the seconds in which Polygraphy runs a model once in ONNX Runtime."""
+    start = time.perf_counter()
+    subprocess.run([program, "run", model, "--onnxrt"], capture_output=True, check=True)
+    return time.perf_counter() - start
+
+
 def verdicts(
     jobs: Mapping[str, tuple[float, float]], emulated: Sequence[str], start: float
 ) -> Parts:
@@ -95,6 +102,7 @@ def main() -> None:
     parser.add_argument("--only", action="append", default=[], metavar="GLOB")
     parser.add_argument("--emulated", action="store_true", help="emulated cells, too")
     parser.add_argument("--beside", type=Path, metavar="FOLDER", help="another working tree")
+    parser.add_argument("--polygraphy", type=Path, metavar="PROGRAM", help="NVIDIA's, in turn, too")
     options = parser.parse_args()
     if shutil.which("nox") is None:
         parser.error("nox is not on PATH")
@@ -102,14 +110,19 @@ def main() -> None:
     chosen += [] if options.emulated else ["--native"]
     trees = [ROOT, *([options.beside.resolve()] if options.beside else [])]
     samples: dict[Path, list[Parts]] = {tree: [] for tree in trees}
+    rivals: list[float] = []
     for _ in range(options.repeat):
         for tree in trees:
             samples[tree].append(verify(tree, options.model.resolve(), chosen))
+        if options.polygraphy:
+            rivals.append(run_polygraphy(options.polygraphy, options.model))
     for tree, runs in samples.items():
         print(f"{tree}, {len(runs)} times, in seconds")
         for part in runs[-1]:
             values = [run[part] for run in runs if part in run]
             print(f"  {part:<50} {show(values, 2)}")
+    if rivals:
+        print(f"polygraphy run MODEL --onnxrt, {len(rivals)} times: {show(rivals, 2)}")
 
 
 if __name__ == "__main__":
