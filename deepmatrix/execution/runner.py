@@ -300,10 +300,10 @@ def prepare(preparations: Sequence[Preparation], cells: Sequence[Cell]) -> list[
         RecordError: a cell has records from another image.
     """
     shares = places(cells, [each.capabilities for each in preparations])
-    made: dict[int, dict[str, Prepared]] = {}
+    prepared: dict[int, dict[str, Prepared]] = {}
 
     def make_share(place: int) -> None:
-        made[place] = preparations[place].make_ready(shares[place])
+        prepared[place] = preparations[place].make_ready(shares[place])
 
     works = [functools.partial(make_share, place) for place in range(len(preparations))]
     try:
@@ -311,7 +311,7 @@ def prepare(preparations: Sequence[Preparation], cells: Sequence[Cell]) -> list[
     except KeyboardInterrupt:
         raise interrupted(preparations[0].run) from None
     return [
-        preparation.record(share, made[place])
+        preparation.record(share, prepared[place])
         for place, (preparation, share) in enumerate(zip(preparations, shares, strict=True))
     ]
 

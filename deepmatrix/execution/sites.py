@@ -151,13 +151,13 @@ class Site:
                 self.ledger.save(lost.job, lost.record)
             else:
                 self.run.save(lost.job, lost.record)
-            rest = [
+            unserved = [
                 job
                 for job in jobs
                 if job.id != lost.job.id and job not in self.postponed and not self.run.is_done(job)
             ]
-            doubted = [job for job in rest if self.ledger.doubt(job)]
-            stage.give_back([job for job in rest if job not in doubted])
+            doubted = [job for job in unserved if self.ledger.doubt(job)]
+            stage.give_back([job for job in unserved if job not in doubted])
             for job in [*doubted, *([] if is_last else [lost.job])]:
                 stage.give_back([job])
             self._look_after(lost)

@@ -82,11 +82,12 @@ class Cluster:
 
     def _look(self) -> dict[str, dict[str, Any]]:
         try:
-            told = self._client.scheduler_info(n_workers=-1)["workers"]
+            listed = self._client.scheduler_info(n_workers=-1)["workers"]
         except Exception as error:  # Dask raises what the network does, and more
             raise self._lost(error) from None
         return {
-            str(worker["name"]): {**worker, "address": address} for address, worker in told.items()
+            str(worker["name"]): {**worker, "address": address}
+            for address, worker in listed.items()
         }
 
     def call(self, name: str, method: str, *arguments: Any) -> Any:

@@ -246,12 +246,12 @@ class WorkerEngine:
         try:
             self._fetch(order, answer, results, len(folders))
             self._keep(task, order, answer, results)
-            for place, (folder, told) in enumerate(zip(folders, answer.ended, strict=True)):
+            for place, (folder, job_end) in enumerate(zip(folders, answer.ended, strict=True)):
                 (results / folder).mkdir(parents=True, exist_ok=True)
                 replace_folder(task.control / folder, results / folder)
                 if place + 1 < len(folders):
                     assert task.queue is not None
-                    task.queue.advance(told.ended())
+                    task.queue.advance(job_end.ended())
         finally:
             removing.remove(results)
         return answer.ended[-1].ended()
@@ -259,7 +259,7 @@ class WorkerEngine:
     def _keep(self, task: Task, order: Order, answer: Answer, folder: Path) -> None:
         """Copy the files that are as they were sent to the results that arrived."""
         folders = order.folders[: len(answer.ended)]
-        for name in answer.kept:
+        for name in answer.unchanged:
             path = folder / name
             if name not in order.files or not is_below(name, folders) or path.exists():
                 raise Rubbish(f"it kept {name}, which it was not sent, or sent back")

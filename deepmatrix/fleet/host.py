@@ -23,7 +23,7 @@ from deepmatrix.engines.hardware import EMULATOR
 from deepmatrix.errors import EngineError, system_error
 from deepmatrix.fleet.blobs import Blobs
 from deepmatrix.fleet.offers import Offer, code_digest
-from deepmatrix.fleet.parcels import CHUNK, RESULTS, Answer, Order, Told, digest_of
+from deepmatrix.fleet.parcels import CHUNK, RESULTS, Answer, JobEnd, Order, digest_of
 from deepmatrix.machine import binfmt, folders, locks, owner
 from deepmatrix.planning.cells import Capabilities, Cell
 
@@ -262,20 +262,20 @@ class _Shipped:
         """Return the answer, and the archive of the files that are not as they were sent."""
         sent = self._order.files
         files = archives.list_files(self._done, links=False)
-        kept = {
+        unchanged = {
             name
             for name, path in files.items()
             if name in sent and digest_of(path) == sent[name].sha256
         }
-        changed = {f"{RESULTS}/{name}": files[name] for name in sorted(files.keys() - kept)}
+        changed = {f"{RESULTS}/{name}": files[name] for name in sorted(files.keys() - unchanged)}
         archive = archives.pack(changed, user=0)
         digest = hashlib.sha256()
         for chunk in iter(lambda: archive.read(CHUNK), b""):
             digest.update(chunk)
         answer = Answer(
             attempt=self._order.attempt,
-            ended=tuple(Told(**vars(ended)) for ended in self.ended),
-            kept=tuple(sorted(kept)),
+            ended=tuple(JobEnd(**vars(ended)) for ended in self.ended),
+            unchanged=tuple(sorted(unchanged)),
             sha256=digest.hexdigest(),
             size=archive.seek(0, 2),
         )

@@ -74,7 +74,7 @@ class Order:
         return sum(file.size for file in self.files.values())
 
 
-class Told(BaseModel):
+class JobEnd(BaseModel):
     """How a job ended, as a worker tells: see `deepmatrix.engines.Ended`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -97,15 +97,16 @@ class Told(BaseModel):
 class Answer(BaseModel):
     """What a worker answers to an order, as JSON.
 
-    *ended*: of the jobs that the process disposed of, in their order. *kept*: the files of those
-    jobs that are as they were sent. The others are in an archive: what it hashes to, its bytes.
+    *ended*: of the jobs that the process disposed of, in their order. *unchanged*: the files of
+    those jobs that are as they were sent. The others are in an archive: what it hashes to, its
+    bytes.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     attempt: Id
-    ended: Annotated[FewFixed[Told], Field(min_length=1)]
-    kept: FewFixed[RelativePath] = ()
+    ended: Annotated[FewFixed[JobEnd], Field(min_length=1)]
+    unchanged: FewFixed[RelativePath] = ()
     sha256: Digest
     size: Count
 

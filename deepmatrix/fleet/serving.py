@@ -100,7 +100,7 @@ def work(address: str, folder: Path, host: Host, say: Say) -> None:
     say(f"worker {host.name} offers {described}")
 
     async def run(over: asyncio.Event) -> None:
-        told = False
+        is_waiting = False
         while not over.is_set():
             try:
                 worker = await _connect(address, security, host, offered)
@@ -109,11 +109,11 @@ def work(address: str, folder: Path, host: Host, say: Say) -> None:
                     raise EngineError(
                         f"the fleet has a worker {host.name}", hint="give this one another --name"
                     ) from None
-                if not told:
+                if not is_waiting:
                     say(f"no scheduler answers at {address} with these certificates: waiting")
-                told = True
+                is_waiting = True
             else:
-                told = False
+                is_waiting = False
                 say(f"connected to {address}")
                 await _until(over, worker)
                 say("disconnected")

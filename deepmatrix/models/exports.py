@@ -91,9 +91,9 @@ def _by_weights(
         False: (_truth(right, control / ARTIFACTS / PRODUCED), {"x": probe})
     }
     if has_past:
-        given = _past_inputs(control / PAST_INPUTS, network)
-        right = gold.step_with_past(network, weights, given)
-        judged[True] = (_truth(right, control / PAST_OUTPUTS), given)
+        past_inputs = _past_inputs(control / PAST_INPUTS, network)
+        right = gold.step_with_past(network, weights, past_inputs)
+        judged[True] = (_truth(right, control / PAST_OUTPUTS), past_inputs)
     return judged
 
 
@@ -104,13 +104,13 @@ def _truth(right: Mapping[str, Floats], produced: Path) -> Truth:
 
 def _past_inputs(path: Path, network: Network) -> dict[str, Values]:
     """Return what a producer tried a model with past on. Raises arrays.Unreadable."""
-    given = arrays.read_all(path, arrays.NUMBERS)
-    tokens = given.get(TOKENS, np.zeros(0))
-    cache = [x for name, x in given.items() if name != TOKENS]
+    past_inputs = arrays.read_all(path, arrays.NUMBERS)
+    tokens = past_inputs.get(TOKENS, np.zeros(0))
+    cache = [x for name, x in past_inputs.items() if name != TOKENS]
     past = cache[0].shape[2] if cache and cache[0].ndim == 4 else 0
     shapes = networks.cache_shapes(network, len(tokens), past)
     if not (
-        list(given) == [TOKENS, *cache_names(len(shapes) // 2)]
+        list(past_inputs) == [TOKENS, *cache_names(len(shapes) // 2)]
         and [x.shape for x in cache] == shapes
         and tokens.ndim == 2
         and tokens.size
@@ -119,7 +119,7 @@ def _past_inputs(path: Path, network: Network) -> dict[str, Values]:
         and 0 <= tokens.min() <= tokens.max() < network["classes"]
     ):
         raise arrays.Unreadable(f"{path.name}: these are no inputs of a model with past")
-    return given
+    return past_inputs
 
 
 def _copy_model(exported: Exported, source: Path, target: Path) -> None:

@@ -91,11 +91,11 @@ def _time_first(
     job: WorkloadJob, data: Dict[str, Any], name: str, function: Callable[..., Any], *arguments: Any
 ) -> None:
     """Time a first call; where the framework can tell, also for how long it compiled in it."""
-    told = getattr(job.adapter, "compile_s", None)
-    before = told() if told else 0.0
+    compile_seconds = getattr(job.adapter, "compile_s", None)
+    before = compile_seconds() if compile_seconds else 0.0
     _, data[name + "_s"] = timing.timed(function, *arguments)
-    if told:
-        data[name + "_compile_s"] = told() - before
+    if compile_seconds:
+        data[name + "_compile_s"] = compile_seconds() - before
 
 
 def infer(job: WorkloadJob, data: Dict[str, Any]) -> None:

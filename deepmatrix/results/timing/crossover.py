@@ -55,9 +55,9 @@ def fit(times: Mapping[int, Estimate]) -> Line | None:
 
 
 def _over_rounds(values: Samples) -> Estimate:
-    made = estimate([values[place : place + 1] for place in range(len(values))])
-    assert made is not None  # there is a round
-    return made
+    estimated = estimate([values[place : place + 1] for place in range(len(values))])
+    assert estimated is not None  # there is a round
+    return estimated
 
 
 def _least_squares(sizes: Samples, times: Samples) -> tuple[float, float]:
