@@ -32,10 +32,11 @@ from deepmatrix.execution.conclusions import conclude
 from deepmatrix.images import bases
 from deepmatrix.images.prepared import Prepared
 from deepmatrix.images.registry import digests
+from deepmatrix.models import budgets
+from deepmatrix.models.budgets import Budgets
 from deepmatrix.models.formats import format_of
 from deepmatrix.planning.plan import WAVES, Job
-from deepmatrix.reports import budgets, html, junit, markdown
-from deepmatrix.reports.budgets import Budgets
+from deepmatrix.reports import html, junit, markdown
 from deepmatrix.results import merging
 from deepmatrix.store import arrays, artifacts, truths
 from deepmatrix.store.causes import Cause, NodeError, NodeErrors

@@ -18,13 +18,13 @@ from deepmatrix.cli.spending import Spending
 from deepmatrix.drawing import numbers
 from deepmatrix.drawing.console import STYLES
 from deepmatrix.drawing.escaping import terminal
+from deepmatrix.drawing.verdicts import MOODS, SIGNS
 from deepmatrix.engines import Prepared
 from deepmatrix.errors import OutputClosed
 from deepmatrix.execution.watching import Place
 from deepmatrix.judging.terms import terms_of
 from deepmatrix.judging.verdicts import judge
 from deepmatrix.planning.plan import Job
-from deepmatrix.reports.tables.own_models.verification import MOODS, SIGNS
 from deepmatrix.store.causes import Cause
 from deepmatrix.store.manifests import Manifest
 from deepmatrix.store.records import JobRecord

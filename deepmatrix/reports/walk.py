@@ -23,10 +23,10 @@ from deepmatrix.drawing.layout import (
 )
 from deepmatrix.drawing.sparks import parts, sparkline
 from deepmatrix.drawing.terminal import print_line
+from deepmatrix.drawing.verdicts import MOODS, SIGNS
 from deepmatrix.errors import ArgumentError
 from deepmatrix.invocation import command_line
 from deepmatrix.judging.verdicts import ORDER
-from deepmatrix.reports.tables.own_models.verification import MOODS, SIGNS
 from deepmatrix.results.rows import CellRow, PortabilityRow, Results
 
 Value = TypeVar("Value")

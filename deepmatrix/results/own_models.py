@@ -6,14 +6,12 @@ import contextlib
 import math
 from collections.abc import Iterator, Sequence
 
-from deepmatrix.boundary.files import Damaged
 from deepmatrix.boundary.opening import is_there
 from deepmatrix.planning.subjects import Import
 from deepmatrix.results.rows import ModelRow, NodesRow
 from deepmatrix.store import artifacts
 from deepmatrix.store.causes import NodeError
 from deepmatrix.store.manifests import Manifest
-from deepmatrix.store.reported.output import Exported
 from deepmatrix.store.runs import Run
 
 #: At most this many nodes of a consumer are in the results; the file in the run has all.
@@ -27,7 +25,7 @@ def model_rows(manifest: Manifest, runs: Sequence[Run]) -> Iterator[ModelRow]:
     """Yield a row for each model that a user verifies; of a damaged one it says little."""
     cells = {cell.id: cell for cell in manifest.plan.cells}
     for model in manifest.plan.imports:
-        described = description(model, runs)
+        described = artifacts.read_first(model.artifact, runs)
         yield ModelRow(
             name=model.name,
             format=model.format,
@@ -43,18 +41,6 @@ def model_rows(manifest: Manifest, runs: Sequence[Run]) -> Iterator[ModelRow]:
             refusal=described.refusal if described else "",
             sha256=artifacts.model_digests(described) if described else _digests(model, runs),
         )
-
-
-def description(model: Import, runs: Sequence[Run]) -> Exported | None:
-    """Return what the inspector wrote of a model, None where it could not read it."""
-    for run in runs:
-        folder = run.artifact_path(model.artifact)
-        if (folder / artifacts.DESCRIPTION).is_file():
-            try:
-                return artifacts.read_description(folder)
-            except Damaged as error:
-                run.note_damage(error)
-    return None
 
 
 def _digests(model: Import, runs: Sequence[Run]) -> dict[str, str]:

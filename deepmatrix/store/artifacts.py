@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -134,6 +134,21 @@ def sha256(path: Path) -> str:
     """Return a file's digest, 64 hex digits."""
     with open_plain(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_first(artifact: Artifact, runs: Sequence[Run]) -> Exported | None:
+    """Return the description of an artifact that one of several runs has, None if none can be read.
+
+    Damage is noted in its run.
+    """
+    for run in runs:
+        folder = run.artifact_path(artifact)
+        if (folder / DESCRIPTION).is_file():
+            try:
+                return read_description(folder)
+            except Damaged as error:
+                run.note_damage(error)
+    return None
 
 
 def read_description(artifact: Path) -> Exported:

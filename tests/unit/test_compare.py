@@ -19,7 +19,8 @@ import pytest
 import scipy.stats
 
 from deepmatrix import reports
-from deepmatrix.cli import main, trying
+from deepmatrix.cli import main
+from deepmatrix.cli.side_by_side import trying
 from deepmatrix.comparison import accepted, limits
 from deepmatrix.comparison.changes import ABSENT, Comparison, Side, SizeChange, TimeChange
 from deepmatrix.comparison.comparing import compare_results

@@ -16,11 +16,11 @@ import pytest
 
 from deepmatrix import reports
 from deepmatrix.drawing import escaping, numbers
+from deepmatrix.drawing.verdicts import SIGNS
 from deepmatrix.reports import html
 from deepmatrix.reports.html import scales
 from deepmatrix.reports.html.scales import Scale
 from deepmatrix.reports.tables.own_models import headlines
-from deepmatrix.reports.tables.own_models.verification import SIGNS
 from deepmatrix.results import merging
 from tests.unit import verifications
 from tests.unit.examples import new_run, planned, record

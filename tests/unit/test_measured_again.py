@@ -13,7 +13,8 @@ import jsonschema
 import pytest
 
 from deepmatrix.boundary.files import Damaged
-from deepmatrix.cli import main, resuming, trying
+from deepmatrix.cli import main, resuming
+from deepmatrix.cli.side_by_side import trying
 from deepmatrix.comparison import limits
 from deepmatrix.comparison.trials import (
     NOT_MEASURED,

@@ -17,14 +17,14 @@ from deepmatrix.cli import main
 from deepmatrix.cli.own_models import refusing
 from deepmatrix.config.sections import ExpectedFailure, Infer
 from deepmatrix.errors import ArgumentError
-from deepmatrix.models import files, imports
+from deepmatrix.models import budgets, files, imports
+from deepmatrix.models.budgets import Budgets
 from deepmatrix.models.names import own_names
 from deepmatrix.planning.cells import Capabilities
 from deepmatrix.planning.model_plan import First, find_unserved, plan_models
 from deepmatrix.planning.plan import Job, Plan
 from deepmatrix.planning.selection import Selection
-from deepmatrix.reports import budgets
-from deepmatrix.reports.budgets import Budgets
+from deepmatrix.reports.budgets import exceeded
 from deepmatrix.results import merging
 from deepmatrix.store import arrays, artifacts, truths
 from deepmatrix.store.arrays import Unreadable
@@ -697,8 +697,8 @@ def test_where_no_model_can_be_read_nothing_is_served(tmp_path: Path) -> None:
 
 def test_a_budget_that_is_broken_names_its_line(tmp_path: Path) -> None:
     merged = merging.merge([judged(tmp_path)])
-    assert list(Budgets(1.0, 1e-3).exceeded(merged)) == []
-    lines = list(Budgets(1e-6, 1e-9).exceeded(merged))
+    assert list(exceeded(Budgets(1.0, 1e-3), merged)) == []
+    lines = list(exceeded(Budgets(1e-6, 1e-9), merged))
     assert any("p99" in line and "is over the budget of 1.00 µs" in line for line in lines)
     assert any("error 2.0e-07 is over the budget of 1.0e-09" in line for line in lines)
 
@@ -707,7 +707,7 @@ def test_a_budget_that_nothing_was_held_to_is_broken(tmp_path: Path) -> None:
     merged = merging.merge([judged(tmp_path)])
     emulated = tuple(row.model_copy(update={"emulated": True}) for row in merged.inference)
     merged = merged.model_copy(update={"inference": emulated})
-    assert list(Budgets(1.0, 1e-3, 1e8).exceeded(merged)) == [
+    assert list(exceeded(Budgets(1.0, 1e-3, 1e8), merged)) == [
         "p99: no measurement to compare with the budget of 1.00 s",
         "image: no measurement to compare with the budget of 100 MB",
     ]

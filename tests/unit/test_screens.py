@@ -16,8 +16,9 @@ from deepmatrix import reports
 from deepmatrix.drawing import layout, numbers
 from deepmatrix.judging.deviations import RANDOM
 from deepmatrix.judging.terms import Terms
+from deepmatrix.models.budgets import Budgets
 from deepmatrix.reports import markdown
-from deepmatrix.reports.budgets import Budgets
+from deepmatrix.reports.budgets import exceeded
 from deepmatrix.reports.tables import result_tables
 from deepmatrix.reports.tables.own_models import headlines, verification
 from deepmatrix.results import remarks
@@ -158,7 +159,7 @@ def test_the_standards_evaluator_is_not_timed_and_held_to_no_budget() -> None:
     table = verification.consumers(results, MODEL)
     times = {line.texts[0]: line.texts[table.titles.index("p50")] for line in table.rows}
     assert times == {NATIVE: "1.23 ms", f"{INSPECTOR} (the standard's evaluator)": numbers.DASH}
-    broken = list(Budgets(p99_s=1e-9, error=1e-9, image_bytes=1.0).exceeded(results))
+    broken = list(exceeded(Budgets(p99_s=1e-9, error=1e-9, image_bytes=1.0), results))
     assert len(broken) == 3
     assert not [line for line in broken if INSPECTOR in line]
 

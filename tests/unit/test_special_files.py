@@ -17,7 +17,7 @@ from rich.console import Console
 
 from deepmatrix.boundary.bounds import one_line
 from deepmatrix.boundary.files import Damaged
-from deepmatrix.cli import running
+from deepmatrix.cli import reporting
 from deepmatrix.cli.looking import history as history_command
 from deepmatrix.comparison.history import lines as history
 from deepmatrix.config import matrix_file
@@ -48,7 +48,7 @@ def reported(run: Run) -> tuple[Results, str]:
     """Report a run in which something is not as expected; return its results, and what is shown."""
     screen = io.StringIO()
     with pytest.raises(CellFailed):
-        running.report([Run.open(run.path)], Console(file=screen, width=1000))
+        reporting.report([Run.open(run.path)], Console(file=screen, width=1000))
     return Results.model_validate_json((run.path / "results.json").read_bytes()), screen.getvalue()
 
 

@@ -12,7 +12,7 @@ from deepmatrix import reports
 from deepmatrix.boundary.bounds import path_text
 from deepmatrix.boundary.writing import write_named
 from deepmatrix.cli import options as shared
-from deepmatrix.cli import repeating, trying
+from deepmatrix.cli.side_by_side import repeating, trying
 from deepmatrix.comparison import accepted, limits
 from deepmatrix.comparison.changes import Comparison
 from deepmatrix.comparison.comparing import compare_results

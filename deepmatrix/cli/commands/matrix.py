@@ -57,7 +57,9 @@ def run(options: argparse.Namespace) -> None:
             running.execute(
                 opened_run, engines, console, explain=options.explain, explain_s=options.explain_for
             )
-    running.report([opened_run], console, all_tables=options.tables)
+    from deepmatrix.cli import reporting  # noqa: PLC0415 - slow; loaded while the jobs run
+
+    reporting.report([opened_run], console, all_tables=options.tables)
 
 
 def _is_finished(unfinished: Run) -> bool:

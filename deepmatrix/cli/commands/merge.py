@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from deepmatrix.cli import options as shared
-from deepmatrix.cli import running, starting
+from deepmatrix.cli import reporting, running, starting
 from deepmatrix.config.documents import did_you_mean
 from deepmatrix.drawing.terminal import make_console, print_line
 from deepmatrix.reports.exports import EXPORTS
@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> None:
     if not parts:
         parts = [runs.latest(options.runs)]
         print_line(console, f"the newest run: {parts[0].path}", "dim", wrap=False)
-    running.report(
+    reporting.report(
         parts,
         console,
         starting.load_expected_failures(options),

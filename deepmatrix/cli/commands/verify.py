@@ -22,11 +22,10 @@ from deepmatrix.drawing.terminal import make_console, print_block, print_line
 from deepmatrix.engines import Engine
 from deepmatrix.errors import ArgumentError, CellFailed, DeepmatrixError
 from deepmatrix.invocation import command_line
-from deepmatrix.models import files, inputs, project
+from deepmatrix.models import budgets, files, inputs, project
 from deepmatrix.planning.model_plan import plan_models
 from deepmatrix.planning.plan import RETRIES
 from deepmatrix.planning.subjects import SampleRequest
-from deepmatrix.reports import budgets
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.runs import Run
 
@@ -276,7 +275,9 @@ def _serve(
         if options.resume is None:
             removing.remove(verification.path)
         raise
-    running.report([verification], console)
+    from deepmatrix.cli import reporting  # noqa: PLC0415 - slow; loaded while the jobs run
+
+    reporting.report([verification], console)
 
 
 def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Engine]:

@@ -22,10 +22,9 @@ from deepmatrix.config.source import Location, shortened
 from deepmatrix.drawing import numbers
 from deepmatrix.errors import ArgumentError, DeepmatrixError, Interrupted
 from deepmatrix.invocation import command_line
-from deepmatrix.models import inputs, project
+from deepmatrix.models import budgets, inputs, project
 from deepmatrix.models.project import Entry, Project
-from deepmatrix.reports import budgets
-from deepmatrix.results.own_models import description
+from deepmatrix.store import artifacts
 from deepmatrix.store.runs import Run
 
 #: How the texts of an entry's keys are read.
@@ -174,7 +173,10 @@ def _texts(place: Location, value: Any) -> Iterator[tuple[Location, str]]:
 
 def check_outputs(inspected: Run, overrides: Sequence[Override]) -> None:
     """Raise ArgumentError for a tolerance of outputs that no model of a run has."""
-    models = (description(model, [inspected]) for model in inspected.manifest.plan.imports)
+    models = (
+        artifacts.read_first(model.artifact, [inspected])
+        for model in inspected.manifest.plan.imports
+    )
     names = {name for model in models if model for name in (*model.gold, *model.unjudged)}
     for number, override in enumerate(overrides if names else ()):
         if not any(fnmatch.fnmatchcase(name, override.outputs) for name in names):

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
-from deepmatrix import __version__, reports
+from deepmatrix import __version__
 from deepmatrix.boundary.bounds import one_line, path_text
 from deepmatrix.cli.own_models import projects
 from deepmatrix.config.matrix import Matrix
@@ -15,7 +15,7 @@ from deepmatrix.errors import ArgumentError, EngineError, joined
 from deepmatrix.planning.model_plan import plan_refused
 from deepmatrix.planning.selection import Selection
 from deepmatrix.planning.subjects import Refused
-from deepmatrix.results import merging, remarks
+from deepmatrix.results import remarks
 from deepmatrix.store.runs import Run
 
 
@@ -62,7 +62,7 @@ def leave_report(
     """Write a run that says of paths only why they are not served, so that a review has them."""
     plan = plan_refused(Selection().preset, seed, infer, refusals(errors))
     run = Run.create(parent, plan, matrix, version=__version__, name=name)
-    reports.write(run, merging.merge([run]))
+    _write_reports(run)
 
 
 def check_inspected(inspected: Run, options: argparse.Namespace) -> None:
@@ -106,7 +106,7 @@ def _refuse_unreadable(inspected: Run, options: argparse.Namespace) -> None:
         given = [name for name in ("inputs", "shape", "range") if getattr(options, name)]
         about = given[:1] if wrong_inputs and len(given) == 1 else ()
         raise WrongRequest("\n".join(causes), hint=hint, about=about)
-    reports.write(inspected, merging.merge([inspected]))
+    _write_reports(inspected)
     hint = f"nothing was served; the log is in {inspected.path}"
     if wrong_inputs:
         hint = f"{remarks.SHARED_INPUTS}; {hint}"
@@ -128,3 +128,9 @@ def _refuse_other_inputs(inspected: Run) -> None:
                 f"{inspected.record(job).model_problem}",
                 hint=f"{option} compares models on the same inputs; nothing was served",
             )
+
+
+def _write_reports(run: Run) -> None:
+    from deepmatrix.cli import reporting  # noqa: PLC0415 - slow, and nearly never needed
+
+    reporting.write(run)

@@ -7,7 +7,6 @@ with the wheels that the build needs replaces the folders of this machine.
 
 from __future__ import annotations
 
-import configparser
 import dataclasses
 import hashlib
 import json
@@ -163,6 +162,8 @@ def project_of(wheel: Path) -> str:
 
 def _pip_settings(environment: Mapping[str, str]) -> dict[str, str]:
     """Return pip's options by long name, files first, environment over them."""
+    import configparser  # noqa: PLC0415 - slow, and needed only where a package is looked for
+
     parser = configparser.RawConfigParser()
     settings: dict[str, str] = {}
     for file in _pip_files(environment):

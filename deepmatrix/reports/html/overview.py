@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from deepmatrix.drawing import numbers
 from deepmatrix.drawing.layout import Mood
+from deepmatrix.drawing.verdicts import SIGNS
 from deepmatrix.judging.verdicts import ORDER
 from deepmatrix.reports.html import verdicts
 from deepmatrix.reports.html.evidence import Evidence, Link
 from deepmatrix.reports.tables.own_models import headlines
 from deepmatrix.reports.tables.own_models import overview as all_models
-from deepmatrix.reports.tables.own_models.verification import SIGNS
 from deepmatrix.results import remarks
 from deepmatrix.results.rows import PortabilityRow, Results
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from deepmatrix.drawing.layout import Mood, Table
+from deepmatrix.drawing.verdicts import SIGNS
 from deepmatrix.reports.html import latency, nodes, overview, timeline, training, verdicts
 from deepmatrix.reports.html.evidence import Evidence
 from deepmatrix.reports.html.rendering import render
 from deepmatrix.reports.tables import result_tables, slower
 from deepmatrix.reports.tables.own_models.overview import TITLE
-from deepmatrix.reports.tables.own_models.verification import SIGNS
 from deepmatrix.reports.tables.speed import only_checked
 from deepmatrix.results.rows import Results
 

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from deepmatrix.drawing import numbers
+from deepmatrix.drawing.verdicts import SIGNS
 from deepmatrix.judging.verdicts import ORDER
 from deepmatrix.reports.html import scales
 from deepmatrix.reports.html.evidence import Evidence, Link
 from deepmatrix.reports.html.scales import Scale
-from deepmatrix.reports.tables.own_models.verification import SIGNS
 from deepmatrix.results.counting import EXPECTED, verdict_counts
 from deepmatrix.results.rows import PortabilityRow, Results
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from deepmatrix.drawing.layout import Column, Mood, Row, Table, mark
 from deepmatrix.drawing.numbers import DASH
-from deepmatrix.reports.tables.own_models import headlines, verification
+from deepmatrix.drawing.verdicts import MOODS, SIGNS
+from deepmatrix.reports.tables.own_models import headlines
 from deepmatrix.results.counting import EXPECTED, consumers
 from deepmatrix.results.rows import ModelRow, PortabilityRow, Results
 
@@ -37,7 +38,7 @@ def verdicts(results: Results, *, narrow: bool = False) -> Table:
         _column(number, name + mark(emulated[name]), narrow=narrow)
         for number, name in enumerate(names, 1)
     ]
-    signs = ", ".join(f"{sign} {word}" for word, sign in verification.SIGNS.items())
+    signs = ", ".join(f"{sign} {word}" for word, sign in SIGNS.items())
     return Table(
         title=TITLE,
         columns=(Column("model", key=True), *columns),
@@ -64,12 +65,12 @@ def _field(judged: PortabilityRow | None, *, narrow: bool) -> str:
     if judged is None:
         return "" if narrow else DASH
     if narrow:
-        return verification.SIGNS[judged.verdict]
+        return SIGNS[judged.verdict]
     expected = f" ({EXPECTED})" if judged.expected_failure else ""
-    return f"{verification.SIGNS[judged.verdict]} {judged.verdict}{expected}"
+    return f"{SIGNS[judged.verdict]} {judged.verdict}{expected}"
 
 
 def _mood(judged: PortabilityRow | None) -> Mood:
     if judged is None or judged.expected_failure:
         return "muted"
-    return verification.MOODS[judged.verdict]
+    return MOODS[judged.verdict]

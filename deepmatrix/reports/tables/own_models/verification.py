@@ -19,6 +19,7 @@ from deepmatrix.drawing.layout import (
     shortened_name,
     without_empty_columns,
 )
+from deepmatrix.drawing.verdicts import MOODS, SIGNS
 from deepmatrix.reports.tables.own_models.headlines import inspector_name, rows_of
 from deepmatrix.results.rows import (
     CellRow,
@@ -29,23 +30,6 @@ from deepmatrix.results.rows import (
 )
 from deepmatrix.store.causes import Cause
 from deepmatrix.store.records import Deviation
-
-MOODS: dict[str, Mood] = {
-    "match": "good",
-    "drift": "bad",
-    "error": "bad",
-    "unsupported": "warned",
-    "not-run": "muted",
-}
-
-#: One sign for each verdict, told apart without colour.
-SIGNS: dict[str, str] = {
-    "match": "✓",
-    "drift": "≠",
-    "error": "✗",
-    "unsupported": "⊘",
-    "not-run": "–",
-}
 
 #: The table of outputs has at most this many lines; results.json has all.
 MOST_OUTPUTS = 24

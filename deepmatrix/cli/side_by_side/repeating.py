@@ -10,7 +10,8 @@ from rich.console import Console
 
 from deepmatrix import __version__
 from deepmatrix.boundary.bounds import path_text
-from deepmatrix.cli import resuming, starting, trying
+from deepmatrix.cli import resuming, starting
+from deepmatrix.cli.side_by_side import trying
 from deepmatrix.comparison.changes import Comparison
 from deepmatrix.comparison.limits import Limit
 from deepmatrix.comparison.reading import run_at
