@@ -36,6 +36,12 @@ REFERENCE_HINT = (
     "one output, an .npy will do"
 )
 
+#: What to do where the inputs of one model are not those of another.
+SHARED_INPUTS = (
+    "the models of one command share their inputs, with --original those of the original: verify "
+    "models with other inputs in runs of their own"
+)
+
 
 def read_reference(path: Path) -> dict[str, Values]:
     """Return a user's right outputs by name. Raises ArgumentError where the file holds none."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from deepmatrix.models.inputs import SHARED_INPUTS
 from deepmatrix.planning.subjects import Refused
 from deepmatrix.results.portability import range_option
 from deepmatrix.results.rows import (
@@ -194,13 +195,6 @@ def stateful(rows: Iterable[PortabilityRow], models: Iterable[ModelRow]) -> Iter
             f"{title}: stateful, it keeps state between calls; outputs are compared after a "
             f"fresh load ({', '.join(sorted(names))})"
         )
-
-
-#: What to do where the inputs of one model are not those of another.
-SHARED_INPUTS = (
-    "the models of one command share their inputs, with --original those of the original: verify "
-    "models with other inputs in runs of their own"
-)
 
 
 def unreadable(inspections: Iterable[JobRecord]) -> Iterator[str]:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from deepmatrix.paths import HARNESS, PACKAGE, ROOT
 
@@ -45,6 +49,16 @@ def folders() -> Iterator[Path]:
 
 def test_every_folder_of_modules_is_a_package_that_the_contracts_see() -> None:
     assert [folder for folder in folders() if not (folder / "__init__.py").is_file()] == []
+
+
+@pytest.mark.parametrize("command", ["plan", "matrix", "verify"])
+def test_a_command_begins_without_what_it_needs_in_the_end(command: str) -> None:
+    reads = f"import sys, deepmatrix.cli.commands.{command}; print(*sys.modules)"
+    answer = subprocess.run(
+        [sys.executable, "-c", reads], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    late = {"jinja2", "scipy", "deepmatrix.reports", "deepmatrix.results.rows"}
+    assert late & set(answer.stdout.split()) == set()
 
 
 def is_defined(name: str, folder: Path) -> bool:

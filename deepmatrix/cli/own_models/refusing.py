@@ -12,10 +12,10 @@ from deepmatrix.cli.own_models import projects
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.config.sections import Infer
 from deepmatrix.errors import ArgumentError, EngineError, joined
+from deepmatrix.models.inputs import SHARED_INPUTS
 from deepmatrix.planning.model_plan import plan_refused
 from deepmatrix.planning.selection import Selection
 from deepmatrix.planning.subjects import Refused
-from deepmatrix.results import remarks
 from deepmatrix.store.runs import Run
 
 
@@ -102,14 +102,14 @@ def _refuse_unreadable(inspected: Run, options: argparse.Namespace) -> None:
     if unready:
         raise EngineError(unready[0])
     if wrong_inputs + wrong_references == len(causes):
-        hint = remarks.SHARED_INPUTS if len(models) > 1 else "nothing was served"
+        hint = SHARED_INPUTS if len(models) > 1 else "nothing was served"
         given = [name for name in ("inputs", "shape", "range") if getattr(options, name)]
         about = given[:1] if wrong_inputs and len(given) == 1 else ()
         raise WrongRequest("\n".join(causes), hint=hint, about=about)
     _write_reports(inspected)
     hint = f"nothing was served; the log is in {inspected.path}"
     if wrong_inputs:
-        hint = f"{remarks.SHARED_INPUTS}; {hint}"
+        hint = f"{SHARED_INPUTS}; {hint}"
     raise ArgumentError("\n".join(causes), hint=hint)
 
 
