@@ -11,6 +11,7 @@ from deepmatrix.comparison import verdicts
 from deepmatrix.comparison.changes import Comparison, SizeChange, TimeChange, VerdictChange
 from deepmatrix.comparison.sizes import SAME_WITHIN
 from deepmatrix.config.documents import did_you_mean
+from deepmatrix.drawing import numbers
 from deepmatrix.errors import ArgumentError
 from deepmatrix.sizes import decimal_size
 
@@ -186,7 +187,7 @@ def describe_verdict(change: VerdictChange) -> str:
     if change.kind != "serving":
         place = f"{change.cell}, {change.kind} of {change.subject}"
     if change.base == change.head:
-        grown = f", {change.growth:.3g} times as much" if change.growth else ""
+        grown = f" ({numbers.ratio(change.growth)})" if change.growth else ""
         return f"{place}: error {_error(change.base_error)}, now {_error(change.head_error)}{grown}"
     reason = f": {change.reason}" if change.reason else ""
     return f"{place}: {change.base}, now {change.head}{reason}"
@@ -194,8 +195,7 @@ def describe_verdict(change: VerdictChange) -> str:
 
 def describe_time(change: TimeChange) -> str:
     """Return a changed time as a line, with its interval."""
-    low, high = (100 * (ratio - 1) for ratio in (change.low, change.high))
-    amount = f"{100 * (change.ratio - 1):+.1f} % [{low:+.1f}, {high:+.1f}]"
+    amount = numbers.ratio(change.ratio, change.low, change.high).replace("\N{NO-BREAK SPACE}", " ")
     return f"{change.cell}, {time_title(change)}: {amount}"
 
 
@@ -210,7 +210,7 @@ def time_title(change: TimeChange) -> str:
 def describe_size(change: SizeChange) -> str:
     """Return a changed size as a line."""
     subject = f" {change.subject}" if change.subject else ""
-    amount = f"{100 * (change.ratio - 1):+.1f} %"
+    amount = numbers.ratio(change.ratio)
     before, after = decimal_size(change.base), decimal_size(change.head)
     return f"{change.cell}, {change.quantity}{subject}: {before}, now {after} ({amount})"
 

@@ -9,7 +9,7 @@ from deepmatrix.sizes import decimal_size
 from harness.record import SMALLEST_SCALE
 
 if TYPE_CHECKING:  # it needs numpy, which not every command imports
-    from deepmatrix.results.timing.statistics import Estimate
+    from deepmatrix.results.timing.statistics import Comparison, Estimate
 
 DASH = "–"
 
@@ -111,10 +111,29 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}{'s' * (number != 1)}"
 
 
-def change(ratio: float, low: float, high: float) -> str:
-    """A ratio in percent with its interval: ``+10.1 [+8.2, +12.0] %``."""
-    middle, lower, upper = (100 * (value - 1) for value in (ratio, low, high))
-    return f"{middle:+.1f} [{lower:+.1f}, {upper:+.1f}] %".replace(" ", "\N{NO-BREAK SPACE}")
+def ratio(value: float | None, low: float | None = None, high: float | None = None) -> str:
+    """How many times as much: ``1.101× [1.082, 1.120]``, ``32.15×`` without an interval."""
+    if value is None:
+        return DASH
+    if low is None or high is None:
+        return f"{_factor(value)}×"
+    text = f"{_factor(value)}× [{_factor(low)}, {_factor(high)}]"
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def _factor(value: float) -> str:
+    """Return a factor with so many digits that a change of a thousandth is seen."""
+    decimals = 3 if value < 10 else 2 if value < 100 else 1
+    return f"{value:,.{decimals}f}"
+
+
+def compared(comparison: Comparison | None) -> str:
+    """A ratio of two times where their rounds can tell it; None: there is one round only."""
+    if comparison is None:
+        return "one round"
+    if comparison.direction == "cannot tell":
+        return comparison.direction
+    return ratio(comparison.ratio, comparison.low, comparison.high)
 
 
 def _significant(value: float) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from deepmatrix.drawing import numbers
 from deepmatrix.results.rows import CellRow, Results
 from deepmatrix.results.timing.rows import BOTH_PASSES
 from deepmatrix.results.timing.statistics import Estimate, compare
@@ -72,8 +73,7 @@ def _workload_evidence(check: FigureCheck, workload: str, results: Results) -> I
         else:
             yield from _failed_trainings(check, workload, results)
         return
-    confirms, remark = _judge(check, number, reference)
-    ratio = f"{number.value / reference.value:.3g} times{remark}"
+    confirms, ratio = _judge(check, number, reference)
     yield Evidence(
         confirms=confirms,
         reason=f"{check.figure} {number.text}, {reference.text}: {ratio}",
@@ -93,23 +93,24 @@ def _failed_trainings(check: FigureCheck, workload: str, results: Results) -> It
 
 
 def _judge(check: FigureCheck, number: Number, reference: Number) -> tuple[bool | None, str]:
-    """Return on which side of the bound the ratio is, None where that is open, and a remark."""
+    """Return on which side of the bound the ratio is, None where that is open, and the ratio."""
     value = number.value / reference.value
+    ratio = numbers.ratio(value)
     if number.rounds is None or reference.rounds is None:
-        return _compare_bound(check, value, value), ""
+        return _compare_bound(check, value, value), ratio
     if number.disturbed or reference.disturbed:
-        return None, ", but the machine was slower meanwhile; measure again when it is idle"
+        return None, f"{ratio}, but the machine was slower meanwhile; measure again when it is idle"
     rounds = min(len(number.rounds), len(reference.rounds))
     comparison = compare(number.rounds, reference.rounds)
     if comparison is None or rounds < LEAST_ROUNDS:
-        return None, f", {rounds} of the {LEAST_ROUNDS} rounds that it takes"
+        return None, f"{ratio}, {rounds} of the {LEAST_ROUNDS} rounds that it takes"
     low, high = comparison.low, comparison.high
-    interval = f" [{low:.3g}, {high:.3g}]"
+    ratio = numbers.ratio(value, low, high)
     confirms = _compare_bound(check, low, high)
     if confirms is None:
-        return None, f"{interval}, on both sides of {check.bound:g}: inconclusive"
+        return None, f"{ratio}, on both sides of {check.bound:g}: inconclusive"
     source = f", bound {check.bound:g}: {check.bound_from}" if check.bound_from else ""
-    return confirms, interval + source
+    return confirms, ratio + source
 
 
 def _compare_bound(check: FigureCheck, low: float, high: float) -> bool | None:

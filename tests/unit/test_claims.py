@@ -330,7 +330,7 @@ def test_a_statement_holds_where_its_evidence_says_so(
         (SERVED, of_served(served("error", "startup: WrongDevice: x")), "WrongDevice"),
         (SERVED, of_served(served("unsupported"), served("error", "oom")), "oom"),
         (SERVED, of_served(served("not-run", "not reached")), "not reached"),
-        (SLOWER, started(50.0, 0.4, rounds=2), "125 times, 2 of the 3 rounds that it takes"),
+        (SLOWER, started(50.0, 0.4, rounds=2), "125.0×, 2 of the 3 rounds that it takes"),
         (SLOWER, started(5.0, 0.51, reach=0.1), "on both sides of 10: inconclusive"),
         (
             SLOWER,
@@ -519,8 +519,8 @@ def test_the_time_of_a_start_is_the_sum_of_its_parts() -> None:
     rows = (startup("one", seconds(0.4, 0.001)), startup("two", seconds(0.2)))
     decided = decision(check, run(cells=both(), startup=rows))
     assert (decided.outcome, decided.record) == ("holds", RECORD)
-    assert decided.reason == (
-        "start one-here-amd64-cpu 1.6 s, two-here-amd64-cpu 0.8 s: 2 times [1.99, 2.01]"
+    assert " ".join(decided.reason.split()) == (
+        "start one-here-amd64-cpu 1.6 s, two-here-amd64-cpu 0.8 s: 2.000× [1.988, 2.012]"
     )
     lacking = (startup("one", seconds(0.4), import_s=None), rows[1])
     assert "no start of one" in decision(check, run(cells=both(), startup=lacking)).reason

@@ -506,7 +506,7 @@ def test_an_exported_model_that_is_larger_breaks_the_limit_and_memory_does_not()
         quantity="artifact", cell="cell", subject="net, onnx", base=10**8, head=12 * 10**7
     )
     assert broken_by("larger:10%", sizes=(model,)) == (
-        "larger: cell, artifact net, onnx: 100 MB, now 120 MB (+20.0 %)",
+        "larger: cell, artifact net, onnx: 100 MB, now 120 MB (1.200×)",
     )
     memory = model.model_copy(update={"quantity": "memory"})
     assert not broken_by("larger:10%", sizes=(memory,))

@@ -86,8 +86,7 @@ def test_a_training_in_bfloat16_is_judged_by_accuracy_and_the_outputs_of_its_fir
     cells = dict(zip([column.title for column in table.columns], table.rows[0].texts, strict=True))
     assert (cells["accuracy in float32"], cells["accuracy"]) == ("97.0 %", "96.0 %")
     assert cells["lost"] == "1.0 points"
-    assert cells["time"].startswith("0.49 [")
-    assert cells["time"].endswith(", faster")
+    assert cells["time"].startswith("0.49")
 
 
 @pytest.mark.parametrize(

@@ -536,6 +536,25 @@ def printed(table: Table, width: int) -> str:
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
+#: The columns that hold a ratio of times or of sizes.
+RATIOS = ("change", "last change", "slowdown", "speed-up", "time")
+
+#: A ratio, with its interval where it has one; or what is there instead.
+RATIO = r"[\d,]+\.\d+×(\s\[[\d.,]+,\s[\d.,]+\])?|over 10,000×|cannot tell|one round|emulated|–|"
+
+
+def test_all_tables_write_a_ratio_in_one_way() -> None:
+    ratios = [
+        (table.title, row.texts[at])
+        for table in TABLES
+        for at, column in enumerate(table.columns)
+        if column.numeric and column.title.partition(",")[0] in RATIOS
+        for row in table.rows
+    ]
+    assert {title for title, text in ratios if "×" in text} >= {"Scaling", "Size", "Slower"}
+    assert [pair for pair in ratios if not re.fullmatch(RATIO, pair[1])] == []
+
+
 def plain_spaces(text: str) -> str:
     """Return a text with one plain space between its words."""
     return " ".join(text.split())

@@ -86,7 +86,7 @@ def _drifts(changes: Sequence[VerdictChange], limit: int) -> Table:
         Column("subject", key=True),
         Column("error was", numeric=True),
         Column("error is", numeric=True),
-        Column("times", numeric=True, optional=1),
+        Column("change", numeric=True, optional=1),
         Column("verdict", optional=2),
     )
     rows = [
@@ -95,7 +95,7 @@ def _drifts(changes: Sequence[VerdictChange], limit: int) -> Table:
             change.subject,
             numbers.error(change.base_error),
             numbers.error(change.head_error) if change.head_error is not None else "not finite",
-            f"{change.growth:.3g}" if change.growth else numbers.DASH,
+            numbers.ratio(change.growth or None),
             change.head,
             mood="warned",
         )
@@ -119,7 +119,7 @@ def _times(title: str, changes: Sequence[TimeChange], mood: Mood, limit: int) ->
             title,
             numbers.duration(change.base_s),
             numbers.duration(change.head_s),
-            numbers.change(change.ratio, change.low, change.high),
+            numbers.ratio(change.ratio, change.low, change.high),
             "yes" if change.again else "no" if change.unrepeated else "",
             mood=mood,
         )
@@ -162,7 +162,7 @@ OPERATORS_NOTE = (
     "Operator: all of its kind in one inference together, as the runtime's own profiler counts."
 )
 
-TIME_NOTE = "Change: in percent, with its 95 % interval."
+TIME_NOTE = "Change: how many times as long, with its 95 % interval."
 
 
 def _sizes(title: str, changes: Sequence[SizeChange], limit: int) -> Table:
@@ -179,7 +179,7 @@ def _sizes(title: str, changes: Sequence[SizeChange], limit: int) -> Table:
             f"{change.quantity} {change.subject}".rstrip(),
             decimal_size(change.base),
             decimal_size(change.head),
-            f"{100 * (change.ratio - 1):+.1f}\N{NO-BREAK SPACE}%",
+            numbers.ratio(change.ratio),
             mood="warned" if change.ratio > 1 else "good",
         )
         for change in sorted(changes, key=lambda change: -change.ratio)

@@ -72,9 +72,7 @@ def value(number: float, unit: str) -> str:
 
 def _change(levels: Sequence[Level]) -> str:
     ratio = levels[-1].over(levels[-2])
-    if ratio > LARGEST_RATIO:
-        return f"over {LARGEST_RATIO}×"
-    return f"{100 * (ratio - 1):+.1f}\N{NO-BREAK SPACE}%"
+    return f"over {LARGEST_RATIO:,}×" if ratio > LARGEST_RATIO else numbers.ratio(ratio)
 
 
 def _change_share(series: Series) -> float:

@@ -19,7 +19,7 @@ def table(results: Results) -> Table:
                 slower.time,
                 numbers.duration(slower.base_s),
                 numbers.duration(slower.head_s),
-                numbers.change(slower.ratio, slower.low, slower.high),
+                numbers.ratio(slower.ratio, slower.low, slower.high),
                 mood="bad",
             )
             for slower in results.slower

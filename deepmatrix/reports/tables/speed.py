@@ -45,8 +45,8 @@ ACCURACY = (
 )
 
 SLOWDOWN = (
-    "Slowdown: how many times slower than the fastest native cell, as a 95 % interval for all of "
-    "them at once; `cannot tell` if it includes 1, `one round` if there is no second one."
+    "Slowdown: how many times as long as on the fastest native cell, with the 95 % interval for "
+    "all of them at once; `cannot tell` if it includes 1, `one round` if there is no second one."
 )
 OUTPUT_ERROR = (
     "Output error: the largest difference of any layer from a float64 evaluation in the first "
@@ -139,12 +139,9 @@ def _slowdown(step: Estimate | None, steps: Sequence[Estimate], emulated: bool) 
     """Return how much slower a step is than the first native one, if the rounds can tell."""
     if step is None or not steps or emulated or step is steps[0]:
         return numbers.DASH
-    comparison = compare(step.round_medians, steps[0].round_medians, fastest_of=len(steps))
-    if comparison is None:
-        return "one round"
-    if comparison.direction == "cannot tell":
-        return "cannot tell"
-    return f"{comparison.direction}, {comparison.low:.2f} to {comparison.high:.2f} times"
+    return numbers.compared(
+        compare(step.round_medians, steps[0].round_medians, fastest_of=len(steps))
+    )
 
 
 def passes(results: Results) -> Table:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from deepmatrix.config.matrix import Matrix
+from deepmatrix.drawing import numbers
 from deepmatrix.planning.cells import Cell, all_cells
 from deepmatrix.results.rows import CellRow, PortabilityRow, Results
 from deepmatrix.results.timing.rows import BOTH_PASSES
@@ -210,9 +211,9 @@ def _ratios(
     by_framework: dict[str, dict[str, tuple[Ratio, str]]] = {}
     for results in runs:
         for workload in _workloads(compared.figure, results):
-            numbers = _comparable(compared.figure, workload, frameworks, results)
-            for framework, ratio in _over_best(numbers).items():
-                record = f"{results.run}/{numbers[framework].record}"
+            figures = _comparable(compared.figure, workload, frameworks, results)
+            for framework, ratio in _over_best(figures).items():
+                record = f"{results.run}/{figures[framework].record}"
                 by_framework.setdefault(framework, {})[workload] = (ratio, record)
     for framework, ratios in by_framework.items():
         yield _mean(compared, framework, ratios)
@@ -233,13 +234,13 @@ def _comparable(
     figure: Figure, workload: str, frameworks: Iterable[str], results: Results
 ) -> dict[str, Number]:
     """Return the figures of frameworks that can be compared: at least two, else none."""
-    numbers: dict[str, Number] = {}
+    figures: dict[str, Number] = {}
     for framework in frameworks:
         for cell in _native(framework, results).values():
             for number in FIGURES[figure](workload, cell, results):
                 if _counts(number):
-                    numbers.setdefault(framework, number)
-    return numbers if len(numbers) > 1 else {}
+                    figures.setdefault(framework, number)
+    return figures if len(figures) > 1 else {}
 
 
 def _counts(number: Number) -> bool:
@@ -249,17 +250,17 @@ def _counts(number: Number) -> bool:
     return not number.disturbed and len(number.rounds) >= LEAST_ROUNDS and min(number.rounds) > 0
 
 
-def _over_best(numbers: Mapping[str, Number]) -> dict[str, Ratio]:
+def _over_best(figures: Mapping[str, Number]) -> dict[str, Ratio]:
     """Return each figure over the smallest; intervals allow for its choice from the same data."""
-    if not numbers:
+    if not figures:
         return {}
-    best = min(numbers.values(), key=lambda number: number.value)
+    best = min(figures.values(), key=lambda number: number.value)
     ratios = {}
-    for framework, number in numbers.items():
+    for framework, number in figures.items():
         value = number.value / best.value
         low = high = value
         if number is not best and number.rounds and best.rounds:
-            comparison = compare(number.rounds, best.rounds, fastest_of=len(numbers))
+            comparison = compare(number.rounds, best.rounds, fastest_of=len(figures))
             if comparison:
                 low, high = min(value, comparison.low), max(value, comparison.high)
         ratios[framework] = Ratio(value=value, low=max(1.0, low), high=max(1.0, high))
@@ -273,13 +274,13 @@ def _mean(compared: Compared, framework: str, ratios: Mapping[str, tuple[Ratio, 
         high=_geometric(ratio.high for ratio, _ in ratios.values()),
     )
     names = ", ".join(name for name in ratios if name)
-    interval = f" [{mean.low:.3g}, {mean.high:.3g}]" if mean.high > mean.low else ""
+    interval = (mean.low, mean.high) if mean.high > mean.low else ()
     return Measured(
         area=compared.area,
         what=compared.what,
         framework=framework,
         figure=mean,
-        text=f"{mean.value:.3g} times the best{interval}" + (f", on {names}" if names else ""),
+        text=f"{numbers.ratio(mean.value, *interval)} of the best" + f", on {names}" * bool(names),
         record=next(iter(ratios.values()))[1],
     )
 

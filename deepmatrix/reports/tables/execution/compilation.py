@@ -24,8 +24,9 @@ TOLD = (
     "that itself; `not told` if it cannot be asked."
 )
 SPEEDUP = (
-    "Speed-up: of a steady step over that of the library's cell that compiles least, as a 95 % "
-    "interval; `cannot tell` if it includes 1, `one round` if there is no second one."
+    "Speed-up: how many times as fast a steady step is as that of the library's cell that compiles "
+    "least, with its 95 % interval; `cannot tell` if that includes 1, `one round` if there is no "
+    "second one."
 )
 PAYS = (
     "Pays off after: the steps of training after which what the first step took longer than that "
@@ -68,9 +69,10 @@ def _order(each: CompileRow) -> tuple[int, str]:
 
 def _row(each: CompileRow, least: CompileRow, steps: Mapping[tuple[str, str], Estimate]) -> Row:
     step, usual = steps.get((each.cell, each.workload)), steps.get((least.cell, least.workload))
-    compared = None
+    compared = faster = None
     if each is not least and step and usual:
         compared = compare(step.round_medians, usual.round_medians)
+        faster = compare(usual.round_medians, step.round_medians)
     return row(
         each.workload,
         each.cell,
@@ -79,7 +81,7 @@ def _row(each: CompileRow, least: CompileRow, steps: Mapping[tuple[str, str], Es
         numbers.interval(each.step_s),
         _told((each.told_forward_s, each.told_step_s)),
         numbers.interval(step),
-        numbers.DASH if each is least or not step or not usual else _speedup(compared),
+        numbers.DASH if each is least or not step or not usual else numbers.compared(faster),
         _payoff(each, least, step, usual, compared),
     )
 
@@ -87,14 +89,6 @@ def _row(each: CompileRow, least: CompileRow, steps: Mapping[tuple[str, str], Es
 def _told(parts: Sequence[Estimate | None]) -> str:
     known = [part.median for part in parts if part]
     return numbers.duration(sum(known)) if known else "not told"
-
-
-def _speedup(compared: Comparison | None) -> str:
-    if compared is None:
-        return "one round"
-    if compared.direction == "cannot tell":
-        return compared.direction
-    return f"{1 / compared.high:.2f} to {1 / compared.low:.2f} times"
 
 
 def _payoff(

@@ -50,11 +50,6 @@ def _row(each: ScalingRow) -> Row:
         f"{each.beside_threads} to {each.threads}",
         numbers.interval(each.beside_s),
         numbers.interval(each.time_s),
-        _ratio(each),
+        numbers.ratio(each.speedup, each.low, each.high),
         numbers.share(each.speedup * each.beside_threads / each.threads),
     )
-
-
-def _ratio(each: ScalingRow) -> str:
-    interval = "" if each.low is None or each.high is None else f"{each.low:.2f}, {each.high:.2f}"
-    return f"{each.speedup:.2f}" + (f" [{interval}]" if interval else "")

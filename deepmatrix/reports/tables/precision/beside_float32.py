@@ -22,8 +22,8 @@ from deepmatrix.results.rows import Results, TrainingRow
 from deepmatrix.results.timing.statistics import compare
 
 TIMES = (
-    "Time: how many times as long as in float32, as a 95 % interval; `cannot tell` if it includes "
-    "1, `one round` if there is no second one."
+    "Time: how many times as long as in float32, with its 95 % interval; `cannot tell` if that "
+    "includes 1, `one round` if there is no second one."
 )
 
 
@@ -94,14 +94,7 @@ def _last_loss(row: TrainingRow) -> str:
 def _ratio(wide: TrainingRow, narrow: TrainingRow) -> str:
     if wide.step_s is None or narrow.step_s is None:
         return numbers.DASH
-    compared = compare(narrow.step_s.round_medians, wide.step_s.round_medians)
-    if compared is None:
-        return "one round"
-    return _told(compared.ratio, compared.low, compared.high, compared.direction)
-
-
-def _told(ratio: float, low: float, high: float, direction: str) -> str:
-    return f"{ratio:.2f} [{low:.2f}, {high:.2f}], {direction}"
+    return numbers.compared(compare(narrow.step_s.round_medians, wide.step_s.round_medians))
 
 
 def quantised(results: Results) -> Table:
@@ -149,6 +142,6 @@ def _quantised_row(row: QuantisedRow, batches: Sequence[int]) -> Row:
 def _speed(row: SpeedRow | None) -> str:
     if row is None:
         return numbers.DASH
-    if row.low is None or row.high is None:
+    if row.direction in ("cannot tell", "one round"):
         return row.direction
-    return _told(row.ratio, row.low, row.high, row.direction)
+    return numbers.ratio(row.ratio, row.low, row.high)
