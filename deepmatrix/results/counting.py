@@ -17,13 +17,13 @@ def consumers(rows: Iterable[PortabilityRow]) -> list[PortabilityRow]:
     return [judged for judged in rows if not judged.judges]
 
 
-def verdict_counts(rows: Iterable[PortabilityRow]) -> dict[str, int]:
-    """Return how many consumers have each verdict; expected failures are counted apart.
+def counted_as(judged: PortabilityRow) -> str:
+    """Return the word that a verdict is counted by. What did not run has not failed."""
+    is_expected = judged.expected_failure and judged.verdict != "not-run"
+    return EXPECTED if is_expected else judged.verdict
 
-    What did not run has not failed.
-    """
-    words = Counter(
-        EXPECTED if judged.expected_failure and judged.verdict != "not-run" else judged.verdict
-        for judged in consumers(rows)
-    )
+
+def verdict_counts(rows: Iterable[PortabilityRow]) -> dict[str, int]:
+    """Return how many consumers have each verdict; expected failures are counted apart."""
+    words = Counter(map(counted_as, consumers(rows)))
     return {word: words[word] for word in (*ORDER, EXPECTED)}

@@ -95,6 +95,7 @@ class PortabilityRows:
             error_type=verdict.error_type,
             message=verdict.message,
             expected_failure=self._expected_failure(verdict, artifact, consumer),
+            pending=pair not in self.judged and self._is_pending(artifact, consumer.id),
             cause=cause if verdict.name != "match" else None,
             outputs=verdict.deviations,
             repeatable=verdict.repeatable,
@@ -114,6 +115,17 @@ class PortabilityRows:
             return ABOUT_THE_JUDGE
         produced = self.training.get((artifact.producer, artifact.workload))
         return produced.expected_failure if produced and verdict.name == "not-run" else ""
+
+    def _is_pending(self, artifact: Artifact, consumer: str) -> bool:
+        """Return whether all that an artifact lacks on a consumer is that a job has not run yet."""
+        if not self.manifest.plan.kept_as(artifact.id):
+            pair = (artifact.producer, artifact.workload)
+            source = self.inspections.get(pair) or self.training.get(pair)
+            if source is None:
+                return artifact.producer not in self.unready
+            if source.status != "ok":
+                return False
+        return consumer not in self.unready
 
     def _why_unjudged(self, artifact: Artifact, consumer: str) -> str:
         pair = (artifact.producer, artifact.workload)

@@ -339,7 +339,10 @@ class RowCollector:
         return [
             efficiency.of_training(self._training.get((cell.id, workload)))
             or self._training_rows.missing_row(
-                cell.id, workload, self._portability.why_missing(cell.id)
+                cell.id,
+                workload,
+                self._portability.why_missing(cell.id),
+                pending=cell.id not in self._portability.unready,
             )
             for cell in plan.producers()
             for workload in plan.workloads

@@ -104,7 +104,7 @@ class TrainingRow(Row):
     it is not finite. *layers*, *gradients*: the errors of the first step, in the network's order;
     None where a value is not finite.
     *precision*: the lowest that it computed in; *float32_cell*: that which trains the same in
-    float32, where the cell is a variant of it.
+    float32, where the cell is a variant of it. *pending*: its jobs have not run yet.
     """
 
     cell: str
@@ -117,6 +117,7 @@ class TrainingRow(Row):
     failed_phase: str = ""
     error_type: str = ""
     expected_failure: str = ""
+    pending: bool = False
     step_s: Estimate | None = None
     unsteady: Count = 0
     samples_per_s: Amount | None = None
@@ -190,7 +191,8 @@ class PortabilityRow(Row):
     those of different numbers of threads are apart. *failed_phase*, *error_type*: what an error
     comes from. *expected_failure*: why it may fail. *cause*: what a diagnosis found. *model*: the
     name of a user's own model. *judges*: the consumer is the evaluator that gold comes from, so
-    that its verdict says nothing of a runtime.
+    that its verdict says nothing of a runtime. *pending*: its job, or its producer's, has not run
+    yet, as in a run that was interrupted.
     """
 
     artifact: str
@@ -217,6 +219,7 @@ class PortabilityRow(Row):
     error_type: str = ""
     message: str = ""
     expected_failure: str = ""
+    pending: bool = False
     cause: Cause | None = None
 
     @property

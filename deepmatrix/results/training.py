@@ -106,7 +106,9 @@ class TrainingRows:
             gradients=step.gradients if step else {},
         )
 
-    def missing_row(self, cell_id: str, workload: str, reason: str) -> TrainingRow:
+    def missing_row(
+        self, cell_id: str, workload: str, reason: str, *, pending: bool
+    ) -> TrainingRow:
         """Return the row of a training without records."""
         return TrainingRow(
             cell=cell_id,
@@ -114,6 +116,7 @@ class TrainingRows:
             emulated=cell_id in self.manifest.plan.emulated,
             status="not-run",
             reason=reason,
+            pending=pending,
             accuracy_wanted=self._accuracy_wanted(cell_id, workload) or 0.0,
         )
 

@@ -98,6 +98,8 @@ GAINED: list[tuple[str, str, Any]] = [
     ("", "compilation", []),
     ("", "crossovers", []),
     ("", "scaling", []),
+    ("training.*", "pending", False),
+    ("portability.*", "pending", False),
     ("training.*", "failed_phase", ""),
     ("training.*", "error_type", ""),
     ("training.*", "greedy_accuracy", None),
