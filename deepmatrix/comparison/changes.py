@@ -95,7 +95,8 @@ class TimeChange(Change):
     *ratio*, *low*, *high*: the time of HEAD over that of BASE with its 95 % interval, of this
     comparison alone. *p*: adjusted for all comparisons of times. *word*: what it allows to say at
     95 % certainty of all such words together. *subject*, *batch*: empty and 0 where it is the mean
-    of all inferences of a cell, *count* of them. *again*: it seemed too slow, and these are the
+    of all inferences of a cell, *count* of them. *artifact*: the subject's id, where people call it
+    something else. *again*: it seemed too slow, and these are the
     rounds of a second measurement. *unrepeated*: it seemed too slow, and why it was not measured
     again. *operators*: of an inference on a cell that became slower, where
     its runtime timed them: those that became slower, what adds most first.
@@ -104,6 +105,7 @@ class TimeChange(Change):
     cell: str
     quantity: Quantity
     subject: str = ""
+    artifact: str = ""
     batch: int = 0
     count: int = 1
     base_s: float | None = None

@@ -162,6 +162,7 @@ def _change(pair: _Pair, ratio: Ratio, p: float, titles: Mapping[str, str]) -> T
         cell=cell,
         quantity=quantity,
         subject=titles.get(subject, subject),
+        artifact=subject if subject in titles else "",
         batch=batch,
         count=pair.count,
         base_s=None if quantity == "all" else _middle(pair.base),

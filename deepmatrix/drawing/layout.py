@@ -23,11 +23,21 @@ Mood = Literal["good", "warned", "bad", "muted", "plain"]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Source:
+    """A file that a line rests on: *path* in the folder of a *run*. *words* name it, else both."""
+
+    run: str
+    path: str
+    words: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Row:
-    """One line of a table: a text for each column, and the mood of each text."""
+    """One line of a table: a text for each column, the mood of each text, and the sources."""
 
     texts: tuple[str, ...]
     moods: tuple[Mood, ...]
+    sources: tuple[Source, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -38,7 +48,8 @@ class Column:
     leaving columns out makes no room for it. *optional*: where the console is too narrow, the
     column with the highest number is left out first; 0 is never left out. *unbroken*: its words are
     not broken, so other columns give way. *below*: where not all fits on one line, it is drawn
-    below its line. *note* tells the reader what it is, where it is shown.
+    below its line. *sources*: in a page, links to the sources of a line stand in it. *note* tells
+    the reader what it is, where it is shown.
     """
 
     title: str
@@ -47,6 +58,7 @@ class Column:
     optional: int = 0
     unbroken: bool = False
     below: bool = False
+    sources: bool = False
     note: str = ""
 
 
@@ -67,7 +79,8 @@ class Table:
     def with_columns(self, indices: Sequence[int]) -> Table:
         """Return the table with only these columns, in this order."""
         rows = tuple(
-            Row(
+            replace(
+                row,
                 texts=tuple(row.texts[index] for index in indices),
                 moods=tuple(row.moods[index] for index in indices),
             )
@@ -87,7 +100,9 @@ def without_empty_columns(table: Table) -> Table:
     held = [
         index
         for index, column in enumerate(table.columns)
-        if column.key or any(row.texts[index] not in ("", DASH) for row in table.rows)
+        if column.key
+        or any(row.texts[index] not in ("", DASH) for row in table.rows)
+        or (column.sources and any(row.sources for row in table.rows))
     ]
     return table.with_columns(held)
 
@@ -95,6 +110,11 @@ def without_empty_columns(table: Table) -> Table:
 def without_column(table: Table, title: str) -> Table:
     """Return a table without the columns of a title."""
     return table.with_columns([n for n, own in enumerate(table.titles) if own != title])
+
+
+def files(title: str, optional: int = 0) -> Column:
+    """Return a column of the files that each line rests on."""
+    return Column(title, optional=optional, sources=True)
 
 
 def key(title: str) -> Column:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from statistics import median
 
 from rich.console import Console
@@ -16,6 +16,7 @@ from deepmatrix.drawing.escaping import markdown_prose
 from deepmatrix.drawing.layout import Mood
 from deepmatrix.drawing.terminal import print_line
 from deepmatrix.reports import html
+from deepmatrix.reports.html.pages import NO_RUNS
 from deepmatrix.reports.markdown import markdown_table
 from deepmatrix.reports.tables import comparison as tables
 
@@ -58,8 +59,11 @@ def comparison_page(comparison: Comparison) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def comparison_html(comparison: Comparison) -> str:
-    """Return a comparison as an HTML page: what breaks a limit, or failed anew, first."""
+def comparison_html(comparison: Comparison, runs: Mapping[str, html.Evidence] = NO_RUNS) -> str:
+    """Return a comparison as an HTML page: what breaks a limit, or failed anew, first.
+
+    *runs*: where the files of the two sides are, ``base`` and ``head``.
+    """
     text, mood = headline(comparison)
     worse = (
         *map(describe_verdict, (*comparison.failures, *comparison.drifts)),
@@ -67,7 +71,8 @@ def comparison_html(comparison: Comparison) -> str:
     )
     return html.tables_page(
         f"Comparison {sides(comparison)}",
-        tables.tables(comparison),
+        tables.tables(comparison, whole=True),
+        runs,
         headline=text,
         mood=mood,
         broken=comparison.broken or worse,

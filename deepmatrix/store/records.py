@@ -352,6 +352,16 @@ def _folders(path: Path | os.DirEntry[str]) -> list[os.DirEntry[str]]:
     return sorted(entries, key=lambda entry: entry.name)
 
 
+def record_path(cell: str, subject: str, number: int = 0) -> str:
+    """Return where a run has the record of a job in a round."""
+    return f"records/{cell}/{subject}/r{number}.json"
+
+
+def log_path(cell: str, subject: str, number: int = 0) -> str:
+    """Return where a run has the log of a job in a round."""
+    return f"logs/{cell}--{subject}--r{number}.log"
+
+
 def place_of(path: str | Path) -> tuple[str, str, str]:
     """Return the cell, the subject and the name of a record's file."""
     *_, cell, subject, name = str(path).replace(os.sep, "/").split("/")

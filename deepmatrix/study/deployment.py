@@ -6,8 +6,9 @@ import fnmatch
 from collections.abc import Iterator, Mapping, Sequence
 
 from deepmatrix.results.rows import PortabilityRow, Results
+from deepmatrix.store.records import record_path
 from deepmatrix.study.checks import ArtifactCheck, CellCheck
-from deepmatrix.study.evidence import Evidence, cell_record_path, record_path
+from deepmatrix.study.evidence import Evidence, cell_record_path
 from harness.record import EVERYWHERE
 
 #: Errors at loading that mean a broken cell, not an unreadable model.

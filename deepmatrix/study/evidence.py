@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from deepmatrix.results.rows import CellRow, Results
+from deepmatrix.store.records import record_path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,11 +20,6 @@ class Evidence:
     reason: str
     record: str
     measured: bool = False
-
-
-def record_path(cell: str, subject: str) -> str:
-    """Return where a run keeps the record of a cell's first round."""
-    return f"records/{cell}/{subject}/r0.json"
 
 
 def cell_record_path(cell: CellRow, results: Results) -> str:

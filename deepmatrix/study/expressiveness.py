@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 
 from deepmatrix.drawing import numbers
 from deepmatrix.results.rows import ProbeRow, Results, TrainingRow
+from deepmatrix.store.records import record_path
 from deepmatrix.study.checks import IdiomCheck, NetworkCheck, ProbeCheck
-from deepmatrix.study.evidence import Evidence, cells_of, record_path
+from deepmatrix.study.evidence import Evidence, cells_of
 
 #: Phases in which ``unsupported`` means that the network cannot be expressed; an export's does not.
 EXPRESSING_PHASES = ("startup", "parity", "train")

@@ -15,8 +15,9 @@ from deepmatrix.results.rows import CellRow, Results
 from deepmatrix.results.timing.rows import BOTH_PASSES
 from deepmatrix.results.timing.statistics import Estimate, compare
 from deepmatrix.sizes import DECIMAL_UNITS, decimal_size
+from deepmatrix.store.records import record_path
 from deepmatrix.study.checks import FigureCheck
-from deepmatrix.study.evidence import Evidence, cells_of, record_path
+from deepmatrix.study.evidence import Evidence, cells_of
 
 #: With two rounds Student's t is up to 12.7, with three up to 4.3, with many it is 2.
 LEAST_ROUNDS = 3

@@ -13,7 +13,6 @@ import pytest
 
 from deepmatrix import reports
 from deepmatrix.boundary.writing import write_text
-from deepmatrix.comparison.comparing import compare_results
 from deepmatrix.drawing.layout import Table
 from deepmatrix.reports import html
 from deepmatrix.reports.tables.study import evaluation
@@ -39,7 +38,7 @@ def browser() -> Iterator[playwright.Browser]:
 
 
 #: What the pages are of.
-PAGES = ("matrix", "verification", "hostile", "comparison", "evaluation")
+PAGES = ("matrix", "verification", "hostile", "comparison", "evaluation", "interrupted")
 
 
 def study_tables(runs: list[Results]) -> list[Table]:
@@ -56,13 +55,17 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     recorded = merging.merge([run])
     evidence = html.Evidence(folder=run.path)
     everything = " ".join(pages.HOSTILE)
-    comparison = compare_results(pages.drifting(), pages.hostile("x"), ("before", "after"))
+    folders = pages.two_runs(folder)
+    page = run.path / "comparison.html"
+    comparison = reports.comparison_html(pages.compared(folders), html.beside(page, folders))
+    study = html.beside(page, {recorded.run: run.path})
     sources = {
         "matrix": html.run_page(recorded, evidence),
         "verification": html.run_page(pages.drifting(), evidence),
         "hostile": html.run_page(pages.hostile(everything), evidence),
-        "comparison": reports.comparison_html(comparison),
-        "evaluation": html.tables_page("Evaluation", study_tables([recorded])),
+        "comparison": comparison,
+        "evaluation": html.tables_page("Evaluation", study_tables([recorded]), study),
+        "interrupted": html.run_page(pages.interrupted(recorded), evidence),
     }
     for name, source in sources.items():
         write_text(run.path / f"{name}.html", source)

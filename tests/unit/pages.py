@@ -5,10 +5,14 @@ from __future__ import annotations
 from html.parser import HTMLParser
 from pathlib import Path
 
+from deepmatrix.comparison.changes import Comparison
+from deepmatrix.comparison.comparing import compare_results
 from deepmatrix.reports import html
-from deepmatrix.results import remarks
+from deepmatrix.results import merging, remarks
 from deepmatrix.results.rows import Results
+from deepmatrix.store.runs import Run
 from tests.unit import verifications
+from tests.unit.test_compare import rounds_run
 
 #: Names that others may give: markup, script, controls, text turned around, very long.
 HOSTILE = (
@@ -105,3 +109,39 @@ def hostile(name: str) -> Results:
             "findings": (name,),
         }
     )
+
+
+def interrupted(results: Results) -> Results:
+    """Return results in which most verdicts are pending, and a problem each."""
+    pending = {"verdict": "not-run", "reason": "the job has not run", "pending": True}
+    rows = tuple(
+        row.model_copy(update=pending) if number % 4 else row
+        for number, row in enumerate(results.portability)
+    )
+    problems = tuple(remarks.row_problem(row) for row in rows if row.pending)
+    return results.model_copy(update={"portability": rows, "problems": problems})
+
+
+def two_runs(folder: Path) -> dict[str, Path]:
+    """Return two runs with records and logs in a folder; one runtime became slower."""
+    folders = {
+        "base": rounds_run(folder, "before", 1),
+        "head": rounds_run(folder, "after", 2, slower=1.5, operators={"Conv": 0.9}),
+    }
+    for path in folders.values():
+        (path / "logs").mkdir(exist_ok=True)
+        for record in Run(path=path).records():
+            (path / "logs" / f"{record.job}.log").write_text("a log")
+    return folders
+
+
+def compared(folders: dict[str, Path]) -> Comparison:
+    """Return the comparison of two runs; in the later one many consumers fail anew."""
+    base, head = (merging.merge([Run(path=path)]) for path in folders.values())
+    failed = {"verdict": "error", "reason": "infer: RuntimeError: " + "no kernel for it " * 20}
+    rows = tuple(
+        row.model_copy(update=failed) if number % 5 == 0 else row
+        for number, row in enumerate(head.portability)
+    )
+    head = head.model_copy(update={"portability": rows})
+    return compare_results(base, head, ("before", "after"))

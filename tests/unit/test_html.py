@@ -6,8 +6,11 @@ import base64
 import hashlib
 import itertools
 import math
+import os
 import re
+import shutil
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote
@@ -15,16 +18,20 @@ from urllib.parse import unquote
 import pytest
 
 from deepmatrix import reports
+from deepmatrix.cli import main
+from deepmatrix.comparison.limits import time_title
 from deepmatrix.drawing import escaping, numbers
 from deepmatrix.drawing.verdicts import SIGNS
 from deepmatrix.reports import html
-from deepmatrix.reports.html import scales
+from deepmatrix.reports.html import scales, verdicts
 from deepmatrix.reports.html.scales import Scale
+from deepmatrix.reports.tables.comparison import MOST_LINES
 from deepmatrix.reports.tables.own_models import headlines
 from deepmatrix.results import merging
+from deepmatrix.store.records import record_path
 from tests.unit import verifications
 from tests.unit.examples import new_run, planned, record
-from tests.unit.pages import HOSTILE, Page, drifting, hostile, page_of
+from tests.unit.pages import HOSTILE, Page, compared, drifting, hostile, page_of, two_runs
 from tests.unit.test_recorded import recorded  # noqa: F401 - a fixture
 from tests.unit.test_results import whole
 
@@ -78,7 +85,7 @@ def test_the_recorded_run_shows_its_timeline_and_cold_starts(recorded: Path) -> 
 
 def tags_of(page: Page) -> list[str]:
     """Return the tags of a page, without those around long names."""
-    return [tag for tag, attributes in page.tags if attributes.get("class") != "long"]
+    return [tag for tag, attributes in page.tags if attributes.get("class") != "scrolled"]
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -128,6 +135,128 @@ def test_every_link_leads_to_a_place_in_the_page_or_to_a_file_that_exists(tmp_pa
     assert any(link.startswith("logs/") for link in files)
     for link in page.links:
         assert link[1:] in places if link[0] == "#" else (run.path / unquote(link)).is_file()
+
+
+def files_of(page: Path) -> list[str]:
+    """Return the files that a page links; each exists, seen from the page."""
+    links = [unquote(link) for link in Page(page.read_text()).links if link[0] != "#"]
+    assert [link for link in links if not (page.parent / link).is_file()] == []
+    return links
+
+
+@pytest.mark.parametrize("place", ["page.html", "pages/page.html", "after/page.html"])
+def test_every_link_of_a_comparison_leads_to_a_file_that_exists(place: str, tmp_path: Path) -> None:
+    folders = two_runs(tmp_path)
+    (page := tmp_path / place).parent.mkdir(exist_ok=True)
+    arguments = ["compare", *map(str, folders.values()), "--html", str(page)]
+    assert main.main(arguments) == 0
+    linked = files_of(page)
+    for folder, kind in itertools.product(("before", "after"), ("records", "logs")):
+        place_of_kind = os.path.relpath(tmp_path / folder / kind, page.parent)
+        assert any(link.startswith(place_of_kind) for link in linked), (folder, kind)
+
+
+def test_every_slower_time_of_a_comparison_is_linked_to_the_records_of_both_sides(
+    tmp_path: Path,
+) -> None:
+    folders = two_runs(tmp_path)
+    comparison = compared(folders)
+    page = tmp_path / "page.html"
+    page.write_text(reports.comparison_html(comparison, html.beside(page, folders)))
+    linked = files_of(page)
+    for change in comparison.slower:
+        if change.subject:
+            path = record_path(change.cell, change.artifact or change.subject)
+            assert {f"before/{path}", f"after/{path}"} <= set(linked)
+
+
+def test_every_record_of_an_evaluation_is_linked_and_exists(
+    recorded: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    runs = tmp_path / "runs"
+    shutil.copytree(recorded / "recorded", runs / "recorded")
+    page = tmp_path / "page.html"
+    arguments = ["evaluation", "recorded", "--runs", str(runs), "--html", str(page)]
+    assert main.main(arguments) == 0
+    linked = files_of(page)
+    assert any(link.startswith("runs/recorded/records/") for link in linked)
+    named = set(re.findall(r"recorded/records/[\w./-]+\.json", Page(page.read_text()).text))
+    assert named
+    assert {f"runs/{path}" for path in named if (runs / path).is_file()} <= set(linked)
+
+
+def test_a_page_that_is_not_beside_its_runs_has_no_link_to_them(
+    recorded: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    (page := tmp_path / "far" / "away" / "page.html").parent.mkdir(parents=True)
+    folders = two_runs(tmp_path)
+    assert main.main(["compare", *map(str, folders.values()), "--html", str(page)]) == 0
+    assert Page(page.read_text()).links == ["#content"]
+    arguments = ["evaluation", "recorded", "--runs", str(recorded), "--html", str(page)]
+    assert main.main(arguments) == 0
+    assert Page(page.read_text()).links == ["#content"]
+    assert "recorded/records/" in Page(page.read_text()).text
+
+
+def test_a_comparison_page_has_every_change_and_the_screen_the_first(tmp_path: Path) -> None:
+    comparison = compared(two_runs(tmp_path))
+    assert len(comparison.slower) > MOST_LINES
+    page = Page(reports.comparison_html(comparison))
+    for change in comparison.slower:
+        ratio = numbers.ratio(change.ratio, change.low, change.high)
+        assert f"{time_title(change)} {numbers.duration(change.base_s)} " in page.text
+        assert " ".join(ratio.split()) in page.text
+    assert "--json" not in page.text
+
+
+def test_what_did_not_run_in_an_interrupted_run_is_one_finding(tmp_path: Path) -> None:
+    run = whole(tmp_path)
+    for folder in sorted((run.path / "records").glob("*/*"))[::2]:
+        shutil.rmtree(folder)
+    results = merging.merge([run])
+    pending = [row for row in (*results.training, *results.portability) if row.pending]
+    assert len(pending) > 3
+    page = page_of(results)
+    findings = [tag for tag, _ in page.tags if tag == "article"]
+    assert len(findings) == 1
+    assert f"{len(results.problems):,} of the problems that are counted above" in page.text
+    assert f"Not run: {sum(row.missing for row in results.cells)} jobs of" in page.text
+
+
+def test_what_an_engine_failed_at_is_not_pending(tmp_path: Path) -> None:
+    results = merging.merge([whole(tmp_path)])
+    assert not any(row.pending for row in (*results.training, *results.portability))
+
+
+def test_each_verdict_is_counted_once_and_the_evaluator_not_at_all() -> None:
+    results = drifting()
+    expected = results.portability[0].model_copy(
+        update={"verdict": "error", "expected_failure": "a reason"}
+    )
+    results = results.model_copy(update={"portability": (expected, *results.portability[1:])})
+    kinds = Counter(map(verdicts.kind, results.portability))
+    assert kinds.pop(verdicts.EVALUATOR) == sum(row.judges for row in results.portability) == 1
+    assert kinds == dict(verdicts.counts(results.portability))
+    page = page_of(results)
+    lines = [attributes for attributes in page.named("tr") if "data-verdict" in attributes]
+    words = Counter(line.get("data-kind") or line["data-verdict"] for line in lines)
+    assert words.pop(verdicts.EVALUATOR) == 1
+    assert words == kinds
+    fields = [attributes.get("class", "") for attributes in page.named("td")]
+    assert fields.count("v-judge") == 2, "one field of the map, and one of the lines"
+
+
+@pytest.mark.parametrize("count", [1, 2, 9, 25])
+def test_no_label_of_a_drawing_lies_on_another_or_on_a_dot(count: int) -> None:
+    dots = [(100.0 + 3 * number % 7, 80.0 + 2 * number % 5) for number in range(count)]
+    places = scales.label_places(dots)
+    (width, height), dot = scales.LABEL, scales.DOT
+    for one, two in itertools.combinations(places, 2):
+        assert abs(one[0] - two[0]) >= width or abs(one[1] - two[1]) >= height
+    for (x, y), (left, top) in itertools.product(places, dots):
+        assert abs(x - left) >= (width + dot) / 2 or abs(y - top) >= (height + dot) / 2
 
 
 def test_each_place_has_a_name_of_its_own(tmp_path: Path) -> None:

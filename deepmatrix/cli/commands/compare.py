@@ -22,6 +22,8 @@ from deepmatrix.drawing import numbers
 from deepmatrix.drawing.terminal import make_console, print_line
 from deepmatrix.errors import ArgumentError, CellFailed
 from deepmatrix.planning.trials import EXAMPLE
+from deepmatrix.reports import html
+from deepmatrix.store import listing
 
 #: Options of a comparison, and of serving artifacts, and what they are where nobody gave them.
 WRITING: Mapping[str, object] = {"json": None, "markdown": None, "html": None}
@@ -142,12 +144,23 @@ def conclude(options: argparse.Namespace, comparison: Comparison, console: Conso
         if options.markdown:
             write_named(options.markdown, reports.comparison_page(comparison))
         if options.html:
-            write_named(options.html, reports.comparison_html(comparison))
+            runs = html.beside(options.html, _folders(options))
+            write_named(options.html, reports.comparison_html(comparison, runs))
     finally:
         reports.show_comparison(console, comparison)
     if comparison.broken:
         count = len(comparison.broken)
         raise CellFailed(f"{count} limit{'s' * (count > 1)} of --fail-on broken, listed above")
+
+
+def _folders(options: argparse.Namespace) -> dict[str, Path]:
+    """Return the folders of the two runs that are compared, as far as there are two, or one."""
+    if options.versions:
+        return {}
+    sides = ("head",) if options.baseline else ("base", "head")
+    paths = [listing.named(path, options.runs) for path in options.sides]
+    folders = [path.parent if path.is_file() else path for path in paths]
+    return dict(zip(sides, folders, strict=True)) if len(folders) == len(sides) else {}
 
 
 def _check(options: argparse.Namespace) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from deepmatrix import reports
@@ -16,6 +17,7 @@ from deepmatrix.reports import html, markdown
 from deepmatrix.reports.tables.study.claims import tables as statement_tables
 from deepmatrix.results import merging
 from deepmatrix.results.rows import Results
+from deepmatrix.store.runs import Run
 from deepmatrix.study import decisions, statements
 
 
@@ -48,10 +50,11 @@ def run(options: argparse.Namespace) -> None:
 def merged(options: argparse.Namespace) -> list[Results]:
     """Return the results of the runs that are named, each with its own expected failures."""
     expected_failures = starting.load_expected_failures(options)
-    return [
-        merging.merge([running.open_run(path, options.runs)], expected_failures)
-        for path in options.parts
-    ]
+    return [merging.merge([run], expected_failures) for run in _runs(options)]
+
+
+def _runs(options: argparse.Namespace) -> list[Run]:
+    return [running.open_run(path, options.runs) for path in options.parts]
 
 
 def write(options: argparse.Namespace, title: str, tables: list[Table]) -> None:
@@ -63,4 +66,13 @@ def write(options: argparse.Namespace, title: str, tables: list[Table]) -> None:
             lambda titles: reports.tables_page(title, markdown.select(tables, titles)),
         )
     if options.html:
-        write_named(options.html, html.tables_page(title, tables))
+        runs = html.beside(options.html, _folders(_runs(options)))
+        write_named(options.html, html.tables_page(title, tables, runs))
+
+
+def _folders(runs: Sequence[Run]) -> dict[str, Path]:
+    """Return the folder of each run by its name, without names that two runs share."""
+    paths: dict[str, set[Path]] = {}
+    for run in runs:
+        paths.setdefault(run.id, set()).add(run.path.resolve())
+    return {name: path for name, (path, *further) in paths.items() if not further}

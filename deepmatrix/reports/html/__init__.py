@@ -7,9 +7,9 @@ templates: marks in a table's line, where they stand beside their numbers.
 
 from __future__ import annotations
 
-from deepmatrix.reports.html.evidence import Evidence
+from deepmatrix.reports.html.evidence import Evidence, beside
 from deepmatrix.reports.html.history import history_page
 from deepmatrix.reports.html.pages import run_page, tables_page
 from deepmatrix.reports.html.rendering import load_templates
 
-__all__ = ["Evidence", "history_page", "load_templates", "run_page", "tables_page"]
+__all__ = ["Evidence", "beside", "history_page", "load_templates", "run_page", "tables_page"]

@@ -41,6 +41,7 @@ def history_page(all_series: Sequence[Series]) -> str:
     changed = sum(len(series.levels) > 1 for series in ordered)
     return render(
         "history.html",
+        {},
         title="History",
         headline=f"{changed} of {len(ordered)} series changed",
         mood="warned" if changed else "good",

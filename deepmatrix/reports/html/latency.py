@@ -202,12 +202,23 @@ class Cost:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Dot:
+    """A cell by its number in the table. *is_best*: it is on the frontier. *label*: its place."""
+
+    number: int
+    x: float
+    y: float
+    is_best: bool
+    label: tuple[float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Scatter:
-    """Memory over latency: the number of a cell in its table, its place, and whether it is best."""
+    """Memory over latency."""
 
     across: Scale
     up: Scale
-    dots: tuple[tuple[int, float, float, bool], ...]
+    dots: tuple[Dot, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,10 +265,15 @@ def _scatter(of_workload: Sequence[Cost]) -> Scatter | None:
     up = scales.linear(memory, HEIGHT, lambda value: numbers.size(round(value)))
     if across is None or up is None:
         return None
-    dots = (
-        (number, across.place(cost.p50_s), HEIGHT - up.place(bytes_), "memory" in cost.frontier)
+    numbered = [
+        (number, cost, (across.place(cost.p50_s), round(HEIGHT - up.place(bytes_), 1)))
         for number, (cost, bytes_) in enumerate(zip(of_workload, memory, strict=True), 1)
         if bytes_
+    ]
+    labels = scales.label_places([place for _, _, place in numbered])
+    dots = (
+        Dot(number=number, x=x, y=y, is_best="memory" in cost.frontier, label=label)
+        for (number, cost, (x, y)), label in zip(numbered, labels, strict=True)
     )
     return Scatter(across=across, up=up, dots=tuple(dots))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from deepmatrix.drawing import numbers
@@ -14,7 +14,7 @@ from deepmatrix.reports.html.evidence import Evidence, Link
 from deepmatrix.reports.tables.own_models import headlines
 from deepmatrix.reports.tables.own_models import overview as all_models
 from deepmatrix.results import remarks
-from deepmatrix.results.rows import PortabilityRow, Results
+from deepmatrix.results.rows import PortabilityRow, Results, TrainingRow
 
 #: So many of what is wrong are shown at once; more are folded, and more than those counted.
 MOST_SHOWN, MOST_FOLDED = 12, 200
@@ -56,11 +56,13 @@ def overview(
     results: Results, places: Mapping[tuple[str, str], str], evidence: Evidence
 ) -> Overview:
     """Return the first screen of a run."""
-    shown = {remarks.row_problem(row) for row in results.portability}
+    pending = _pending_problems(results)
+    shown = pending | {remarks.row_problem(row) for row in results.portability}
     others = [problem for problem in results.problems if problem not in shown]
     findings = (
         *_wrong_verdicts(results, places, evidence),
         *_other_problems(results, others[:MOST_FOLDED]),
+        *_pending(results, pending),
     )
     judges = tuple(headlines.judge_line(model) for model in results.served_models[:MOST_SHOWN])
     good = not results.problems
@@ -69,7 +71,7 @@ def overview(
         mood="good" if good else "bad",
         judges=tuple(dict.fromkeys(judges)),
         findings=findings,
-        unlisted=max(len(results.problems) - len(findings), 0),
+        unlisted=max(len(set(results.problems) - pending) - len(findings) + bool(pending), 0),
         counts=verdicts.counts(results.portability),
     )
 
@@ -87,7 +89,11 @@ def _wrong_verdicts(
 ) -> Iterator[Finding]:
     """Yield the verdicts that are wrong and not expected to be, the worst first."""
     problems = set(results.problems)
-    wrong = [row for row in results.portability if remarks.row_problem(row) in problems]
+    wrong = [
+        row
+        for row in results.portability
+        if not row.pending and remarks.row_problem(row) in problems
+    ]
     for judged in sorted(wrong, key=_badness)[:MOST_FOLDED]:
         yield Finding(
             kind=judged.verdict,
@@ -128,3 +134,33 @@ def _other_problems(results: Results, problems: Sequence[str]) -> Iterator[Findi
             figure="",
             explanation=problem,
         )
+
+
+def _pending_problems(results: Results) -> set[str]:
+    """Return the problems that are no more than jobs that have not run yet."""
+    unfinished = (row for row in results.cells if row.missing and row.status != "build-failed")
+    rows: list[TrainingRow | PortabilityRow] = [*results.training, *results.portability]
+    lines = {
+        *map(remarks.cell_problem, unfinished),
+        *(remarks.row_problem(row) for row in rows if row.pending),
+    }
+    return lines & set(results.problems)
+
+
+def _pending(results: Results, problems: Collection[str]) -> Iterator[Finding]:
+    """Yield the problems that are only pending as one: they have one cause, and one remedy."""
+    if not problems:
+        return
+    cells = [row for row in results.cells if row.missing]
+    jobs = sum(row.missing for row in cells)
+    yield Finding(
+        kind="not run yet",
+        sign=SIGNS["not-run"],
+        css="v-not-run",
+        title="",
+        place="",
+        figure="",
+        explanation="The run was interrupted, or is not finished. Not run: "
+        f"{numbers.count(jobs, 'job')} of {numbers.count(len(cells), 'cell')}, and what needs "
+        f"them: {len(problems):,} of the problems that are counted above. Finish with --resume.",
+    )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
 
-from deepmatrix.drawing.layout import Mood, Table
+from deepmatrix.drawing.layout import Mood, Table, without_empty_columns
 from deepmatrix.drawing.verdicts import SIGNS
 from deepmatrix.reports.html import latency, nodes, overview, timeline, training, verdicts
-from deepmatrix.reports.html.evidence import Evidence
+from deepmatrix.reports.html.evidence import Evidence, source_links
 from deepmatrix.reports.html.rendering import render
 from deepmatrix.reports.tables import result_tables, slower
 from deepmatrix.reports.tables.own_models.overview import TITLE
@@ -20,6 +22,9 @@ MOST_UNFOLDED = 1_500
 #: The titles of tables that the page draws in another way, by how they begin.
 DRAWN = (TITLE, "Slower than ", "Portability: ", "Causes", "Consumers of ", "Inference: ")
 
+#: A page whose tables rest on no file.
+NO_RUNS: Mapping[str, Evidence] = MappingProxyType({})
+
 #: Tables of more lines than this are left to report.md.
 MOST_ROWS = 2_000
 
@@ -29,6 +34,7 @@ def run_page(results: Results, evidence: Evidence) -> str:
     places = verdicts.anchors(results)
     return render(
         "run.html",
+        {results.run: evidence},
         results=results,
         title=f"{'Verification' if results.models else 'Matrix'} {results.run}",
         overview=overview.overview(results, places, evidence),
@@ -42,6 +48,8 @@ def run_page(results: Results, evidence: Evidence) -> str:
         signs=SIGNS,
         text_in_map=verdicts.text_in_map,
         css=verdicts.css,
+        kind=verdicts.kind,
+        has_evaluator=any(row.judges for row in results.portability),
         graphs=list(nodes.graphs(results, evidence)),
         strips=list(latency.strips(results, evidence)),
         only_checked=only_checked(results.training),
@@ -62,22 +70,35 @@ def _undrawn(tables: Sequence[Table]) -> list[Table]:
     ]
 
 
+def _with_links(table: Table, runs: Mapping[str, Evidence]) -> Table:
+    """Return a table whose lines have their sources only where some of those are there."""
+    has_links = any(link.address for row in table.rows for link in source_links(row.sources, runs))
+    rows = table.rows if has_links else (replace(row, sources=()) for row in table.rows)
+    return without_empty_columns(replace(table, rows=tuple(rows)))
+
+
 def tables_page(
     title: str,
     tables: Sequence[Table],
+    runs: Mapping[str, Evidence] = NO_RUNS,
     *,
     headline: str = "",
     mood: Mood = "plain",
     broken: Sequence[str] = (),
     remarks: Sequence[str] = (),
 ) -> str:
-    """Return a page of tables. *broken*: what is wrong, first. *remarks*: sentences, last."""
+    """Return a page of tables, whose sources are files of *runs*.
+
+    *broken*: what is wrong, first. *remarks*: sentences, last.
+    """
     return render(
         "tables.html",
+        runs,
         title=title,
         headline=headline,
         mood=mood,
         broken=broken,
-        tables=tables,
+        most_shown=overview.MOST_SHOWN,
+        tables=[_with_links(table, runs) for table in tables],
         remarks=remarks,
     )

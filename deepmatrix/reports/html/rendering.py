@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -16,10 +17,18 @@ from markupsafe import Markup
 
 from deepmatrix import __version__
 from deepmatrix.drawing import escaping, numbers
+from deepmatrix.drawing.layout import shortened
+from deepmatrix.reports.html.evidence import Evidence, source_links
+
+#: A longer text of others takes a few lines of its own, in which it is scrolled.
+LONGEST_NAME = 800
+
+#: A title that leads to where all of it stands is cut to this.
+LONGEST_TITLE = 160
 
 
-def render(template: str, **values: Any) -> str:
-    """Return a page made by a template."""
+def render(template: str, runs: Mapping[str, Evidence], **values: Any) -> str:
+    """Return a page made by a template. *runs*: what the sources of its tables are found by."""
     environment = _environment()
     style, script = (Markup(_source(name)) for name in ("style.css", "script.js"))
     policy = (
@@ -27,7 +36,7 @@ def render(template: str, **values: Any) -> str:
         "base-uri 'none'; form-action 'none'"
     )
     return environment.get_template(template).render(
-        **values, style=style, script=script, policy=Markup(policy), version=__version__
+        **values, runs=runs, style=style, script=script, policy=Markup(policy), version=__version__
     )
 
 
@@ -49,6 +58,10 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals["numbers"] = numbers
+    environment.globals["source_links"] = source_links
+    environment.globals["shortened"] = shortened
+    environment.globals["longest"] = LONGEST_NAME
+    environment.globals["longest_title"] = LONGEST_TITLE
     return environment
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 #: The decades in which every power of ten is a normal float: an axis has no others.
@@ -69,6 +69,46 @@ def _short(label: str) -> str:
     """Return a label without digits that say nothing: ``10 µs`` for ``10.0 µs``, 0 for zero."""
     shortened = re.sub(r"\.0+(?!\d)", "", label)
     return "0" if re.fullmatch(r"0 \S+", shortened) else shortened
+
+
+#: Where a label may stand beside its dot: to the sides of it, then further and further away.
+ANGLES = tuple(math.radians(degrees) for degrees in (90, 270, 0, 180, 45, 135, 225, 315))
+DISTANCES = (11, 18, 26, 36, 48, 62, 80)
+
+#: The room of a label, and of a dot, in units of a drawing.
+LABEL, DOT = (15, 11), 8
+
+
+def label_places(dots: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return a place for the label of each dot, by its middle: none lies on another, or on a dot.
+
+    Where there is no room left within the largest distance, it stands above its dot.
+    """
+    places: list[tuple[float, float]] = []
+    for x, y in dots:
+        candidates = (
+            (round(x + distance * math.cos(angle), 1), round(y - distance * math.sin(angle), 1))
+            for distance in DISTANCES
+            for angle in ANGLES
+        )
+        places.append(
+            next((at for at in candidates if _is_free(at, places, dots)), (x, y - DISTANCES[0]))
+        )
+    return places
+
+
+def _is_free(
+    at: tuple[float, float],
+    labels: Sequence[tuple[float, float]],
+    dots: Sequence[tuple[float, float]],
+) -> bool:
+    """Return whether a label has room among others and dots."""
+    width, height = LABEL
+    return not any(
+        abs(at[0] - x) < width and abs(at[1] - y) < height for x, y in labels
+    ) and not any(
+        abs(at[0] - x) < (width + DOT) / 2 and abs(at[1] - y) < (height + DOT) / 2 for x, y in dots
+    )
 
 
 def logarithmic(

@@ -14,8 +14,11 @@ from deepmatrix.judging.verdicts import ORDER
 from deepmatrix.reports.html import scales
 from deepmatrix.reports.html.evidence import Evidence, Link
 from deepmatrix.reports.html.scales import Scale
-from deepmatrix.results.counting import EXPECTED, verdict_counts
+from deepmatrix.results.counting import EXPECTED, counted_as, verdict_counts
 from deepmatrix.results.rows import PortabilityRow, Results
+
+#: What the verdict of the cell that gold is from is called: it is not counted.
+EVALUATOR = "the evaluator"
 
 #: Verdicts that are no finding.
 QUIET = ("match", "not-run")
@@ -52,6 +55,11 @@ class Line:
         return css(self.judged)
 
     @property
+    def kind(self) -> str:
+        """What the verdict is counted as."""
+        return kind(self.judged)
+
+    @property
     def explanation(self) -> str:
         """The cause of a wrong answer, else its reason."""
         return explanation(self.judged)
@@ -65,11 +73,18 @@ class Line:
         return 1e9 * ORDER.index(self.judged.verdict) + min(share or 0.0, 1e8)
 
 
+def kind(judged: PortabilityRow) -> str:
+    """Return what a verdict is counted as, everywhere: `EVALUATOR` is not counted."""
+    return EVALUATOR if judged.judges else counted_as(judged)
+
+
 def css(judged: PortabilityRow) -> str:
-    """Return the class of a verdict: expected failures are drawn as such."""
+    """Return the class of a verdict: expected failures, and what judges itself, are drawn so."""
+    if judged.judges:
+        return "v-judge"
     share = judged.share_of_tolerance
     close = " close" if judged.verdict == "match" and share is not None and share > 0.5 else ""
-    return f"v-{judged.verdict}{' expected' if judged.expected_failure else ''}{close}"
+    return f"v-{judged.verdict}{' expected' if kind(judged) == EXPECTED else ''}{close}"
 
 
 def explanation(judged: PortabilityRow) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from deepmatrix.comparison.changes import (
     Comparison,
@@ -17,45 +18,71 @@ from deepmatrix.drawing.layout import (
     Column,
     Mood,
     Row,
+    Source,
     Table,
+    files,
     row,
     shortened,
     without_empty_columns,
 )
 from deepmatrix.sizes import decimal_size
+from deepmatrix.store.records import log_path, record_path
 
-#: A table has so many lines at most; the JSON document has all.
+#: A table has so many lines at most; the JSON document and the HTML page have all.
 MOST_LINES = 8
 
+#: What the sides of a comparison are called where a line names the files of one.
+SIDES = {"base": "earlier", "head": "later"}
 
-def tables(comparison: Comparison, limit: int = MOST_LINES) -> list[Table]:
-    """Return the tables that have lines, the heaviest first."""
+
+def tables(comparison: Comparison, *, whole: bool = False) -> list[Table]:
+    """Return the tables that have lines, the heaviest first.
+
+    *whole*: each change has a line of its own, with its sources: files of the runs ``base`` and
+    ``head``. Without, the changes of a cell share lines, and a table has only the first of them.
+    """
     larger = [size for size in comparison.sizes if size.quantity != "memory"]
     hungrier = [size for size in comparison.sizes if size.quantity == "memory"]
     candidates = [
-        _verdicts("New failures", comparison.failures, "bad", limit),
-        _verdicts("Other verdicts", comparison.changes, "warned", limit),
-        _drifts(comparison.drifts, limit),
-        _times("Slower", comparison.slower, "bad", limit),
-        _operators(comparison.times, limit),
-        _times("Faster", comparison.faster, "good", limit),
-        _sizes("Size", larger, limit),
-        _sizes("Peak memory", hungrier, limit),
+        _verdicts("New failures", comparison.failures, "bad", whole=whole),
+        _verdicts("Other verdicts", comparison.changes, "warned", whole=whole),
+        _drifts(comparison.drifts),
+        _times("Slower", comparison.slower, "bad", whole=whole),
+        _operators(comparison.times, whole=whole),
+        _times("Faster", comparison.faster, "good", whole=whole),
+        _sizes("Size", larger),
+        _sizes("Peak memory", hungrier),
     ]
-    return [without_empty_columns(table) for table in candidates if table.rows]
+    return [
+        without_empty_columns(_with_evidence(table) if whole else _shortened(table))
+        for table in candidates
+        if table.rows
+    ]
 
 
-def _table(title: str, columns: Sequence[Column], rows: Sequence[Row], limit: int) -> Table:
+def _shortened(table: Table) -> Table:
     """Return a table with the first lines, which says how many there are."""
-    return Table(
-        title=title,
-        columns=tuple(columns),
-        rows=tuple(rows[:limit]),
-        note=f"{len(rows) - limit} more with --json." if len(rows) > limit else "",
+    unlisted = len(table.rows) - MOST_LINES
+    note = f"{unlisted} more with --json." if unlisted > 0 else ""
+    return replace(table, rows=table.rows[:MOST_LINES], note=note)
+
+
+def _with_evidence(table: Table) -> Table:
+    """Return a table with a last column for the sources of its lines."""
+    rows = (replace(row, texts=(*row.texts, ""), moods=(*row.moods, "plain")) for row in table.rows)
+    return replace(table, columns=(*table.columns, files("evidence")), rows=tuple(rows))
+
+
+def _job_sources(cell: str, subject: str) -> tuple[Source, ...]:
+    """Return the first records and logs of a job on both sides."""
+    return tuple(
+        Source(run=run, path=path(cell, subject), words=f"{words} {kind}")
+        for run, words in SIDES.items()
+        for kind, path in (("record", record_path), ("log", log_path))
     )
 
 
-def _verdicts(title: str, changes: Sequence[VerdictChange], mood: Mood, limit: int) -> Table:
+def _verdicts(title: str, changes: Sequence[VerdictChange], mood: Mood, *, whole: bool) -> Table:
     columns = (
         Column("cell", key=True),
         Column("subject", key=True),
@@ -63,24 +90,33 @@ def _verdicts(title: str, changes: Sequence[VerdictChange], mood: Mood, limit: i
         Column("is", unbroken=True),
         Column("why", below=True),
     )
-    return _table(title, columns, list(_verdict_rows(changes, mood)), limit)
+    rows = _verdict_rows(changes, mood, whole=whole)
+    return Table(title=title, columns=columns, rows=tuple(rows))
 
 
-def _verdict_rows(changes: Sequence[VerdictChange], mood: Mood) -> Iterator[Row]:
-    """Yield a line for each cell that changed alike: one that is lost loses all its subjects."""
+def _verdict_rows(changes: Sequence[VerdictChange], mood: Mood, *, whole: bool) -> Iterator[Row]:
+    """Yield a line for each cell that changed alike: one that is lost loses all its subjects.
+
+    *whole*: yield a line for each change.
+    """
     alike: dict[tuple[str, ...], list[VerdictChange]] = {}
     for change in changes:
-        about = (change.cell, change.kind, change.base, change.head)
+        alone = change.key if whole else ()
+        about = (change.cell, change.kind, change.base, change.head, *alone)
         alike.setdefault(about, []).append(change)
-    for (cell, kind, base, head), group in alike.items():
+    for (cell, kind, base, head, *_), group in alike.items():
         first = group[0].subject if kind == "serving" else f"{kind} of {group[0].subject}"
         subject = first if len(group) == 1 else f"{len(group)} subjects, such as {first}"
         moods: tuple[Mood, ...] = ("plain", "plain", "plain", mood, "plain")
-        reason = shortened(group[0].reason)
-        yield Row(texts=(cell, subject, base, head, reason), moods=moods)
+        reason = group[0].reason if whole else shortened(group[0].reason)
+        yield Row(
+            texts=(cell, subject, base, head, reason),
+            moods=moods,
+            sources=_job_sources(cell, group[0].artifact or group[0].subject),
+        )
 
 
-def _drifts(changes: Sequence[VerdictChange], limit: int) -> Table:
+def _drifts(changes: Sequence[VerdictChange]) -> Table:
     columns = (
         Column("cell", key=True),
         Column("subject", key=True),
@@ -89,22 +125,25 @@ def _drifts(changes: Sequence[VerdictChange], limit: int) -> Table:
         Column("change", numeric=True, optional=1),
         Column("verdict", optional=2),
     )
-    rows = [
-        row(
-            change.cell,
-            change.subject,
-            numbers.error(change.base_error),
-            numbers.error(change.head_error) if change.head_error is not None else "not finite",
-            numbers.ratio(change.growth or None),
-            change.head,
-            mood="warned",
+    rows = (
+        replace(
+            row(
+                change.cell,
+                change.subject,
+                numbers.error(change.base_error),
+                numbers.error(change.head_error) if change.head_error is not None else "not finite",
+                numbers.ratio(change.growth or None),
+                change.head,
+                mood="warned",
+            ),
+            sources=_job_sources(change.cell, change.artifact or change.subject),
         )
         for change in sorted(changes, key=lambda change: -(change.growth or 1e300))
-    ]
-    return _table("Errors that grew", columns, rows, limit)
+    )
+    return Table(title="Errors that grew", columns=columns, rows=tuple(rows))
 
 
-def _times(title: str, changes: Sequence[TimeChange], mood: Mood, limit: int) -> Table:
+def _times(title: str, changes: Sequence[TimeChange], mood: Mood, *, whole: bool) -> Table:
     columns = (
         Column("cell", key=True),
         Column("time", key=True),
@@ -113,23 +152,36 @@ def _times(title: str, changes: Sequence[TimeChange], mood: Mood, limit: int) ->
         Column("change", numeric=True, unbroken=True, note=TIME_NOTE),
         Column("measured again", optional=2),
     )
-    rows = [
-        row(
-            change.cell,
-            title,
-            numbers.duration(change.base_s),
-            numbers.duration(change.head_s),
-            numbers.ratio(change.ratio, change.low, change.high),
-            "yes" if change.again else "no" if change.unrepeated else "",
-            mood=mood,
+    titled = [(change, time_title(change)) for change in changes] if whole else by_cell(changes)
+    rows = (
+        replace(
+            row(
+                change.cell,
+                about,
+                numbers.duration(change.base_s),
+                numbers.duration(change.head_s),
+                numbers.ratio(change.ratio, change.low, change.high),
+                "yes" if change.again else "no" if change.unrepeated else "",
+                mood=mood,
+            ),
+            sources=_time_sources(change),
         )
-        for change, title in by_cell(changes)
-    ]
-    return _table(title, columns, rows, limit)
+        for change, about in titled
+    )
+    return Table(title=title, columns=columns, rows=tuple(rows))
 
 
-def _operators(changes: Sequence[TimeChange], limit: int) -> Table:
-    """Return a line for each operator that slows a cell down: where it adds most, and how much."""
+def _time_sources(change: TimeChange) -> tuple[Source, ...]:
+    """Return what a time rests on; the mean of a cell has the lines of its inferences."""
+    subject = change.artifact or change.subject
+    return _job_sources(change.cell, subject) if subject else ()
+
+
+def _operators(changes: Sequence[TimeChange], *, whole: bool) -> Table:
+    """Return a line for each operator that slows a cell down: where it adds most, and how much.
+
+    *whole*: return a line for each time that it adds to.
+    """
     columns = (
         Column("cell", key=True),
         Column("time", key=True),
@@ -139,23 +191,27 @@ def _operators(changes: Sequence[TimeChange], limit: int) -> Table:
         Column("more", numeric=True, note=OPERATORS_NOTE),
     )
     slower = [(change, operator) for change in changes for operator in change.operators]
-    alike: dict[tuple[str, str], list[tuple[TimeChange, OperatorChange]]] = {}
+    alike: dict[tuple[str, ...], list[tuple[TimeChange, OperatorChange]]] = {}
     for change, operator in sorted(slower, key=lambda pair: -pair[1].added_s):
-        alike.setdefault((change.cell, operator.kind), []).append((change, operator))
-    rows = [
-        row(
-            change.cell,
-            time_title(change) if len(group) == 1 else f"{len(group)} times; {time_title(change)}",
-            operator.kind,
-            numbers.duration(operator.base_s),
-            numbers.duration(operator.head_s),
-            numbers.duration(operator.added_s),
-            mood="bad",
+        alone = (time_title(change),) if whole else ()
+        alike.setdefault((change.cell, operator.kind, *alone), []).append((change, operator))
+    rows = (
+        replace(
+            row(
+                change.cell,
+                f"{len(group)} times; " * (len(group) > 1) + time_title(change),
+                operator.kind,
+                numbers.duration(operator.base_s),
+                numbers.duration(operator.head_s),
+                numbers.duration(operator.added_s),
+                mood="bad",
+            ),
+            sources=_time_sources(change),
         )
         for group in alike.values()
         for change, operator in group[:1]
-    ]
-    return _table("Slower operators", columns, rows, limit)
+    )
+    return Table(title="Slower operators", columns=columns, rows=tuple(rows))
 
 
 OPERATORS_NOTE = (
@@ -165,7 +221,7 @@ OPERATORS_NOTE = (
 TIME_NOTE = "Change: how many times as long, with its 95 % interval."
 
 
-def _sizes(title: str, changes: Sequence[SizeChange], limit: int) -> Table:
+def _sizes(title: str, changes: Sequence[SizeChange]) -> Table:
     columns = (
         Column("cell", key=True),
         Column("of", key=True),
@@ -173,15 +229,29 @@ def _sizes(title: str, changes: Sequence[SizeChange], limit: int) -> Table:
         Column("is", numeric=True),
         Column("change", numeric=True),
     )
-    rows = [
-        row(
-            change.cell,
-            f"{change.quantity} {change.subject}".rstrip(),
-            decimal_size(change.base),
-            decimal_size(change.head),
-            numbers.ratio(change.ratio),
-            mood="warned" if change.ratio > 1 else "good",
+    rows = (
+        replace(
+            row(
+                change.cell,
+                f"{change.quantity} {change.subject}".rstrip(),
+                decimal_size(change.base),
+                decimal_size(change.head),
+                numbers.ratio(change.ratio),
+                mood="warned" if change.ratio > 1 else "good",
+            ),
+            sources=_size_sources(change),
         )
         for change in sorted(changes, key=lambda change: -change.ratio)
-    ]
-    return _table(title, columns, rows, limit)
+    )
+    return Table(title=title, columns=columns, rows=tuple(rows))
+
+
+def _size_sources(change: SizeChange) -> tuple[Source, ...]:
+    """Return what a size rests on: what was built, or the training that exported the artifact."""
+    if change.quantity == "artifact":
+        return _job_sources(change.cell, change.subject.rpartition(", ")[0])
+    return tuple(
+        Source(run=run, path=f"builds/{change.cell}.json", words=f"{words} build")
+        for run, words in SIDES.items()
+        if change.quantity == "image"
+    )

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 
 from deepmatrix.drawing import numbers
 from deepmatrix.drawing.layout import (
     Mood,
     Row,
+    Source,
     Table,
     expected_status,
+    files,
     judged_row,
     key,
     mark,
@@ -21,6 +24,7 @@ from deepmatrix.drawing.layout import (
 )
 from deepmatrix.results.counting import consumers
 from deepmatrix.results.rows import PortabilityRow, Results
+from deepmatrix.store.records import record_path
 
 
 def verdicts(results: Results) -> Iterator[Table]:
@@ -152,10 +156,11 @@ def interfaces(results: Results) -> Table:
             key("language"),
             text("runtimes"),
             number("matches"),
-            text("example record", optional=1),
+            files("example record", optional=1),
         ),
         rows=tuple(
-            _interface_row(language, rows) for language, rows in sorted(by_language.items())
+            _interface_row(language, rows, results.run)
+            for language, rows in sorted(by_language.items())
         ),
         note=(
             "Languages in which a model passed. Matches: the artifacts whose answers match, of all "
@@ -164,7 +169,7 @@ def interfaces(results: Results) -> Table:
     )
 
 
-def _interface_row(language: str, rows: list[PortabilityRow]) -> Row:
+def _interface_row(language: str, rows: list[PortabilityRow], run: str) -> Row:
     matched = [judged for judged in rows if judged.verdict == "match"]
     runtimes = sorted({judged.consumer.split("-debian")[0] for judged in matched})
     texts = (
@@ -173,4 +178,9 @@ def _interface_row(language: str, rows: list[PortabilityRow]) -> Row:
         f"{len(matched)} of {len(rows)}",
         f"records/{matched[0].consumer}/" if matched else numbers.DASH,
     )
-    return judged_row(texts, 2, "good" if matched else "bad", emulated=False)
+    sources = tuple(
+        Source(run=run, path=record_path(judged.consumer, judged.artifact), words="record")
+        for judged in matched[:1]
+    )
+    drawn = judged_row(texts, 2, "good" if matched else "bad", emulated=False)
+    return replace(drawn, sources=sources)

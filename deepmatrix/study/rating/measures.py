@@ -14,8 +14,9 @@ from deepmatrix.planning.cells import Cell, all_cells
 from deepmatrix.results.rows import CellRow, PortabilityRow, Results
 from deepmatrix.results.timing.rows import BOTH_PASSES
 from deepmatrix.results.timing.statistics import compare
+from deepmatrix.store.records import record_path
 from deepmatrix.study.checks import Figure
-from deepmatrix.study.evidence import cells_of, record_path
+from deepmatrix.study.evidence import cells_of
 from deepmatrix.study.expressiveness import judge_training
 from deepmatrix.study.figures import FIGURES, LEAST_ROUNDS, Number
 

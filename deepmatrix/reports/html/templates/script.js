@@ -11,12 +11,14 @@
       lines: [...element.querySelector("tbody").children].map((line) => ({
         line,
         cell: line.firstElementChild.textContent.toLowerCase(),
-        verdict: line.dataset.verdict,
+        verdict: line.dataset.kind ?? line.dataset.verdict,
         share: Number(line.dataset.share),
       })),
     }));
     const parent = models[0].element.parentElement;
-    const total = models.reduce((sum, model) => sum + model.lines.length, 0);
+    const isCounted = (word) => word !== "the evaluator";
+    const lines = models.flatMap((model) => model.lines);
+    const total = lines.filter((entry) => isCounted(entry.verdict)).length;
 
     const filter = () => {
       const value = (name) => form.elements[name].value.trim().toLowerCase();
@@ -31,15 +33,16 @@
           const isRight =
             isNamed &&
             text.includes(cell) &&
-            (!verdict || (verdict === "!" ? word !== "match" : word === verdict));
+            (!verdict ||
+              (verdict === "!" ? word !== "match" && isCounted(word) : word === verdict));
           if (line.hidden === isRight) line.hidden = !isRight;
           if (isRight) count += 1;
+          if (isRight && isCounted(word)) shown += 1;
         }
         if (model.element.hidden === count > 0) model.element.hidden = !count;
         if (count && (cell || name || verdict)) model.element.open = true;
-        shown += count;
       }
-      form.querySelector("output").textContent = `${shown} of ${total} verdicts`;
+      form.querySelector("output").textContent = `${shown} of ${total} verdicts of consumers`;
     };
 
     const order = () => {
@@ -114,6 +117,22 @@
         body.append(...lines);
       });
     }
+  }
+
+  // Of a long table the first lines are shown, in whatever order it is.
+  for (const table of document.querySelectorAll("table[data-first]")) {
+    const more = table.tBodies[0].rows.length - Number(table.dataset.first);
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "more";
+    const fold = (isFolded) => {
+      table.classList.toggle("folded", isFolded);
+      button.textContent = isFolded ? `${more} more` : "fewer";
+      button.setAttribute("aria-expanded", String(!isFolded));
+    };
+    button.addEventListener("click", () => fold(!table.classList.contains("folded")));
+    table.parentElement.after(button);
+    fold(true);
   }
 
   // A link may lead into what is folded.

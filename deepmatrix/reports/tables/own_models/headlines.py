@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from deepmatrix.drawing.layout import Mood, shortened_name
+from deepmatrix.drawing.layout import Mood, shortened, shortened_name
 from deepmatrix.judging.verdicts import ORDER
 from deepmatrix.results import remarks
 from deepmatrix.results.counting import EXPECTED, verdict_counts
@@ -43,7 +43,7 @@ def summarise(model: ModelRow, judged_rows: Sequence[PortabilityRow]) -> tuple[s
     """Return the verdict of a model in one line, and its mood, from rows of one run or several."""
     counts = verdict_counts(judged_rows)
     total = sum(counts.values())
-    name = _short_path(model.source) or model.name
+    name = shortened(_short_path(model.source) or model.name, LONGEST_SOURCE)
     if not total:
         return f"{name}: served by nothing but the evaluator", "warned"
     parts = [
@@ -63,6 +63,9 @@ def summarise(model: ModelRow, judged_rows: Sequence[PortabilityRow]) -> tuple[s
 
 #: A path that is longer, in characters, is named by its end.
 LONGEST_PATH = 60
+
+#: The longest name of a model in a verdict, in characters.
+LONGEST_SOURCE = 120
 
 
 def _short_path(path: str) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from deepmatrix.drawing.layout import Mood, Row, Table, key, number, text
+from deepmatrix.drawing.layout import Mood, Row, Table, files, key, number, text
 from deepmatrix.drawing.numbers import DASH
+from deepmatrix.reports.tables.study.sources import sources
 from deepmatrix.study.checks import Check
 from deepmatrix.study.decisions import DecidedStatement, Decision, Outcome
 from deepmatrix.study.statements import Statement
@@ -92,7 +93,7 @@ def _table(area: str, decided: Sequence[DecidedStatement]) -> Table:
             text("then"),
             text("now"),
             text("reason"),
-            text("record", optional=1),
+            files("record", optional=1),
         ),
         rows=tuple(_row(statement) for statement in decided if statement.area == area),
     )
@@ -120,6 +121,7 @@ def _row(decided: DecidedStatement) -> Row:
     return Row(
         texts=texts,
         moods=("plain", "muted", _mood(decided.then), _mood(decided.now), "plain", "muted"),
+        sources=sources(records),
     )
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from deepmatrix.drawing.layout import Mood, Row, Table, key, number, row, text
+from deepmatrix.drawing.layout import Mood, Row, Table, files, key, number, row, text
 from deepmatrix.drawing.numbers import DASH
+from deepmatrix.reports.tables.study.sources import sources
 from deepmatrix.study.rating.ratings import Rating, Stars
 from deepmatrix.study.rating.systems import PERIODS, Period, rated
 from deepmatrix.study.statements import AREAS
@@ -74,7 +76,7 @@ def _inputs(area: str, ratings: Sequence[Rating]) -> Table:
             text("period", optional=2),
             text("measured"),
             number("stars"),
-            text("record", optional=1),
+            files("record", optional=1),
         ),
         rows=tuple(_input_rows(area, ratings)),
     )
@@ -90,13 +92,16 @@ def _input_rows(area: str, ratings: Sequence[Rating]) -> list[Row]:
     order = list(dict.fromkeys(what for what, _, _ in entries))
     entries.sort(key=lambda item: (order.index(item[0]), PERIODS.index(item[1].period)))
     return [
-        row(
-            what,
-            f"{rating.system} ({rating.framework})",
-            rating.period,
-            entry.measured.text,
-            stars_text(entry.stars),
-            entry.measured.record or DASH,
+        replace(
+            row(
+                what,
+                f"{rating.system} ({rating.framework})",
+                rating.period,
+                entry.measured.text,
+                stars_text(entry.stars),
+                entry.measured.record or DASH,
+            ),
+            sources=sources(filter(None, [entry.measured.record])),
         )
         for what, rating, entry in entries
     ]
