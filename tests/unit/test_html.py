@@ -253,8 +253,8 @@ def test_no_label_of_a_drawing_lies_on_another_or_on_a_dot(count: int) -> None:
     dots = [(100.0 + 3 * number % 7, 80.0 + 2 * number % 5) for number in range(count)]
     places = scales.label_places(dots)
     (width, height), dot = scales.LABEL, scales.DOT
-    for one, two in itertools.combinations(places, 2):
-        assert abs(one[0] - two[0]) >= width or abs(one[1] - two[1]) >= height
+    for first, second in itertools.combinations(places, 2):
+        assert abs(first[0] - second[0]) >= width or abs(first[1] - second[1]) >= height
     for (x, y), (left, top) in itertools.product(places, dots):
         assert abs(x - left) >= (width + dot) / 2 or abs(y - top) >= (height + dot) / 2
 
