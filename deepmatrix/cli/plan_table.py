@@ -94,7 +94,7 @@ def document(plan: Plan, engine: str) -> Document:
 
 def _only_checked(plan: Plan) -> str:
     """Return which workloads run for their answers only."""
-    names = ", ".join(workload for workload in plan.workloads if workload in plan.checked)
+    names = ", ".join(workload for workload in plan.workloads if workload in plan.checked_workloads)
     return f" Only checked, not timed: {names}." if names else ""
 
 

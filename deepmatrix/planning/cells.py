@@ -301,6 +301,14 @@ def _shown(value: object) -> str:
     return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 1]}…"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Skipped:
+    """A selected cell that will not run, and why."""
+
+    cell: Cell
+    reason: str
+
+
 def all_cells(matrix: Matrix) -> Iterator[Cell]:
     """Yield every cell of the matrix file, excluded ones included."""
     systems = matrix.systems()

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterator
 
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.config.sections import Preset
-from deepmatrix.planning.cells import Capabilities, Cell
-from deepmatrix.planning.plan import Plan, Skipped
+from deepmatrix.planning.cells import Capabilities, Cell, Skipped
+from deepmatrix.planning.plan import Plan
 from deepmatrix.planning.selection import Selection, find_preset, select_cells
 from deepmatrix.planning.sweeps import sweep, sweep_threads
 from deepmatrix.workloads.networks import NETWORKS
@@ -55,8 +55,9 @@ def plan_matrix(
         idioms=_idiomatic(matrix, preset, idioms),
         generating=frozenset(name for name in preset.workloads if generates(matrix, name)),
         probed=frozenset(cell.id for cell in cells if cell.folder in probes),
-        untimed=frozenset(cell.id for cell in cells if cell.is_evaluator),
-        checked=frozenset(preset.checked),
+        checked_cells=frozenset(cell.id for cell in cells if cell.is_evaluator),
+        checked_workloads=frozenset(preset.checked),
+        timed_only=frozenset(cell.id for cell in cells if cell.threads),
     )
 
 

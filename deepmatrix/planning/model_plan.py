@@ -9,8 +9,8 @@ from typing import Literal
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.config.sections import Infer
 from deepmatrix.errors import ArgumentError, joined
-from deepmatrix.planning.cells import Capabilities, Cell
-from deepmatrix.planning.plan import Plan, Skipped
+from deepmatrix.planning.cells import Capabilities, Cell, Skipped
+from deepmatrix.planning.plan import Plan
 from deepmatrix.planning.readers import find_inspector, find_readers
 from deepmatrix.planning.selection import Selection
 from deepmatrix.planning.subjects import Import, Refused

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import product, starmap
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from deepmatrix.boundary.bounds import path_text
 from deepmatrix.config.sections import Infer
-from deepmatrix.planning.cells import Cell
+from deepmatrix.planning.cells import Cell, Skipped
 from deepmatrix.planning.subjects import Artifact, Import, Kept, Refused, SampleRequest
 from harness import record
 from harness.formats import FORMATS
@@ -45,14 +45,6 @@ ONCE = frozenset({record.PARITY, record.IDIOM, record.PROBE, record.DEPLOY})
 
 #: Phases of a producer whose times are results; nothing else may run beside them.
 TIMED = frozenset({record.STARTUP, record.PASSES, record.STEPS, record.TRAIN, record.INFER})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Skipped:
-    """A selected cell that will not run, and why."""
-
-    cell: Cell
-    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +101,6 @@ class Plan:
     phases: tuple[str, ...]
     cold: bool
     infer: Infer
-    #: How often a job is retried that a busy machine slowed down.
     retries: Retries = RETRIES
     #: So many steps an emulated cell trains; None: all.
     steps_emulated: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
@@ -127,10 +118,16 @@ class Plan:
     probed: frozenset[str] = frozenset()
     #: The workloads whose network generates: it is also exported with past.
     generating: frozenset[str] = frozenset()
-    #: The evaluators, whose times do not count. Plans of earlier versions timed them.
-    untimed: frozenset[str] = frozenset()
-    #: The workloads whose times do not count. Plans of earlier versions timed all.
-    checked: frozenset[str] = frozenset()
+    #: The cells, which are evaluators, and workloads that are only checked: their times do not
+    #: count. Plans of earlier versions timed both, or had other names for these.
+    checked_cells: Annotated[
+        frozenset[str], Field(validation_alias=AliasChoices("checked_cells", "untimed"))
+    ] = frozenset()
+    checked_workloads: Annotated[
+        frozenset[str], Field(validation_alias=AliasChoices("checked_workloads", "checked"))
+    ] = frozenset()
+    #: The cells with a number of threads of their own. In plans of earlier versions they ran all.
+    timed_only: frozenset[str] = frozenset()
     #: Artifacts of earlier runs; the cells that serve them run from what they ran from there.
     kept: tuple[Kept, ...] = ()
     #: Artifacts are served all held-out data, so that each consumer has an accuracy.
@@ -164,17 +161,25 @@ class Plan:
 
         Rounds are for times, and an evaluator's do not count.
         """
-        is_checked = cell.id in self.emulated or cell.id in self.untimed
+        is_checked = cell.id in self.emulated or cell.id in self.checked_cells
+        return self._rounds(is_checked=is_checked)
+
+    def _rounds(self, *, is_checked: bool) -> int:
         return self.rounds_emulated if is_checked else self.rounds_native
 
     def training_rounds(self, cell: Cell, workload: str) -> int:
         """Return the number of rounds in which a framework trains a workload."""
-        return min(self.rounds(cell), self._most_rounds(cell.id, workload))
+        return self._rounds_in(cell, is_checked=self._is_checked(cell.id, workload))
 
-    def _most_rounds(self, producer: str, workload: str) -> int:
-        """Return how many rounds a producer's model of a workload has at most, in any cell."""
-        is_checked = producer in self.emulated or workload in self.checked
-        return self.rounds_emulated if is_checked else self.rounds_native
+    def _rounds_in(self, cell: Cell, *, is_checked: bool) -> int:
+        """Return the number of rounds in which a cell runs what is only checked, or what is not."""
+        if is_checked and cell.id in self.timed_only:
+            return 0
+        return min(self.rounds(cell), self._rounds(is_checked=is_checked))
+
+    def _is_checked(self, producer: str, workload: str) -> bool:
+        """Return whether a producer's model of a workload is only checked, in any cell."""
+        return producer in self.emulated or workload in self.checked_workloads
 
     @cached_property
     def _evaluators(self) -> frozenset[str]:
@@ -186,7 +191,8 @@ class Plan:
         An artifact of an emulated producer is served in no more rounds than its producer had: it
         is served for its verdict, and the times of the native artifact count.
         """
-        return min(self._most_rounds(artifact.producer, artifact.workload), self.rounds(consumer))
+        is_checked = self._is_checked(artifact.producer, artifact.workload)
+        return self._rounds_in(consumer, is_checked=is_checked)
 
     def steps(self, cell: str, count: int) -> int:
         """Return how many of a workload's *count* steps a cell trains."""
@@ -200,11 +206,11 @@ class Plan:
         Those of emulated cells do not, nor of what such a cell produced, nor of a standard's
         evaluator, nor of a workload that is only checked.
         """
-        if job.cell in self.emulated or job.workload in self.checked:
+        if self._is_checked(job.cell, job.workload):
             return False
         if job.artifact is None:
             return not TIMED.isdisjoint(job.phases)
-        if job.cell in (self._evaluators if job.artifact.imported else self.untimed):
+        if job.cell in (self._evaluators if job.artifact.imported else self.checked_cells):
             return False
         return job.artifact.producer not in self.emulated
 
@@ -241,6 +247,12 @@ class Plan:
         """Return the cells of the first wave."""
         return [cell for cell in self.cells if cell.role == "framework"]
 
+    def trainings(self) -> Iterator[tuple[Cell, str]]:
+        """Yield each framework's cell with each workload that it trains."""
+        for cell, workload in product(self.producers(), self.workloads):
+            if self.training_rounds(cell, workload):
+                yield cell, workload
+
     def consumers(self, format: str) -> list[Cell]:
         """Return the cells that read a format."""
         return [cell for cell in self.cells if cell.can_read(format)]
@@ -253,7 +265,8 @@ class Plan:
         """Return the cells that serve an artifact: those that read it, or that it is kept for."""
         if kept := self.kept_as(artifact.id):
             return [self._by_id[name] for name in kept.consumers if name in self._by_id]
-        return self.consumers(artifact.format)
+        readers = self.consumers(artifact.format)
+        return [cell for cell in readers if self.rounds_of(artifact, cell)]
 
     def kept_as(self, artifact: str) -> Kept | None:
         """Return an artifact, given by its id, that an earlier run produced; None of others."""
@@ -273,19 +286,19 @@ class Plan:
         yield from (imported.artifact for imported in self.served)
         if record.DEPLOY not in self.phases:
             return
-        for cell, workload in itertools.product(self.producers(), self.workloads):
+        for cell, workload in self.trainings():
             for format in self.formats(cell, workload):
                 yield Artifact(producer=cell.id, workload=workload, format=format)
 
-    def artifact_counts(self) -> Counter[tuple[str, int]]:
-        """Count the artifacts by format, and by the rounds that they have at most."""
+    def artifact_counts(self) -> Counter[tuple[str, bool]]:
+        """Count the artifacts by format, and by whether they are only checked."""
         counts = Counter(
-            (model.format, self._most_rounds(model.cell, model.name)) for model in self.served
+            (model.format, self._is_checked(model.cell, model.name)) for model in self.served
         )
         if record.DEPLOY in self.phases:
-            for cell, workload in itertools.product(self.producers(), self.workloads):
-                rounds = self._most_rounds(cell.id, workload)
-                counts.update((name, rounds) for name in self.formats(cell, workload))
+            for cell, workload in self.trainings():
+                is_checked = self._is_checked(cell.id, workload)
+                counts.update((name, is_checked) for name in self.formats(cell, workload))
         return counts
 
     def exports(self, job: Job) -> Iterator[Artifact]:
@@ -298,16 +311,16 @@ class Plan:
     def size(self, wave: Wave) -> int:
         """Return how many jobs a wave has, without making them."""
         if wave == "produce":
-            trainings = itertools.product(self.producers(), self.workloads)
-            return len(self.imports) + sum(itertools.starmap(self.training_rounds, trainings))
+            return len(self.imports) + sum(starmap(self.training_rounds, self.trainings()))
         kept = sum(
             self.rounds_of(kept.artifact, cell)
             for kept in self.kept
             for cell in self.consumers_of(kept.artifact)
         )
         return kept + sum(
-            count * sum(min(rounds, self.rounds(cell)) for cell in self.consumers(format))
-            for (format, rounds), count in self.artifact_counts().items()
+            count * sum(self._rounds_in(cell, is_checked=is_checked) for cell in consumers)
+            for (format, is_checked), count in self.artifact_counts().items()
+            if (consumers := self.consumers(format))
         )
 
     @property
@@ -358,7 +371,7 @@ class Plan:
                 round=0,
                 phases=(record.INSPECT,),
             )
-        for cell, workload in itertools.product(self.producers(), self.workloads):
+        for cell, workload in self.trainings():
             if round < self.training_rounds(cell, workload):
                 yield Job(
                     wave="produce",
@@ -369,9 +382,10 @@ class Plan:
                 )
 
     def _consuming(self, round: int) -> Iterator[Job]:
-        consumers: dict[str, list[Cell]] = {}
+        consumers: dict[object, list[Cell]] = {}
         for artifact in self.artifacts():
-            group = artifact.id if self.kept_as(artifact.id) else artifact.format
+            is_checked = self._is_checked(artifact.producer, artifact.workload)
+            group = artifact.id if self.kept_as(artifact.id) else (artifact.format, is_checked)
             if group not in consumers:
                 consumers[group] = self.consumers_of(artifact)
             for cell in consumers[group]:

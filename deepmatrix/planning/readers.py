@@ -6,8 +6,7 @@ from collections.abc import Sequence, Set
 
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.errors import ArgumentError
-from deepmatrix.planning.cells import Capabilities, Cell, all_cells
-from deepmatrix.planning.plan import Skipped
+from deepmatrix.planning.cells import Capabilities, Cell, Skipped, all_cells
 from deepmatrix.planning.selection import Selection, match_globs, select_cells
 from deepmatrix.planning.sweeps import sweep
 from harness.formats import FORMATS

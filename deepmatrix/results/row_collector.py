@@ -344,8 +344,7 @@ class RowCollector:
                 self._portability.why_missing(cell.id),
                 pending=cell.id not in self._portability.unready,
             )
-            for cell in plan.producers()
-            for workload in plan.workloads
+            for cell, workload in plan.trainings()
         ]
 
     def _note_rows(self) -> tuple[NoteRow, ...]:

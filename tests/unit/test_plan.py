@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from deepmatrix.cli import plan_table
 from deepmatrix.config import matrix_file
@@ -90,30 +92,33 @@ def test_the_times_of_an_evaluator_do_not_count_so_it_answers_in_one_round() -> 
     rounds = Counter((job.cell, job.workload) for job in jobs)
     assert [job for job in jobs if job.cell.startswith("onnx-") and plan.is_timed(job)] == []
     for workload in plan.workloads:
-        is_timed = workload not in plan.checked
+        is_timed = workload not in plan.checked_workloads
         assert rounds["onnx-debian12-amd64-cpu", workload] == 1
         assert rounds["onnxruntime-debian12-amd64-cpu", workload] == (3 if is_timed else 1)
 
 
 def test_what_is_only_checked_runs_in_one_round_whose_times_do_not_count() -> None:
     plan = make("torch-debian12-amd64-cpu", "onnxruntime-debian12-amd64-cpu")
-    assert plan.checked == {"seq2seq-tiny", "googlenet-tiny"}
+    assert plan.checked_workloads == {"seq2seq-tiny", "googlenet-tiny"}
     cells = {cell.id: cell for cell in plan.cells}
     for wave in WAVES:
         for job in plan.jobs(wave):
-            if job.workload in plan.checked:
+            if job.workload in plan.checked_workloads:
                 assert job.round == 0
                 assert not plan.is_timed(job)
                 assert not plan.is_cold(job, cells[job.cell])
         timed = {job.workload for job in plan.jobs(wave) if plan.is_timed(job)}
-        assert timed == set(plan.workloads) - plan.checked
+        assert timed == set(plan.workloads) - plan.checked_workloads
 
 
 def test_the_table_of_a_plan_names_what_is_only_checked() -> None:
     plan = make("torch-debian12-amd64-cpu")
     said = " Only checked, not timed: seq2seq-tiny, googlenet-tiny."
     assert plan_table.table(plan, "docker").note.endswith(said)
-    assert "checked" not in plan_table.table(replace(plan, checked=frozenset()), "docker").note
+    assert (
+        "checked"
+        not in plan_table.table(replace(plan, checked_workloads=frozenset()), "docker").note
+    )
 
 
 def test_programs_in_other_languages_serve_several_artifacts_in_one_process() -> None:
@@ -312,3 +317,14 @@ def test_every_plan_keeps_its_promises(
             if job.artifact:
                 assert job.artifact.read_as in cells[job.cell].reads
                 assert job.artifact.format in cells[job.artifact.producer].exports
+
+
+def test_a_plan_of_an_earlier_version_says_what_is_only_checked_by_other_names() -> None:
+    plan = make("torch-debian12-amd64-cpu", "onnx-debian12-amd64-cpu")
+    assert plan.checked_cells
+    assert plan.checked_workloads
+    kind = TypeAdapter(Plan)
+    document = kind.dump_python(plan, mode="json")
+    document["untimed"] = document.pop("checked_cells")
+    document["checked"] = document.pop("checked_workloads")
+    assert kind.validate_json(json.dumps(document)) == plan

@@ -391,14 +391,14 @@ def test_what_is_only_checked_has_no_times(tmp_path: Path) -> None:
     merged = merging.merge([whole(tmp_path)])
     native = [row for row in merged.training if not row.emulated]
     timed = {row.workload for row in native if row.step_s}
-    assert timed == {row.workload for row in native} - PLAN.checked
+    assert timed == {row.workload for row in native} - PLAN.checked_workloads
     assert timed == {row.workload for row in merged.inference}
     assert timed == {row.workload for row in merged.startup if row.import_s and not row.emulated}
 
 
 def test_where_times_stand_it_is_said_what_has_none(tmp_path: Path) -> None:
     merged = merging.merge([whole(tmp_path)])
-    said = f"Only checked, not timed: {', '.join(sorted(PLAN.checked))}."
+    said = f"Only checked, not timed: {', '.join(sorted(PLAN.checked_workloads))}."
     assert speed.training(merged).note.endswith(said)
     assert cell_tables.startup(merged).note.endswith(said)
     latency = html.run_page(merged, html.Evidence()).split('id="latency"')[1]
@@ -431,7 +431,7 @@ def test_a_record_that_was_not_planned_is_refused(tmp_path: Path) -> None:
 
 def test_a_second_round_of_what_is_only_checked_is_refused(tmp_path: Path) -> None:
     run = whole(tmp_path)
-    jobs = (job for job in PLAN.jobs("produce") if job.workload in PLAN.checked)
+    jobs = (job for job in PLAN.jobs("produce") if job.workload in PLAN.checked_workloads)
     second = replace(next(jobs), round=1)
     run.save(second, record(second))
     with pytest.raises(RecordError, match="is not in the plan of one"):
