@@ -124,6 +124,11 @@ class CellSummary:
         return next(iter(machines)) if len(machines) == 1 else ""
 
     @property
+    def is_on_several(self) -> bool:
+        """Whether its times were measured on several machines."""
+        return len(self._measured_on) > 1
+
+    @property
     def machine(self) -> tuple[str, ...]:
         """What tells the machine from others."""
         return (

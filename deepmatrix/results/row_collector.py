@@ -220,7 +220,9 @@ class RowCollector:
             steps=tuple(self._steps),
             compilation=tuple(self._compilation),
             crossovers=tuple(crossovers(times, efficiency.networks)),
-            scaling=tuple(scaling(times, plan.cells, manifest.matrix.limits.threads)),
+            scaling=tuple(
+                scaling(times, plan.cells, manifest.matrix.limits.threads, self._machines())
+            ),
             idioms=tuple(self._idioms),
             probes=tuple(self._probes),
             notes=self._note_rows(),
@@ -258,6 +260,13 @@ class RowCollector:
         yield from remarks.unreadable(self._inspections.values())
         yield from remarks.problems(cell_rows, produced, self._of_readable(portability))
         yield from expressiveness.problems(self._idioms, self._probes)
+
+    def _machines(self) -> dict[str, str]:
+        """Return where each cell was timed; rounds on several machines compare with no others."""
+        return {
+            name: name if summary.is_on_several else summary.measured_on
+            for name, summary in self._summaries.items()
+        }
 
     def _rates(self) -> dict[str, dict[str, noise.Rates]]:
         return {cell: summary.rates for cell, summary in self._summaries.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from deepmatrix.drawing.layout import Table
 from deepmatrix.execution.sessions.lanes import timed_lane
 from deepmatrix.execution.tasks import TaskMaker
 from deepmatrix.planning.matrix_plan import plan_matrix
-from deepmatrix.planning.plan import Job, Plan
+from deepmatrix.planning.plan import WAVES, Job, Plan
 from deepmatrix.planning.selection import Selection
 from deepmatrix.reports.tables.execution import compilation, crossovers, scaling
 from deepmatrix.results import merging
@@ -111,11 +112,20 @@ def batches(fixed: float, each: float, sizes: Sequence[int] = SIZES) -> dict[str
     }
 
 
-def saved(folder: Path, planned: Plan, make: Any) -> Results:
+def saved(
+    folder: Path, planned: Plan, make: Any, machines: Mapping[str, str] = MappingProxyType({})
+) -> Results:
+    """Return the results of trainings; *machines*: of cells by a part of their ids."""
     run = new_run(folder, planned)
     for job in planned.jobs("produce"):
-        run.save(job, record(job, output=make(job)))
+        named = (machine for part, machine in machines.items() if part in job.cell)
+        run.save(job, record(job, output=make(job), machine=next(named, "")))
     return merging.merge([run])
+
+
+#: Where the cells of two systems ran: each on a machine of its own, or both on one.
+ON_TWO = {"_": "second", "": "first"}
+ON_ONE = {"": "first"}
 
 
 STEADY = {"eager": 4e-3, "compiled": 1e-3}
@@ -157,6 +167,18 @@ def test_compiling_is_the_first_call_without_a_steady_one_and_pays_off_later(
     assert rows[1][8] == "990 steps"  # (3.0 - 0.03) / (4e-3 - 1e-3)
 
 
+def test_steps_that_were_compiled_on_another_machine_have_no_speedup(tmp_path: Path) -> None:
+    planned = plan("compiled", "torch-debian12-amd64-cpu", "torch_compiled-debian12-amd64-cpu")
+    speedups = []
+    for machines in (ON_ONE, ON_TWO):
+        results = saved(tmp_path / machines[""] / str(len(machines)), planned, compiling, machines)
+        rows = texts(compilation.compilation(results))
+        speedups.append({row[2]: row[7:] for row in rows if row[0] == "digits-conv"})
+    assert [found["eager"] for found in speedups] == [("–", "–")] * 2
+    assert speedups[0]["compiled"][1] == "990 steps"
+    assert speedups[1]["compiled"] == ("–", "–")
+
+
 def test_a_library_that_ran_in_one_way_has_no_table_of_compiling(tmp_path: Path) -> None:
     results = saved(tmp_path, plan("compiled", "torch-debian12-amd64-cpu"), compiling)
     assert results.compilation
@@ -187,6 +209,42 @@ def test_threads_are_compared_with_the_fewest(tmp_path: Path) -> None:
         assert row.low < row.speedup < row.high
     shown = [row for row in texts(scaling.scaling(results)) if row[3] == "128"]
     assert {row[8] for row in shown} == {"93.2 %"}
+
+
+def test_threads_of_another_machine_are_not_compared(tmp_path: Path) -> None:
+    planned = plan("threads", "jax-debian12-amd64-cpu")
+    on_one = saved(tmp_path / "one", planned, growing, ON_ONE)
+    on_two = saved(tmp_path / "two", planned, growing, ON_TWO)
+    assert on_one.scaling
+    assert not on_two.scaling
+
+
+def test_what_is_only_checked_has_no_further_threads(tmp_path: Path) -> None:
+    cells = ("jax-debian12-amd64-cpu", "jax-debian13-arm64-cpu", "onnxruntime-debian12-amd64-cpu")
+    planned = plan("default", *cells, threads=(2,))
+    assert planned.checked_workloads
+    subjects: dict[str, set[tuple[str, bool]]] = {}
+    for wave in WAVES:
+        for job in planned.jobs(wave):
+            producer = job.artifact.producer if job.artifact else job.cell
+            is_timed = (
+                job.workload not in planned.checked_workloads and producer not in planned.emulated
+            )
+            subjects.setdefault(job.cell, set()).add((job.workload, is_timed))
+    threaded = {name for name in subjects if "_2threads" in name}
+    assert threaded == {
+        "jax_2threads-debian12-amd64-cpu",
+        "onnxruntime_2threads-debian12-amd64-cpu",
+    }
+    for name in threaded:
+        timed = {(workload, True) for workload, is_timed in subjects[name] if is_timed}
+        assert subjects[name] == timed
+        assert timed < subjects[name.replace("_2threads", "")]
+    assert sum(1 for _ in planned.jobs("consume")) == planned.size("consume")
+    assert sum(1 for _ in planned.jobs("produce")) == planned.size("produce")
+    results = merging.merge([new_run(tmp_path, planned)])
+    rows = {(row.cell, row.workload) for row in results.training}
+    assert not {name for name, workload in rows if workload in planned.checked_workloads} & threaded
 
 
 def test_each_number_of_threads_has_as_many_cpus_of_the_same_lane(tmp_path: Path) -> None:

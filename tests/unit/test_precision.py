@@ -54,7 +54,12 @@ def new(parent: Path, plan: Plan) -> Run:
     return run
 
 
-def trained(parent: Path, of_bfloat16: dict[str, Any], step: Parity = PARITY) -> Results:
+def trained(
+    parent: Path,
+    of_bfloat16: dict[str, Any],
+    step: Parity = PARITY,
+    machines: tuple[str, str] = ("", ""),
+) -> Results:
     """Merge a training in float32, and one in bfloat16 with some other facts."""
     run = new(parent, planned("precision", *BFLOAT16))
     for job in run.manifest.plan.jobs("produce"):
@@ -62,9 +67,19 @@ def trained(parent: Path, of_bfloat16: dict[str, Any], step: Parity = PARITY) ->
         is_reduced = job.cell == BFLOAT16[1]
         for phase in facts["records"]:
             phase["data"] |= of_bfloat16 if is_reduced and phase["phase"] == "train" else {}
-        changes = {"parity": step} if is_reduced and "parity" in job.phases else {}
+        changes: dict[str, Any] = {"parity": step} if is_reduced and "parity" in job.phases else {}
+        changes["machine"] = machines[is_reduced]
         run.save(job, record(job, output=output(job, records=facts["records"]), **changes))
     return merging.merge([run])
+
+
+def beside_float32(results: Results) -> dict[str, str]:
+    """Return what stands beside the training in float32, by the titles of the columns."""
+    (table,) = [
+        each for each in tables.result_tables(results) if each.title.startswith("Training in")
+    ]
+    titles = [column.title for column in table.columns]
+    return dict(zip(titles, table.rows[0].texts, strict=True))
 
 
 def of_bfloat16(results: Results) -> Any:
@@ -80,13 +95,19 @@ def test_a_training_in_bfloat16_is_judged_by_accuracy_and_the_outputs_of_its_fir
     row = of_bfloat16(results)
     assert (row.status, row.precision, row.float32_cell) == ("ok", "bfloat16", BFLOAT16[0])
     assert row.loss_error == pytest.approx(0.2)
-    (table,) = [
-        each for each in tables.result_tables(results) if each.title.startswith("Training in")
-    ]
-    cells = dict(zip([column.title for column in table.columns], table.rows[0].texts, strict=True))
+    cells = beside_float32(results)
     assert (cells["accuracy in float32"], cells["accuracy"]) == ("97.0 %", "96.0 %")
     assert cells["lost"] == "1.0 points"
     assert cells["time"].startswith("0.49")
+
+
+@pytest.mark.parametrize("second", ["first", "second"])
+def test_a_time_in_bfloat16_is_compared_with_float32_on_its_machine_only(
+    tmp_path: Path, second: str
+) -> None:
+    facts = {"step_s": [0.001] * 30}
+    cells = beside_float32(trained(tmp_path, facts, machines=("first", second)))
+    assert cells["time"].endswith(", faster" if second == "first" else "another machine")
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,8 @@ def training(results: Results) -> Table:
     steps: dict[tuple[str, str], list[Estimate]] = {}
     for row in rows:
         if row.step_s and not row.emulated:
-            steps.setdefault((row.workload, machines.get(row.cell, "")), []).append(row.step_s)
+            place = (row.workload, machine_of(row.cell, machines))
+            steps.setdefault(place, []).append(row.step_s)
     table = Table(
         title="Training",
         columns=(
@@ -89,7 +90,9 @@ def training(results: Results) -> Table:
             number("loss error, all steps", optional=7, note=ALL_STEPS),
         ),
         rows=tuple(
-            _training_row(row, steps.get((row.workload, machines.get(row.cell, "")), ()), machines)
+            _training_row(
+                row, steps.get((row.workload, machine_of(row.cell, machines)), ()), machines
+            )
             for row in rows
         ),
         note=f"results.json has the loss of every step.{only_checked(rows)}",
@@ -105,6 +108,11 @@ def several_machines(results: Results) -> dict[str, str]:
     native_rows = [row for row in results.cells if row.jobs and not row.emulated]
     machines = {row.cell: row.machine for row in native_rows if row.machine}
     return machines if len(set(machines.values())) > 1 else {}
+
+
+def machine_of(cell: str, machines: Mapping[str, str]) -> str:
+    """Return where a native cell was measured, by `several_machines`; unknown is like no other."""
+    return machines.get(cell, cell) if machines else ""
 
 
 def only_checked(rows: Sequence[TrainingRow]) -> str:

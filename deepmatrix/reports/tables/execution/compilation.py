@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from deepmatrix.drawing import numbers
 from deepmatrix.drawing.layout import Row, Table, key, number, row, text
-from deepmatrix.reports.tables.speed import INTERVAL
+from deepmatrix.reports.tables.speed import INTERVAL, machine_of, several_machines
 from deepmatrix.results.rows import Results
 from deepmatrix.results.timing.rows import CompileRow
 from deepmatrix.results.timing.statistics import Comparison, Estimate, compare
@@ -26,7 +26,7 @@ TOLD = (
 SPEEDUP = (
     "Speed-up: how many times as fast a steady step is as that of the library's cell that compiles "
     "least, with its 95 % interval; `cannot tell` if that includes 1, `one round` if there is no "
-    "second one."
+    "second one. Only cells of one machine are compared."
 )
 PAYS = (
     "Pays off after: the steps of training after which what the first step took longer than that "
@@ -40,6 +40,7 @@ def compilation(results: Results) -> Table:
     groups: dict[tuple[str, str], list[CompileRow]] = {}
     for each in results.compilation:
         groups.setdefault((each.workload, each.library), []).append(each)
+    machines = several_machines(results)
     several = {
         name: sorted(group, key=_order)
         for name, group in sorted(groups.items())
@@ -58,13 +59,23 @@ def compilation(results: Results) -> Table:
             number("speed-up", note=SPEEDUP),
             number("pays off after", note=PAYS),
         ),
-        rows=tuple(_row(each, group[0], steps) for group in several.values() for each in group),
+        rows=tuple(
+            _row(each, _least(group, each.cell, machines), steps)
+            for group in several.values()
+            for each in group
+        ),
     )
 
 
 def _order(each: CompileRow) -> tuple[int, str]:
     known = each.execution in EXECUTIONS
     return (EXECUTIONS.index(each.execution) if known else len(EXECUTIONS)), each.cell
+
+
+def _least(group: Sequence[CompileRow], cell: str, machines: Mapping[str, str]) -> CompileRow:
+    """Return the row of the least compiled cell that was measured on the machine of a cell."""
+    place = machine_of(cell, machines)
+    return next(each for each in group if machine_of(each.cell, machines) == place)
 
 
 def _row(each: CompileRow, least: CompileRow, steps: Mapping[tuple[str, str], Estimate]) -> Row:

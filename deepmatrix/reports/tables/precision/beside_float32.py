@@ -17,13 +17,14 @@ from deepmatrix.drawing.layout import (
     number,
     text,
 )
+from deepmatrix.reports.tables.speed import machine_of, several_machines
 from deepmatrix.results.precision.rows import QuantisedRow, SpeedRow
 from deepmatrix.results.rows import Results, TrainingRow
 from deepmatrix.results.timing.statistics import compare
 
 TIMES = (
     "Time: how many times as long as in float32, with its 95 % interval; `cannot tell` if that "
-    "includes 1, `one round` if there is no second one."
+    "includes 1, `one round` if there is no second one, `another machine` if float32 ran on that."
 )
 
 
@@ -35,6 +36,7 @@ def training(results: Results) -> Table:
         for row in sorted(results.training, key=lambda row: (row.workload, row.cell))
         if (row.float32_cell, row.workload) in by_cell
     ]
+    machines = several_machines(results)
     return Table(
         title="Training in less than float32",
         columns=(
@@ -51,7 +53,14 @@ def training(results: Results) -> Table:
             number("step", optional=5),
             number("time", note=TIMES),
         ),
-        rows=tuple(_training_row(*pair) for pair in pairs),
+        rows=tuple(
+            _training_row(
+                wide,
+                narrow,
+                is_on_one=machine_of(wide.cell, machines) == machine_of(narrow.cell, machines),
+            )
+            for wide, narrow in pairs
+        ),
         note=(
             "The weights and the loss are float32. Lost: of the accuracy on held-out data; "
             "negative if it is higher. Accuracy and the outputs of the first step are judged; "
@@ -60,7 +69,7 @@ def training(results: Results) -> Table:
     )
 
 
-def _training_row(wide: TrainingRow, narrow: TrainingRow) -> Row:
+def _training_row(wide: TrainingRow, narrow: TrainingRow, *, is_on_one: bool) -> Row:
     texts = (
         narrow.workload,
         narrow.cell + mark(narrow.emulated),
@@ -73,7 +82,7 @@ def _training_row(wide: TrainingRow, narrow: TrainingRow) -> Row:
         numbers.error(narrow.loss_error),
         numbers.error(narrow.output_error),
         numbers.interval(narrow.step_s),
-        _ratio(wide, narrow),
+        _ratio(wide, narrow) if is_on_one else "another machine",
     )
     return judged_row(
         texts, 0, "good" if narrow.status == "ok" else "bad", emulated=narrow.emulated
