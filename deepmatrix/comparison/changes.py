@@ -55,6 +55,7 @@ class VerdictChange(Change):
 
     *subject*: what people call it; *artifact*: its id, where it is served.
     *base*, *head*: words of the verdict; `ABSENT` where one side does not have it.
+    *base_expected*, *head_expected*: why it may fail there; empty where it may not, or succeeds.
     *growth*: the error over the earlier one, None where either is not finite.
     """
 
@@ -65,6 +66,8 @@ class VerdictChange(Change):
     base: str
     head: str
     reason: str = ""
+    base_expected: str = ""
+    head_expected: str = ""
     base_error: float | None = None
     head_error: float | None = None
     tolerance: float | None = None

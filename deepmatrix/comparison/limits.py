@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -118,7 +118,8 @@ def describe_untimed(comparison: Comparison) -> str:
 
 def judge(comparison: Comparison, limits: Sequence[Limit]) -> Comparison:
     """Return a comparison with what breaks a limit: each change by name, and a line for all."""
-    names = {change: limit.name for limit in limits for change in _breaking(comparison, limit)}
+    breaking = {limit: _breaking(comparison, limit) for limit in limits}
+    names = {change: limit.name for limit, changes in breaking.items() for change in changes}
     marked = {
         part: tuple(
             change.model_copy(update={"breaks": names.get(change, "")})
@@ -126,7 +127,8 @@ def judge(comparison: Comparison, limits: Sequence[Limit]) -> Comparison:
         )
         for part in ("failures", "changes", "drifts", "times", "sizes")
     }
-    return comparison.model_copy(update={**marked, "broken": broken(comparison, limits)})
+    lines = tuple(dict.fromkeys(_lines(comparison, breaking)))
+    return comparison.model_copy(update={**marked, "broken": lines})
 
 
 def broken(comparison: Comparison, limits: Sequence[Limit]) -> tuple[str, ...]:
@@ -134,13 +136,18 @@ def broken(comparison: Comparison, limits: Sequence[Limit]) -> tuple[str, ...]:
 
     Any limit is broken where nothing could be compared with it, as one on times without any time.
     """
-    lines = [line for limit in limits for line in _lines(comparison, limit)]
-    lines += [VOID] if limits and comparison.is_void else []
-    return tuple(dict.fromkeys(lines))
+    return judge(comparison, limits).broken
 
 
-def _lines(comparison: Comparison, limit: Limit) -> Iterator[str]:
-    for change in _breaking(comparison, limit):
+def _lines(comparison: Comparison, breaking: Mapping[Limit, Sequence[AnyChange]]) -> Iterator[str]:
+    for limit, changes in breaking.items():
+        yield from _lines_of(comparison, limit, changes)
+    if breaking and comparison.is_void:
+        yield VOID
+
+
+def _lines_of(comparison: Comparison, limit: Limit, changes: Sequence[AnyChange]) -> Iterator[str]:
+    for change in changes:
         yield describe_broken(change.model_copy(update={"breaks": limit.name}))
     if limit.name == "slower" and not comparison.times and not comparison.is_void:
         yield f"slower: {describe_untimed(comparison)}"
@@ -186,11 +193,13 @@ def describe_verdict(change: VerdictChange) -> str:
     place = f"{change.subject} on {change.cell}"
     if change.kind != "serving":
         place = f"{change.cell}, {change.kind} of {change.subject}"
-    if change.base == change.head:
+    if change.base == change.head and bool(change.base_expected) == bool(change.head_expected):
         grown = f" ({numbers.ratio(change.growth)})" if change.growth else ""
         return f"{place}: error {_error(change.base_error)}, now {_error(change.head_error)}{grown}"
     reason = f": {change.reason}" if change.reason else ""
-    return f"{place}: {change.base}, now {change.head}{reason}"
+    before = f"{change.base} as expected" if change.base_expected else change.base
+    after = f"{change.head} as expected" if change.head_expected else change.head
+    return f"{place}: {before}, now {after}{reason}"
 
 
 def describe_time(change: TimeChange) -> str:

@@ -9,7 +9,6 @@ from typing import Literal, get_args
 
 from deepmatrix.comparison.changes import ABSENT, Key, Kind, VerdictChange
 from deepmatrix.judging.verdicts import VerdictName
-from deepmatrix.results import remarks
 from deepmatrix.results.rows import PortabilityRow, ProbeRow, Results, TrainingRow
 from deepmatrix.store.records import Status
 from deepmatrix.store.reported.phases import PhaseStatus
@@ -48,14 +47,19 @@ WORDS: dict[Kind, tuple[str, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """One verdict. *subject*: what people call it. *excused*: it may fail, and fails nothing."""
+    """One verdict. *subject*: what people call it. *expected*: why it may fail, where it does."""
 
     verdict: str
     subject: str
     error: float | None = None
     tolerance: float | None = None
     reason: str = ""
-    excused: bool = False
+    expected: str = ""
+
+    @property
+    def excused(self) -> bool:
+        """Whether it may fail, and fails nothing."""
+        return bool(self.expected)
 
     @property
     def has_run(self) -> bool:
@@ -143,7 +147,7 @@ def _serving(results: Results) -> Iterator[tuple[Key, Outcome]]:
                     error=judged.finite_error,
                     tolerance=judged.tolerance,
                     reason=judged.reason,
-                    excused=judged.verdict != "match" and not remarks.is_problem(judged),
+                    expected="" if judged.verdict == "match" else judged.expected_failure,
                 ),
             )
 
@@ -174,7 +178,7 @@ def _own(results: Results) -> Iterator[tuple[Key, Outcome]]:
         for subject, cell, verdict, reason, expected in rows:
             yield (
                 (kind, subject, cell),
-                Outcome(verdict=verdict, subject=subject, reason=reason, excused=bool(expected)),
+                Outcome(verdict=verdict, subject=subject, reason=reason, expected=expected),
             )
 
 
@@ -225,12 +229,42 @@ def _part(
 
 
 def _is_new_failure(before: Outcome | None, after: Outcome | None) -> bool:
-    """Return whether a verdict is lost, or worse than it was; what may fail is neither."""
+    """Return whether a verdict is lost, or worse than it was; what may fail is neither.
+
+    What failed where it was expected to counts as good before: a failure that nobody expects any
+    more is new.
+    """
     if after is not None and after.excused:
         return False
     if before is not None and is_lost(before, after):
         return not before.excused
-    return after is not None and after.rank > (before.rank if before else 0)
+    is_known = before is not None and not (before.excused and before.has_run)
+    return after is not None and after.rank > (before.rank if before and is_known else 0)
+
+
+#: What another verdict means: see `meaning`.
+Meaning = Literal["new failure", "expected failure", "better", "other"]
+
+
+def meaning(change: VerdictChange) -> Meaning:
+    """Return what it means that a verdict is another one, by the two words and what is expected.
+
+    It is worse, a new failure or one that is expected; it is good now; or it fails otherwise than
+    it did, not worse.
+    """
+    before, after = (
+        Outcome(verdict=verdict, subject="", expected=expected)
+        for verdict, expected in (
+            (change.base, change.base_expected),
+            (change.head, change.head_expected),
+        )
+    )
+    sides = (None if change.base == ABSENT else before, None if change.head == ABSENT else after)
+    if _is_new_failure(*sides):
+        return "new failure"
+    if not after.rank:
+        return "better"
+    return "expected failure" if after.excused and after.rank > before.rank else "other"
 
 
 def is_lost(before: Outcome, after: Outcome | None) -> bool:
@@ -251,6 +285,8 @@ def _change(key: Key, before: Outcome | None, after: Outcome | None) -> VerdictC
         base=before.verdict if before else ABSENT,
         head=after.verdict if after else ABSENT,
         reason=after.reason if after else "the later run does not have it",
+        base_expected=before.expected if before else "",
+        head_expected=after.expected if after else "",
         base_error=base_error,
         head_error=head_error,
         tolerance=after.tolerance if after else None,

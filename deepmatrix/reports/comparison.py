@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from statistics import median
 
@@ -9,6 +10,7 @@ from rich.console import Console
 
 from deepmatrix.comparison.changes import ABSENT, Comparison, Side
 from deepmatrix.comparison.limits import VOID, describe_time, describe_verdict
+from deepmatrix.comparison.verdicts import meaning
 from deepmatrix.drawing import numbers
 from deepmatrix.drawing.console import STYLES, print_table
 from deepmatrix.drawing.escaping import markdown as escape
@@ -94,9 +96,12 @@ def headline(comparison: Comparison, *, reviewed: bool = False) -> tuple[str, Mo
 
     *reviewed*: a new failure that breaks no limit is not bad.
     """
+    told = Counter(map(meaning, comparison.changes))
     counts = [
         (len(comparison.failures), "new failure", "new failures"),
-        (len(comparison.changes), "other verdict", "other verdicts"),
+        (told["expected failure"], "new expected failure", "new expected failures"),
+        (told["other"], "other verdict", "other verdicts"),
+        (told["better"], "better verdict", "better verdicts"),
         (len(comparison.drifts), "error that grew", "errors that grew"),
         (len(comparison.slower), "slower", "slower"),
         (len(comparison.faster), "faster", "faster"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from deepmatrix.comparison.verdicts import (
     Outcome,
     VerdictChanges,
     compare_verdicts,
+    meaning,
 )
 from deepmatrix.errors import ArgumentError
 from deepmatrix.results.rows import Results
@@ -52,8 +54,88 @@ def test_a_lost_consumer_is_a_new_failure_whatever_its_verdict_was(verdict: str)
 def test_what_might_fail_or_never_ran_is_counted_where_it_is_gone(
     verdict: str, excused: bool
 ) -> None:
-    changes = lost(verdict, excused=excused)
+    changes = lost(verdict, expected="known" * excused)
     assert (changes.failures, changes.gone) == ([], 1)
+
+
+#: What another verdict of a served model means: rows are what it was, columns what it is. Verdicts
+#: in brackets may fail.
+MEANINGS = """
+             match   not-run unsupported drift   error   [unsupported] [drift]  absent
+match        .       failure failure     failure failure expected      expected failure
+not-run      better  .       failure     failure failure expected      expected gone
+unsupported  better  failure .           failure failure .             expected failure
+drift        better  failure other       .       failure other         .        failure
+error        better  failure other       other   .       other         other    failure
+[unsupported] better other   failure     failure failure .             expected gone
+[drift]      better  other   failure     failure failure other         .        gone
+absent       added   failure failure     failure failure added         added    .
+"""
+
+
+def meanings() -> Iterator[tuple[str, str, str]]:
+    header, *lines = MEANINGS.split("\n")[1:-1]
+    for line in lines:
+        before, *words = line.split()
+        for after, word in zip(header.split(), words, strict=True):
+            yield before, after, word
+
+
+def outcome(word: str) -> Outcome | None:
+    if word == ABSENT:
+        return None
+    return Outcome(
+        verdict=word.strip("[]"), subject="net", expected="known" if "[" in word else "", error=1.0
+    )
+
+
+@pytest.mark.parametrize(("before", "after", "word"), list(meanings()))
+def test_what_another_verdict_means(before: str, after: str, word: str) -> None:
+    key: Key = ("serving", "artifact", "cell")
+    base, head = outcome(before), outcome(after)
+    told = compare_verdicts({key: base} if base else {}, {key: [head]} if head else {})
+    counted = [name for name in ("unchanged", "added", "gone") if getattr(told, name)]
+    named = ["failure" if told.failures else meaning(change).split()[0] for change in told.changes]
+    named += ["failure"] * len(told.failures)
+    expected = {".": [] if before == ABSENT else ["unchanged"]}.get(word, [word])
+    assert [*counted, *named] == expected
+    for change in told.failures:
+        assert meaning(change) == "new failure"
+
+
+def test_every_verdict_is_in_the_table_of_meanings() -> None:
+    words = {before.strip("[]") for before, _, _ in meanings()}
+    assert words == {*WORDS["serving"], ABSENT}
+
+
+def expecting(results: Results, verdict: str, expected: str) -> Results:
+    """Return results in which a consumer has a verdict, which may be a failure."""
+    rows = tuple(
+        row.model_copy(update={"verdict": verdict, "expected_failure": expected, "reason": ""})
+        if row.consumer == DRIFTING
+        else row
+        for row in results.portability
+    )
+    return results.model_copy(update={"portability": rows})
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "headline", "title"),
+    [
+        (("match", ""), ("unsupported", "no Loop"), "1 new expected failure", "expected: no Loop"),
+        (("drift", ""), ("match", ""), "1 better verdict", "#### Better verdicts"),
+        (("error", ""), ("unsupported", ""), "1 other verdict", "#### Other verdicts"),
+        (("drift", "once"), ("drift", ""), "1 new failure", "| drift, expected | drift |"),
+    ],
+)
+def test_a_comparison_says_what_another_verdict_means(
+    before: tuple[str, str], after: tuple[str, str], headline: str, title: str
+) -> None:
+    results = verifications.results()
+    base, head = (expecting(results, *words) for words in (before, after))
+    comparison = compare_results(base, head, ("base", "head"))
+    assert reports.comparison.headline(comparison)[0].split(" ", 1)[1].startswith(headline)
+    assert title in reports.comparison_page(comparison)
 
 
 def test_verdicts_that_are_gone_are_shown() -> None:

@@ -13,6 +13,8 @@ from deepmatrix.comparison.changes import (
     VerdictChange,
 )
 from deepmatrix.comparison.limits import by_cell, time_title
+from deepmatrix.comparison.verdicts import Meaning
+from deepmatrix.comparison.verdicts import meaning as told
 from deepmatrix.drawing import numbers
 from deepmatrix.drawing.layout import (
     Column,
@@ -34,6 +36,13 @@ MOST_LINES = 8
 #: What the sides of a comparison are called where a line names the files of one.
 SIDES = {"base": "earlier", "head": "later"}
 
+#: What verdicts that are other ones mean, in the order of their weight, and how good that is.
+PARTS: tuple[tuple[Meaning, str, Mood], ...] = (
+    ("expected failure", "New expected failures", "warned"),
+    ("other", "Other verdicts", "warned"),
+    ("better", "Better verdicts", "good"),
+)
+
 
 def tables(comparison: Comparison, *, whole: bool = False) -> list[Table]:
     """Return the tables that have lines, the heaviest first.
@@ -45,7 +54,11 @@ def tables(comparison: Comparison, *, whole: bool = False) -> list[Table]:
     hungrier = [size for size in comparison.sizes if size.quantity == "memory"]
     candidates = [
         _verdicts("New failures", comparison.failures, "bad", whole=whole),
-        _verdicts("Other verdicts", comparison.changes, "warned", whole=whole),
+        *(
+            _verdicts(title, changes, mood, whole=whole)
+            for meaning, title, mood in PARTS
+            if (changes := [each for each in comparison.changes if told(each) == meaning])
+        ),
         _drifts(comparison.drifts),
         _times("Slower", comparison.slower, "bad", whole=whole),
         _operators(comparison.times, whole=whole),
@@ -102,13 +115,15 @@ def _verdict_rows(changes: Sequence[VerdictChange], mood: Mood, *, whole: bool) 
     alike: dict[tuple[str, ...], list[VerdictChange]] = {}
     for change in changes:
         alone = change.key if whole else ()
-        about = (change.cell, change.kind, change.base, change.head, *alone)
+        before = f"{change.base}, expected" if change.base_expected else change.base
+        about = (change.cell, change.kind, before, change.head, change.head_expected, *alone)
         alike.setdefault(about, []).append(change)
-    for (cell, kind, base, head, *_), group in alike.items():
+    for (cell, kind, base, head, expected, *_), group in alike.items():
         first = group[0].subject if kind == "serving" else f"{kind} of {group[0].subject}"
         subject = first if len(group) == 1 else f"{len(group)} subjects, such as {first}"
         moods: tuple[Mood, ...] = ("plain", "plain", "plain", mood, "plain")
-        reason = group[0].reason if whole else shortened(group[0].reason)
+        told_reason = group[0].reason if whole else shortened(group[0].reason)
+        reason = f"expected: {expected}" if expected else told_reason
         yield Row(
             texts=(cell, subject, base, head, reason),
             moods=moods,
