@@ -17,7 +17,7 @@ Read = TypeVar("Read")
 #: Bytes of a file of JSON. A record of a cell's ``output.json`` has room in it several times.
 LARGEST_JSON: Final = 128 << 20
 
-#: So many bytes are asked for, however small a file says that it is.
+#: So many bytes are asked for where a file says that it is empty, as those of ``/proc`` do.
 LEAST_READ: Final = 1 << 20
 
 #: Values of a file of JSON: one may take 500 bytes of memory, however short it is in the file.
@@ -72,8 +72,8 @@ def read_bytes(path: str | Path, *, largest: int = LARGEST_JSON, hint: str = REM
         with open_plain(path) as file:
             size = os.fstat(file.fileno()).st_size
             is_small = size <= largest
-            # Memory is taken for all that is asked for; the files of /proc say that they are empty.
-            content = file.read(min(largest, max(size, LEAST_READ)) + 1) if is_small else b""
+            # Memory is taken for all that is asked for.
+            content = file.read(min(largest, size or LEAST_READ) + 1) if is_small else b""
     except OSError as error:
         raise Damaged(path, f"it cannot be read: {error.strerror or error}", hint=hint) from None
     except ValueError as error:  # a name with a zero byte

@@ -340,9 +340,11 @@ def record_files(path: Path) -> Iterator[str]:
 
 def subject_files(folder: str | Path) -> Iterator[str]:
     """Yield the record files of one cell and subject, round by round; none without the folder."""
-    if not Path(folder).is_dir():
+    try:
+        names = os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
         return
-    rounds = filter(None, map(ROUND.fullmatch, os.listdir(folder)))
+    rounds = filter(None, map(ROUND.fullmatch, names))
     for match in sorted(rounds, key=lambda match: int(match[1])):
         yield f"{folder}/{match[0]}"
 

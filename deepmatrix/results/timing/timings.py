@@ -57,7 +57,11 @@ def inference(group: list[JobRecord]) -> Iterator[InferenceRow]:
     for batch in sorted({int(batch) for data in inferred for batch in data.batches}):
         key = str(batch)
         measured = [data.batches[key] for data in inferred if key in data.batches]
-        rounds = [steady(data.latency_s, data.warmup) for data in measured]
+        warmups = [warmup_of(data.latency_s, data.warmup) for data in measured]
+        rounds = [
+            floats(data.latency_s)[warm.length :]
+            for data, warm in zip(measured, warmups, strict=True)
+        ]
         p50 = estimate(rounds, tail=TAIL)
         if p50 is not None:
             yield InferenceRow(
@@ -70,9 +74,7 @@ def inference(group: list[JobRecord]) -> Iterator[InferenceRow]:
                 p90_s=p50.tail[0],
                 p99_s=p50.tail[1],
                 range_s=_range(rounds),
-                unsteady=sum(
-                    not warmup_of(data.latency_s, data.warmup).steady for data in measured
-                ),
+                unsteady=sum(not warm.steady for warm in warmups),
                 operators=_by_kind([data.operators.get(key, {}) for data in inferred]),
                 samples_per_s=batch / p50.median,
             )
@@ -86,7 +88,17 @@ def _by_kind(rounds: Sequence[Mapping[str, float]]) -> dict[str, tuple[float, ..
 
 def _range(rounds: Sequence[Samples]) -> tuple[float, ...]:
     """Return the least, the quartiles and the greatest of the samples of all rounds."""
-    return tuple(np.quantile(np.concatenate(rounds), (0.0, 0.25, 0.75, 1.0)).tolist())
+    ordered = np.sort(np.concatenate(rounds))
+    return tuple(_quartile(ordered, share) for share in (0.0, 0.25, 0.75, 1.0))
+
+
+def _quartile(ordered: Samples, share: float) -> float:
+    """Return what np.quantile returns, to the last bit; that is ten times slower on so few."""
+    place = share * (ordered.size - 1)
+    below = int(place)
+    low, high = float(ordered[below]), float(ordered[min(below + 1, ordered.size - 1)])
+    part, width = place - below, high - low
+    return high - width * (1 - part) if part >= 0.5 else low + width * part
 
 
 def serving(group: list[JobRecord], *, is_timed: bool) -> Iterator[ServingRow]:
