@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from deepmatrix.config.documents import LONGEST_REGISTRY, REGISTRY, REGISTRY_HELP
-from deepmatrix.diagnosis.scope import BUDGET_S, Scope
+from deepmatrix.diagnosis.scope import BUDGET_S, NODES_S, Scope
 from deepmatrix.errors import ArgumentError
 from deepmatrix.paths import MATRIX_FILE, RUN_NAME, RUNS
 from deepmatrix.planning.plan import LARGEST_SEED
@@ -115,8 +115,9 @@ def add_explain(parser: argparse.ArgumentParser) -> None:
         "--explain",
         choices=get_args(Scope),
         default="drift",
-        help="drift: search the first wrong node of each wrong answer; all: also store the error "
-        "of every node along the graph, for each consumer; none: search nothing",
+        help="drift: search the first wrong node of each wrong answer, and store the error of "
+        f"every node along the graph, in {NODES_S:g} seconds for all answers together; all: store "
+        "these errors of right answers too; none: search nothing",
     )
     parser.add_argument(
         "--explain-for",

@@ -21,15 +21,18 @@ from deepmatrix.diagnosis.grouping import group_alike
 from deepmatrix.diagnosis.node_profile import find_unmeasured, measure_nodes
 from deepmatrix.diagnosis.reproducing import model_command, node_command
 from deepmatrix.diagnosis.runtime_cause import RuntimeSearch
-from deepmatrix.diagnosis.scope import BUDGET_S, Scope
+from deepmatrix.diagnosis.scope import BUDGET_S, NODES_S, Scope
 from deepmatrix.diagnosis.search.tracing import TRACEABLE, Tracer, Untraceable
 from deepmatrix.execution.runner import OpenRun
 from deepmatrix.judging.verdicts import judged_outputs, producer_fault
-from deepmatrix.store.causes import CAUSE_FILE, Cause
+from deepmatrix.store.causes import CAUSE_FILE, Cause, CauseKind, NodeErrors
 from deepmatrix.store.runs import Run
 
 #: A consumer that is emulated gets this part of it.
 EMULATED_PART = 0.5
+
+#: Causes of what has no graph, or no answer: there is no error of a node to measure.
+WITHOUT_NODES: frozenset[CauseKind] = frozenset({"opaque", "answers"})
 
 
 def explain_all(
@@ -41,7 +44,8 @@ def explain_all(
     """Find and store the cause of every fault of a run; *report* is called with each.
 
     Faults that are alike are searched once. The search for a node may take *budget_s* seconds;
-    with 0 nothing is searched. With the scope ``all`` the error of every node is stored too.
+    with 0 nothing is searched. The errors of all nodes are stored too: of faults, one for all that
+    are alike, as far as `NODES_S` seconds reach; with the scope ``all`` of every answer.
 
     Raises:
         Cancelled: the user interrupted it; the causes found so far are stored.
@@ -54,16 +58,24 @@ def explain_all(
     def budget(fault: Fault) -> float:
         return budget_s * (EMULATED_PART if fault.consumer.id in emulated else 1.0)
 
+    left_s = NODES_S
     for first, *alike in group_alike(find_faults(opened.run)):
         cause = explain(tracer, first, budget(first))
         report(cause)
         for fault in alike:
             report(_explain_as(opened.run, fault, cause))
+        if scope == "drift" and cause.kind not in WITHOUT_NODES:
+            start = tracer.clock()
+            _store_nodes(opened.run, measure_nodes(tracer, first, left_s, "--explain all"))
+            left_s -= tracer.clock() - start
     if scope == "all":
         for answer in list(find_unmeasured(tracer)):
-            measured = measure_nodes(tracer, answer, budget(answer))
-            path = opened.run.node_errors_path(measured.artifact, measured.consumer)
-            write_text(path, measured.model_dump_json(indent=1) + "\n")
+            _store_nodes(opened.run, measure_nodes(tracer, answer, budget(answer)))
+
+
+def _store_nodes(run: Run, measured: NodeErrors) -> None:
+    path = run.node_errors_path(measured.artifact, measured.consumer)
+    write_text(path, measured.model_dump_json(indent=1) + "\n")
 
 
 def explain(tracer: Tracer, fault: Fault, budget_s: float = BUDGET_S) -> Cause:

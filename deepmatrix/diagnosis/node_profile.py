@@ -22,18 +22,26 @@ TENSORS_PER_RUN = 64
 
 
 def find_unmeasured(tracer: Tracer) -> Iterator[Fault]:
-    """Yield the answers of consumers whose nodes can be measured and were not yet."""
+    """Yield the answers of consumers whose nodes can be measured and were not all yet."""
+    stored = [measured for _, measured in tracer.run.node_errors() if not measured.note]
+    whole = {(measured.artifact, measured.consumer) for measured in stored}
     for answer in find_answers(tracer.run):
-        path = tracer.run.node_errors_path(answer.artifact.id, answer.consumer.id)
-        if answer.artifact.read_as in TRACEABLE and not path.is_file():
+        is_whole = (answer.artifact.id, answer.consumer.id) in whole
+        if answer.artifact.read_as in TRACEABLE and not is_whole:
             yield answer
 
 
-def measure_nodes(tracer: Tracer, answer: Fault, budget_s: float) -> NodeErrors:
+def measure_nodes(
+    tracer: Tracer, answer: Fault, budget_s: float, longer: str = "--explain-for"
+) -> NodeErrors:
     """Return the errors of all nodes, as far as *budget_s* seconds reach.
 
-    Raises Cancelled where the user interrupts it.
+    The first tensors are measured in any case, unless there is no time at all. *longer*: the
+    option that gives more time. Raises Cancelled where the user interrupts it.
     """
+    if budget_s <= 0:
+        note = f"not measured: those of other wrong answers took the time; measure it with {longer}"
+        return _measured(answer, [], note)
     with tempfile.TemporaryDirectory() as folder:
         deadline = tracer.clock() + budget_s
         case = Case(tracer, answer, Path(folder), deadline)
@@ -48,7 +56,7 @@ def measure_nodes(tracer: Tracer, answer: Fault, budget_s: float) -> NodeErrors:
         note = ""
         for start in range(0, len(tensors), TENSORS_PER_RUN):
             if case.is_out_of_time:
-                note = f"{len(values)} of {len(tensors)} tensors: measure longer with --explain-for"
+                note = f"{len(values)} of {len(tensors)} tensors: measure the others with {longer}"
                 break
             try:
                 values |= search.run_consumer(tensors[start : start + TENSORS_PER_RUN])

@@ -71,9 +71,12 @@ def test_a_model_that_is_not_the_same_is_traced_to_its_node(
     verified: Any, tmp_path: Path, fault: dict[str, Any]
 ) -> None:
     good, bad = saved(tmp_path, "good"), saved(tmp_path, "bad", **fault)
-    code, causes, _ = verified(good, bad, "--same", only=NATIVE)
+    code, causes, results = verified(good, bad, "--same", only=NATIVE)
     assert code == 1
     assert [(cause["kind"], cause["node"]) for cause in causes] == [("file", "conv10")]
+    (measured,) = results["nodes"]
+    assert (measured["model"], measured["note"]) == ("bad", "")
+    assert measured["count"] == len(planted.model().graph.node)
 
 
 @pytest.mark.parametrize(
@@ -122,9 +125,11 @@ def test_a_runtime_that_answers_in_bfloat16_unasked_is_caught_at_its_first_node(
         pytest.skip("OpenVINO computes in float32 on this processor")
     matrix = other_matrix(tmp_path, undeclared)
     cell = "openvino_default-debian12-amd64-cpu"
-    code, causes, _ = verified(saved(tmp_path, "good"), only=cell, matrix=matrix)
+    code, causes, results = verified(saved(tmp_path, "good"), only=cell, matrix=matrix)
     assert code == 1
     assert [(cause["kind"], cause["node"]) for cause in causes] == [("runtime", "conv0")]
+    wrong = [node for node in results["nodes"][0]["largest"] if node["error"] > node["tolerance"]]
+    assert wrong[0]["node"] == "conv0"
 
 
 def test_a_choice_between_values_that_rounding_makes_equal_accuses_no_node(

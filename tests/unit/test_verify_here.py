@@ -12,6 +12,7 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 
 from deepmatrix.cli import main
+from deepmatrix.diagnosis import explain
 from tests import planted
 
 pytestmark = pytest.mark.skipif(
@@ -53,6 +54,31 @@ def test_a_model_is_verified_and_the_error_of_every_node_is_stored(
     assert set(data["results"]) == {node[name] for node in nodes for name in ("node", "tensor")}
     resumed = ["--engine", "here", "--runs", str(tmp_path / "runs")]
     assert main.main(["verify", "--resume", *resumed]) == 0
+
+
+@pytest.mark.parametrize("seconds", [30.0, 0.0])
+def test_the_error_of_every_node_of_a_drift_is_stored_within_a_time(
+    model: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: float,
+) -> None:
+    monkeypatch.setattr(explain, "NODES_S", seconds)
+    reference = tmp_path / "y.npz"
+    wrong = {"y": np.full((2, 8), 3.0, np.float32), "add5": np.ones((2, 8, 12, 12), np.float32)}
+    np.savez(reference, **wrong)
+    files = ["--inputs", str(model.with_name("x.npz")), "--reference", str(reference)]
+    assert verify(tmp_path, str(model), *files) == 0, "the evaluator is what is wrong"
+    path = tmp_path / "runs" / "one" / "nodes" / f"net--on--{CELL}.json"
+    stored = json.loads(path.read_text())
+    count = len(planted.model().graph.node)
+    assert len(stored["nodes"]) == (count if seconds else 0)
+    assert ("--explain all" in stored["note"]) == (not seconds)
+    assert ("measure it with --explain all" in capsys.readouterr().out) == (not seconds)
+    resumed = ["--engine", "here", "--runs", str(tmp_path / "runs"), "--explain", "all"]
+    assert main.main(["verify", "--resume", *resumed]) == 0
+    assert len(json.loads(path.read_text())["nodes"]) == count
 
 
 def test_a_reference_of_a_wrong_shape_serves_nothing(

@@ -147,7 +147,7 @@ def nodes() -> rows.NodesRow:
         file=f"nodes/{consumer}.json",
         count=122,
         largest=largest,
-        note="60 of 122 tensors: measure longer with --explain-for",
+        note="60 of 122 tensors: measure the others with --explain all",
     )
 
 

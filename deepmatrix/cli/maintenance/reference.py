@@ -39,7 +39,8 @@ RUN_FILES = {
     "artifacts/ARTIFACT/": "an exported model with the inputs it was tried on and its outputs",
     "answers/ARTIFACT/CONSUMER.npz": "what a consumer answered to a user's own model, until it "
     "is known what is right",
-    "nodes/ARTIFACT--on--CONSUMER.json": "the error of every node, after `--explain all`",
+    "nodes/ARTIFACT--on--CONSUMER.json": "the error of every node where an answer is wrong, "
+    "or after `--explain all`",
     "model-explorer/ARTIFACT--on--CONSUMER.json": "the same over their tolerances, as node data "
     "for Model Explorer",
     "causes/ARTIFACT--on--CONSUMER/": "the first wrong node of a wrong answer: `cause.json` and "
