@@ -101,8 +101,10 @@ def _cautioned(output: Deviation, agreement: Agreement, terms: Terms) -> Deviati
 
     What float32 costs at most is not wide.
     """
+    if output.slices is None:
+        return output
     tolerance, _ = terms.allowed_of(output, agreement)
-    if output.slices is None or tolerance <= terms.tolerances.rounded:
+    if tolerance <= terms.tolerances.rounded:
         return output
     smaller = sum(size < tolerance for size in output.slices.small)
     if not smaller:

@@ -7,6 +7,8 @@ split over directories, or on duplicates.
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import heapq
 import itertools
 import json
@@ -52,8 +54,9 @@ def merge(
     collector = RowCollector(
         manifest, _gold_losses(runs, manifest), _prepared(runs), causes, models
     )
-    for group in groups(*(run.records() for run in runs)):
-        collector.add(group)
+    with _without_collection():
+        for group in groups(*(run.records() for run in runs)):
+            collector.add(group)
     engines = {name: facts for run in runs for name, facts in run.engines().items()}
     results = collector.results(dict(sorted(engines.items())))
     further = {
@@ -63,6 +66,21 @@ def merge(
     damage = sorted({line for run in runs for line in run.damage})
     problems = (*remarks.refused(manifest.plan.refused), *results.problems, *damage)
     return results.model_copy(update={**further, "problems": problems})
+
+
+@contextlib.contextmanager
+def _without_collection() -> Iterator[None]:
+    """Keep Python from looking for cycles, again and again, among ever more rows: there are none.
+
+    With 100,000 records that takes a seventh of the time.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def groups(*streams: Iterable[JobRecord]) -> Iterator[list[JobRecord]]:
