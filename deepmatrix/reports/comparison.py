@@ -96,12 +96,12 @@ def headline(comparison: Comparison, *, reviewed: bool = False) -> tuple[str, Mo
 
     *reviewed*: a new failure that breaks no limit is not bad.
     """
-    told = Counter(map(meaning, comparison.changes))
+    meanings = Counter(map(meaning, comparison.changes))
     counts = [
         (len(comparison.failures), "new failure", "new failures"),
-        (told["expected failure"], "new expected failure", "new expected failures"),
-        (told["other"], "other verdict", "other verdicts"),
-        (told["better"], "better verdict", "better verdicts"),
+        (meanings["expected failure"], "new expected failure", "new expected failures"),
+        (meanings["other"], "other verdict", "other verdicts"),
+        (meanings["better"], "better verdict", "better verdicts"),
         (len(comparison.drifts), "error that grew", "errors that grew"),
         (len(comparison.slower), "slower", "slower"),
         (len(comparison.faster), "faster", "faster"),
