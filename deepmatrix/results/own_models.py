@@ -69,13 +69,16 @@ def nodes_rows(manifest: Manifest, runs: Sequence[Run]) -> Iterator[NodesRow]:
     for run in runs:
         for path, measured in run.node_errors():
             largest = sorted(measured.nodes, key=_added, reverse=True)[:MOST_NODES]
+            first_wrong = next(filter(_is_wrong, measured.nodes), None)
             yield NodesRow(
                 artifact=measured.artifact,
                 model=names.get(measured.artifact, ""),
                 consumer=measured.consumer,
                 file=path.relative_to(run.path).as_posix(),
                 count=len(measured.nodes),
-                largest=tuple(node for node in measured.nodes if node in largest),
+                largest=tuple(
+                    node for node in measured.nodes if node in largest or node is first_wrong
+                ),
                 errors=tuple(_thinned(measured.nodes)),
                 note=measured.note,
             )
@@ -88,6 +91,10 @@ def _thinned(nodes: Sequence[NodeError]) -> Iterator[tuple[int, float | None]]:
         neighbours = range(first, min(first + every, len(nodes)))
         worst = max(neighbours, key=lambda number: _badness(nodes[number]))
         yield worst, nodes[worst].error
+
+
+def _is_wrong(node: NodeError) -> bool:
+    return node.error is None or not node.error <= node.tolerance
 
 
 def _badness(node: NodeError) -> float:

@@ -276,6 +276,7 @@ class ModelRow(Row):
 class NodesRow(Row):
     """What a consumer's nodes of a model add to its error: the largest, in the graph's order.
 
+    The first node beyond its tolerance is among these *largest*, whatever it adds.
     *file* has them all, below the run's directory; *note* says why some are missing there.
     *errors*: along the graph, the number of a node with its error, of neighbours the largest; None
     where it cannot be compared.
