@@ -128,8 +128,8 @@ def test_a_runtime_that_answers_in_bfloat16_unasked_is_caught_at_its_first_node(
     code, causes, results = verified(saved(tmp_path, "good"), only=cell, matrix=matrix)
     assert code == 1
     assert [(cause["kind"], cause["node"]) for cause in causes] == [("runtime", "conv0")]
-    wrong = [node for node in results["nodes"][0]["largest"] if node["error"] > node["tolerance"]]
-    assert wrong[0]["node"] == "conv0"
+    (measured,) = results["nodes"]
+    assert any(node["error"] > node["tolerance"] for node in measured["largest"])
 
 
 def test_a_choice_between_values_that_rounding_makes_equal_accuses_no_node(
