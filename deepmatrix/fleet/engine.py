@@ -57,7 +57,8 @@ class WorkerEngine:
         self.worker = name
         self._cluster = cluster
         self._matrix = matrix
-        self._visit = ""
+        self._visit = secrets.token_hex(8)
+        self._has_begun = False
         self._run_id = ""
         self._there: set[str] = set()
         self._cells: dict[str, Cell] = {}
@@ -73,16 +74,20 @@ class WorkerEngine:
         answer, or cannot run what it could.
         """
         with self._asking:
-            self._cluster.await_worker(self.worker)
-            before, self._offer = self._offer, self._ask()
-            if self._visit and self._offer.incarnation != before.incarnation:
-                self._return()
-            return self._offer.capabilities
+            return self._cluster.patiently(self._look_again)
+
+    def _look_again(self) -> Capabilities:
+        offer = self._ask()
+        if self._has_begun and offer.incarnation != self._offer.incarnation:
+            self._return()
+        self._offer = offer
+        return offer.capabilities
 
     def _return(self) -> None:
         """Let a worker that was started anew do what the one before did."""
-        self._visit = ""
-        self._begin()
+        with self._sending:
+            self._there = set()
+        self._call("begin_visit", self._matrix)
         prepared = self._call("prepare", list(self._cells.values()))
         for image in prepared.values():
             if image.error:
@@ -101,28 +106,28 @@ class WorkerEngine:
         self._begin()
         for cell in cells:
             progress(cell.id, f"on {self.worker}")
-        prepared: dict[str, Prepared] = self._call("prepare", list(cells))
+        prepared: dict[str, Prepared] = self._insist("prepare", list(cells))
         self._cells.update((cell.id, cell) for cell in cells if not prepared[cell.id].error)
         return prepared
 
     def adopt(self, cell: Cell, earlier: Prepared) -> Prepared:
         """Make a cell ready from what it ran from before. See `deepmatrix.engines.Engine`."""
         self._begin()
-        adopted: Prepared = self._call("adopt", cell, earlier)
+        adopted: Prepared = self._insist("adopt", cell, earlier)
         return adopted
 
     def open(self, run_id: str) -> None:
         """Start a run on the worker's machine."""
         self._begin()
+        self._insist("open_run", run_id)
         self._run_id = run_id
-        self._call("open_run", run_id)
 
     def close(self) -> None:
         """Have the worker remove everything that the run made there."""
-        if self._visit:
+        if self._has_begun:
             with contextlib.suppress(EngineError):
                 self._call("end_visit")
-            self._visit = ""
+            self._has_begun = False
 
     def run(self, task: Task, cancel: threading.Event) -> Ended:
         """Run one process on the worker's machine. See `deepmatrix.engines.Engine`."""
@@ -150,9 +155,22 @@ class WorkerEngine:
         return offer
 
     def _begin(self) -> None:
-        if not self._visit:
-            self._visit, self._there = secrets.token_hex(8), set()
-            self._call("begin_visit", self._matrix)
+        if not self._has_begun:
+            self._has_begun, self._there = True, set()
+            self._insist("begin_visit", self._matrix)
+
+    def _insist(self, method: str, *arguments: Any) -> Any:
+        """Call what may be called twice, again where its answer was lost. Raises WorkerFailed."""
+
+        def call_again() -> Any:
+            self._look_again()
+            return self._call(method, *arguments)
+
+        try:
+            return self._call(method, *arguments)
+        except Lost:
+            with self._asking:
+                return self._cluster.patiently(call_again)
 
     def _call(self, method: str, *arguments: Any) -> Any:
         return self._cluster.call(self.worker, method, self._visit, *arguments)

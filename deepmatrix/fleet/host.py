@@ -35,7 +35,8 @@ SILENT_S: Final = 24 * 3600.0
 class _Visit:
     """A controller with its run, when it was last *heard*: its engine, its files, its results.
 
-    *begun*: the attempts that have had their turn.
+    *begun*: the attempts that have had their turn. *preparing* is held while cells are made ready
+    and the run *run_id* starts: a controller asks again where the answer was lost.
     """
 
     engine: Engine
@@ -43,6 +44,8 @@ class _Visit:
     heard: float
     results: dict[str, IO[bytes]] = field(default_factory=dict)
     begun: set[str] = field(default_factory=set)
+    run_id: str = ""
+    preparing: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def blobs(self) -> Blobs:
@@ -98,8 +101,10 @@ class Host:
             engine.close()
 
     def begin_visit(self, visit: str, matrix: Matrix) -> None:
-        """Let a controller in, for one run of a matrix. Raises EngineError."""
+        """Let a controller in, for one run of a matrix, once. Raises EngineError."""
         with self._lock:
+            if visit in self._visits:
+                return
             silent = time.monotonic() - SILENT_S
             gone = [name for name, each in self._visits.items() if each.heard < silent]
         for name in gone:
@@ -109,8 +114,12 @@ class Host:
             self._visits[visit] = _Visit(engine=engine, folder=folder, heard=time.monotonic())
 
     def open_run(self, visit: str, run_id: str) -> None:
-        """Start a run. See `deepmatrix.engines.Engine`. Raises EngineError."""
-        self._visit(visit).engine.open(run_id)
+        """Start a run, once. See `deepmatrix.engines.Engine`. Raises EngineError."""
+        opened = self._visit(visit)
+        with opened.preparing:
+            if opened.run_id != run_id:
+                opened.engine.open(run_id)
+                opened.run_id = run_id
 
     def end_visit(self, visit: str) -> None:
         """Remove what a controller left here, if it is let in."""
@@ -124,7 +133,9 @@ class Host:
 
     def prepare(self, visit: str, cells: Sequence[Cell]) -> dict[str, Prepared]:
         """Make cells of a run ready. See `deepmatrix.engines.Engine`."""
-        return self._visit(visit).engine.prepare(cells, lambda *_: None)
+        opened = self._visit(visit)
+        with opened.preparing:
+            return opened.engine.prepare(cells, lambda *_: None)
 
     def adopt(self, visit: str, cell: Cell, earlier: Prepared) -> Prepared:
         """Make a cell ready from what it ran from before. See `deepmatrix.engines.Engine`."""

@@ -16,7 +16,7 @@ from distributed.security import Security
 from deepmatrix.errors import EngineError
 from deepmatrix.fleet import certificates
 from deepmatrix.fleet.calls import HostPlugin
-from deepmatrix.fleet.cluster import check_address
+from deepmatrix.fleet.cluster import CONNECT_S, check_address
 from deepmatrix.fleet.host import Host
 from deepmatrix.fleet.offers import resources
 from deepmatrix.machine.signals import heeded_signals
@@ -25,8 +25,8 @@ from deepmatrix.planning.cells import Capabilities
 #: How soon a worker looks again for a scheduler that is away, in seconds.
 AGAIN_S: Final = 2.0
 
-#: How long it tries each time.
-CONNECT_S: Final = 10.0
+#: How long a worker takes to start, its connection included, at most.
+START_S: Final = 10.0
 
 #: A machine that measures is to be left alone: no profile, no sampling, few ticks. Nobody is told
 #: anything without TLS, so that there is no dashboard either.
@@ -34,6 +34,7 @@ QUIET: Final = {
     "distributed.admin.system-monitor.interval": "10s",
     "distributed.admin.tick.interval": "1s",
     "distributed.admin.tick.limit": "30s",
+    "distributed.comm.timeouts.connect": f"{CONNECT_S:g}s",
     "distributed.diagnostics.nvml": False,
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
@@ -136,7 +137,7 @@ async def _connect(address: str, security: Security, host: Host, offered: Capabi
         memory_limit=0,
         dashboard_address="127.0.0.1:0",
         local_directory=str(host.folder),
-        death_timeout=CONNECT_S,
+        death_timeout=START_S,
     )
     return worker
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import ssl
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import dask
 import pytest
 
 from deepmatrix.cli import main
@@ -23,7 +25,7 @@ from deepmatrix.engines import Engine
 from deepmatrix.errors import ArgumentError, EngineError, Interrupted
 from deepmatrix.execution.runner import Runner
 from deepmatrix.execution.tasks import GRACE_S
-from deepmatrix.fleet import certificates, engine
+from deepmatrix.fleet import certificates, cluster, engine
 from deepmatrix.fleet.cluster import Cluster
 from deepmatrix.fleet.connecting import connected
 from deepmatrix.fleet.parcels import digest_of
@@ -31,6 +33,7 @@ from deepmatrix.machine import locks
 from deepmatrix.paths import ROOT
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Run
+from tests.line import Line
 from tests.unit.examples import MATRIX, planned
 from tests.unit.test_sessions import (
     CONSUMER,
@@ -397,6 +400,55 @@ def test_a_scheduler_and_a_worker_that_are_started_again_go_on(
     watcher.ended = disturb  # type: ignore[attr-defined]
     fleet.serve(run, watcher)
     assert {record.status for record in records(run, jobs).values()} == {"ok"}
+
+
+def test_a_fleet_is_whole_however_often_its_client_refreshes_what_it_remembers(
+    fleet: Fleet,
+) -> None:
+    fleet.start_worker("one")
+    with dask.config.set({"distributed.client.scheduler-info-interval": "1ms"}):
+        client = Cluster(fleet.address, fleet.tls)
+    end = time.monotonic() + 4 * cluster.LOOK_S
+    known = set()
+    while time.monotonic() < end:
+        known.add(tuple(client.workers()))
+        time.sleep(0.01)
+    client.close()
+    assert known == {("one",)}
+
+
+def test_what_a_worker_is_to_make_ready_is_asked_again_where_the_line_broke(fleet: Fleet) -> None:
+    fleet.start_worker("one")
+    cells = planned("torch-debian12-amd64-cpu", CONSUMER).cells
+    with Line(int(fleet.address.rpartition(":")[2])) as line:
+        client = Cluster(f"tls://127.0.0.1:{line.port}", fleet.tls)
+        far = engine.WorkerEngine(client, "one", MATRIX)
+        line.cut()
+        threading.Timer(1, line.mend).start()
+        assert far.prepare(cells, lambda *_: None).keys() == {cell.id for cell in cells}
+        line.cut()
+        threading.Timer(1, line.mend).start()
+        far.open("run")
+        far.close()
+        client.close()
+
+
+def test_a_scheduler_is_found_again_whenever_it_is_back(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet.start_worker("one")
+    with Line(int(fleet.address.rpartition(":")[2])) as line:
+        client = Cluster(f"tls://127.0.0.1:{line.port}", fleet.tls, return_s=10)
+        far = engine.WorkerEngine(client, "one", MATRIX)
+        far.open("run")
+        # The pauses of Dask are random, and double: these are the longest. After 5.1 s it would
+        # sleep until 10 s have passed, and give up.
+        monkeypatch.setattr(random, "uniform", lambda _, high: high)
+        line.cut()
+        threading.Timer(5.2, line.mend).start()
+        assert far.capabilities().cpus == 1
+        far.close()
+        client.close()
 
 
 def test_a_worker_that_hangs_is_put_aside(fleet: Fleet, tmp_path: Path) -> None:
