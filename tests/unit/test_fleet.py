@@ -31,6 +31,7 @@ from deepmatrix.fleet.connecting import connected
 from deepmatrix.fleet.parcels import digest_of
 from deepmatrix.machine import locks
 from deepmatrix.paths import ROOT
+from deepmatrix.planning.plan import Job
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Run
 from tests.line import Line
@@ -400,6 +401,31 @@ def test_a_scheduler_and_a_worker_that_are_started_again_go_on(
     watcher.ended = disturb  # type: ignore[attr-defined]
     fleet.serve(run, watcher)
     assert {record.status for record in records(run, jobs).values()} == {"ok"}
+
+
+def test_what_a_worker_loses_at_once_is_one_loss(fleet: Fleet, tmp_path: Path) -> None:
+    fleet.start_worker("one", "cpus=4")
+    fleet.start_worker("two", "native=arm64")
+    run, jobs = run_of(tmp_path / "runs", ["fine"] * 4, isolate=True)
+    all_started = threading.Barrier(4, lambda: threading.Timer(0.2, restart).start(), STARTS_S)
+    aside: dict[str, str] = {}
+    starts: list[str] = []
+
+    def restart() -> None:
+        fleet.processes.kill("one")
+        fleet.start_worker("one", "cpus=4")
+
+    def start(job: Job, _: object) -> None:
+        starts.append(job.id)
+        if len(starts) <= 4:
+            all_started.wait()
+
+    watcher = Quiet()
+    watcher.started = start  # type: ignore[attr-defined]
+    watcher.put_aside = aside.__setitem__  # type: ignore[attr-defined]
+    fleet.serve(run, watcher)
+    assert {record.status for record in records(run, jobs).values()} == {"ok"}
+    assert (len(starts), aside) == (8, {})
 
 
 def test_a_fleet_is_whole_however_often_its_client_refreshes_what_it_remembers(
