@@ -2,7 +2,8 @@
 
     python -m tests.fleet_worker ADDRESS TLS NAME WORK [KEY=VALUE ...]
 
-*native*: the architecture that it says to have. *cpus*. *fault*: what it does wrong.
+*native* and *emulated*: the architectures that it says to run. *offer*: the one that it offers.
+*cpus*. *fault*: what it does wrong.
 """
 
 from __future__ import annotations
@@ -40,16 +41,20 @@ class Processes:
     isolates = False
     is_here = True
 
-    def __init__(self, work: Path, native: str, cpus: int, machine: str) -> None:
+    def __init__(
+        self, work: Path, *, native: str, emulated: frozenset[str], cpus: int, machine: str
+    ) -> None:
         self._processes = LocalProcesses(
             clean=True, extra={"session_adapter.py": ADAPTER}, root=work
         )
-        self._native, self._cpus, self._machine = native, cpus, machine
+        self._native, self._emulated = native, emulated
+        self._cpus, self._machine = cpus, machine
 
     def capabilities(self) -> Capabilities:
         return Capabilities(
             engine="venv",
             native=frozenset({self._native}),
+            emulated=self._emulated,
             cpus=self._cpus,
             memory_bytes=1 << 40,
         )
@@ -92,13 +97,23 @@ class HostOfTests(Host):
     def __init__(self, name: str, work: Path, settings: dict[str, str]) -> None:
         self._work, self._settings = work, settings
         matrix = matrix_file.load(ROOT / "matrix.yaml")
-        super().__init__(name=name, engine="venv", matrix=matrix, root=work / "fleet")
+        super().__init__(
+            name=name,
+            engine="venv",
+            matrix=matrix,
+            architectures=settings["offer"].split() if "offer" in settings else (),
+            root=work / "fleet",
+        )
 
     def _choose(self, matrix: Matrix) -> Processes:
         del matrix
-        native, cpus = self._settings.get("native", "amd64"), int(self._settings.get("cpus", "1"))
-        machine = self._settings.get("machine", owner.this_process().machine)
-        return Processes(self._work / "processes", native, cpus, machine)
+        return Processes(
+            self._work / "processes",
+            native=self._settings.get("native", "amd64"),
+            emulated=frozenset(self._settings.get("emulated", "").split()),
+            cpus=int(self._settings.get("cpus", "1")),
+            machine=self._settings.get("machine", owner.this_process().machine),
+        )
 
     def serve(self, order: Order, cancel: threading.Event) -> Answer:
         fault = self._settings.get("fault", "")

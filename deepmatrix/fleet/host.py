@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Final
@@ -56,13 +56,22 @@ class Host:
     """Serves the controllers of a fleet on this machine. Its methods may be called at once.
 
     *engine*: which one, as for `deepmatrix.engines.choose`. *matrix*: what to look for bases with
-    until a run brings its own.
+    until a run brings its own. *architectures*: those that it offers; none: all that it can run.
     """
 
-    def __init__(self, *, name: str, engine: str, matrix: Matrix, root: Path | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        name: str,
+        engine: str,
+        matrix: Matrix,
+        architectures: Collection[str] = (),
+        root: Path | None = None,
+    ) -> None:
         self.name = name
         self._engine = engine
         self._matrix = matrix
+        self._architectures = architectures
         self._incarnation = secrets.token_hex(8)
         self._visits: dict[str, _Visit] = {}
         self._lock = threading.Lock()
@@ -83,11 +92,11 @@ class Host:
         removing.remove(self.folder)
 
     def offer(self, matrix: Matrix | None = None) -> Offer:
-        """Return what this machine can run of a matrix. Raises EngineError."""
+        """Return what this machine offers to run of a matrix. Raises EngineError."""
         matrix = matrix or self._matrix
         engine = self._choose(matrix)
         try:
-            capabilities = _whole(engine.capabilities(), matrix)
+            capabilities = self._offered(_whole(engine.capabilities(), matrix))
             return Offer(
                 name=self.name,
                 incarnation=self._incarnation,
@@ -200,6 +209,18 @@ class Host:
                 raise EngineError(f"{self.name} was started anew, and has lost the run")
             self._visits[visit].heard = time.monotonic()
             return self._visits[visit]
+
+    def _offered(self, able: Capabilities) -> Capabilities:
+        """Leave out the architectures that are not to be offered. Raises EngineError for none."""
+        wanted = frozenset(self._architectures)
+        if lacking := wanted - able.native - able.emulated:
+            raise EngineError(
+                f"{self.name} cannot run {', '.join(sorted(lacking))}",
+                hint="install qemu-user-static here, or leave out --architecture",
+            )
+        if not wanted:
+            return able
+        return replace(able, native=able.native & wanted, emulated=able.emulated & wanted)
 
     def _choose(self, matrix: Matrix) -> Engine:
         return choose(self._engine, matrix, say=lambda _: None)

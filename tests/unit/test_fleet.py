@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import random
 import signal
@@ -34,6 +35,7 @@ from deepmatrix.paths import ROOT
 from deepmatrix.planning.plan import Job
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Run
+from tests.fleet_worker import HostOfTests
 from tests.line import Line
 from tests.unit.examples import MATRIX, planned
 from tests.unit.test_sessions import (
@@ -47,7 +49,11 @@ from tests.unit.test_sessions import (
     serve,
 )
 
-pytestmark = real_processes
+#: Dask leaves a socket open where it gives up connecting.
+pytestmark = [
+    real_processes,
+    pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning"),
+]
 
 STARTS_S = 60.0
 
@@ -142,6 +148,7 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
         yield made
     finally:
         made.processes.end()
+        gc.collect()
 
 
 def outcome(record: JobRecord) -> tuple[object, ...]:
@@ -298,6 +305,36 @@ def test_what_no_worker_has_is_an_error_at_once(
     assert "no worker of the fleet has amd64 with cpu, for torch-debian12-amd64-cpu" in error
     assert "torch-debian13-arm64-cpu" not in error
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("offer", "native", "emulated"),
+    [
+        ("", {"amd64"}, {"arm64", "riscv64"}),
+        ("arm64", set(), {"arm64"}),
+        ("amd64", {"amd64"}, set()),
+    ],
+)
+def test_a_worker_offers_the_architectures_that_it_is_told_to(
+    tmp_path: Path, offer: str, native: set[str], emulated: set[str]
+) -> None:
+    settings = {"emulated": "arm64 riscv64", **({"offer": offer} if offer else {})}
+    host = HostOfTests("one", tmp_path, settings)
+    offered = host.offer().capabilities
+    assert (offered.native, offered.emulated) == (native, emulated)
+    host.close()
+
+
+def test_a_worker_offers_no_architecture_that_its_machine_lacks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    host = HostOfTests("one", tmp_path, {"offer": "amd64 arm64"})
+    with pytest.raises(EngineError, match="one cannot run arm64"):
+        host.offer()
+    host.close()
+    command = ["worker", "tls://127.0.0.1:1", "--tls", str(tmp_path), "--architecture", "arm46"]
+    assert main.main(command) == 2
+    assert "no architecture 'arm46'; did you mean 'arm64'?" in capsys.readouterr().err
 
 
 def test_a_run_that_ends_before_it_begins_leaves_nothing_on_a_worker(
