@@ -129,7 +129,7 @@ class BenchHost(Host):
         del matrix
         return self._sleeping
 
-    def serve(self, order: Order, cancel: threading.Event) -> Answer:
+    def serve(self, order: Order, cancel: threading.Event) -> tuple[Answer, bytes]:
         """Serve, unless the disk is full."""
         if self._full:
             raise OSError(28, "No space left on device", "/disk")

@@ -3,7 +3,7 @@
     python -m tests.fleet_worker ADDRESS TLS NAME WORK [KEY=VALUE ...]
 
 *native* and *emulated*: the architectures that it says to run. *offer*: the one that it offers.
-*cpus*. *fault*: what it does wrong.
+*cpus*. *parcel*: the bytes of results that come with their answer. *fault*: what it does wrong.
 """
 
 from __future__ import annotations
@@ -18,13 +18,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
 
 from deepmatrix.config import matrix_file
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.engines import Ended, Prepared, Progress, Task
 from deepmatrix.engines.local import LocalProcesses
-from deepmatrix.fleet import serving
+from deepmatrix.fleet import parcels, serving
 from deepmatrix.fleet.host import Host
 from deepmatrix.fleet.parcels import Answer, Order
 from deepmatrix.machine import locks, owner
@@ -81,14 +80,14 @@ class Processes:
         self._processes.close()
 
 
-def archive_of(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> IO[bytes]:
+def archive_of(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> bytes:
     """Return an archive with one entry, such as no honest worker sends."""
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
         entry = tarfile.TarInfo(name)
         entry.type, entry.linkname, entry.size = kind, link, 0 if link else 4
         tar.addfile(entry, io.BytesIO(b"evil"))
-    return archive
+    return archive.getvalue()
 
 
 class HostOfTests(Host):
@@ -115,7 +114,7 @@ class HostOfTests(Host):
             machine=self._settings.get("machine", owner.this_process().machine),
         )
 
-    def serve(self, order: Order, cancel: threading.Event) -> Answer:
+    def serve(self, order: Order, cancel: threading.Event) -> tuple[Answer, bytes]:
         fault = self._settings.get("fault", "")
         if fault == "dies":
             os._exit(9)
@@ -123,19 +122,17 @@ class HostOfTests(Host):
             raise OSError(28, "No space left on device", "/somewhere")
         if fault == "hangs":
             time.sleep(3600)
-        answer = super().serve(order, cancel)
+        answer, results = super().serve(order, cancel)
         if fault.startswith("archive "):
             _, name, kind, link = (*fault.split(" "), "", "")[:4]
-            archive = archive_of(name, {"": tarfile.REGTYPE, "link": tarfile.SYMTYPE}[kind], link)
-            self._visit(order.visit).results[order.attempt] = archive
-            content = archive.getvalue()
-            digest = hashlib.sha256(content).hexdigest()
-            answer = answer.model_copy(update={"sha256": digest, "size": len(content)})
+            results = archive_of(name, {"": tarfile.REGTYPE, "link": tarfile.SYMTYPE}[kind], link)
+            digest = hashlib.sha256(results).hexdigest()
+            answer = answer.model_copy(update={"sha256": digest, "size": len(results)})
         if fault == "damage":
             answer = answer.model_copy(update={"sha256": "0" * 64})
         if fault == "other":
             answer = answer.model_copy(update={"attempt": "another"})
-        return answer
+        return answer, results
 
 
 def main(address: str, tls: str, name: str, work: str, *settings: str) -> None:
@@ -143,6 +140,8 @@ def main(address: str, tls: str, name: str, work: str, *settings: str) -> None:
     folder = Path(work) / name
     folder.mkdir(parents=True, exist_ok=True)
     locks.SAMPLING = folder / "sampling.lock"
+    if "parcel" in values:
+        parcels.SMALL_PARCEL = int(values["parcel"])
     host = HostOfTests(name, folder, values)
     try:
         serving.work(address, Path(tls), host, lambda text: print(text, flush=True))

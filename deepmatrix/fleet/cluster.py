@@ -143,11 +143,13 @@ class Cluster:
         finally:
             asking.cancel()
 
-    def submit(self, name: str, order: Order, resources: dict[str, float]) -> Future[str]:
+    def submit(
+        self, name: str, order: Order, resources: dict[str, float]
+    ) -> Future[tuple[str, bytes]]:
         """Have a worker run a process. Raises Lost."""
         address = self._address_of(name)
         try:
-            future: Future[str] = self._client.submit(
+            future: Future[tuple[str, bytes]] = self._client.submit(
                 calls.serve,
                 order,
                 key=f"deepmatrix-{order.attempt}",

@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -135,10 +135,10 @@ class WorkerEngine:
         try:
             order = order_for(task, self._visit)
             self._send(order, task)
-            answer = self._answer(task, order, cancel)
-            if answer is None:
+            reply = self._reply(task, order, cancel)
+            if reply is None:
                 return Ended(ending="cancelled", cause="interrupted")
-            return self._take(task, order, answer)
+            return self._take(task, order, *reply)
         except archives.Refused as error:
             return Ended(ending="crashed", cause=error.message, wall_s=time.monotonic() - began)
         except WorkerFailed as error:
@@ -180,8 +180,10 @@ class WorkerEngine:
         missing = {
             sent.sha256: task.control / name
             for name, sent in order.files.items()
-            if sent.sha256 not in self._there
+            if sent.content is None and sent.sha256 not in self._there
         }
+        if not missing:
+            return
         with self._sending:
             small: dict[str, bytes] = {}
             for digest in sorted(missing.keys() - self._there):
@@ -204,8 +206,13 @@ class WorkerEngine:
                 self._call("add_bytes", part, chunk)
         self._call("finish_file", part, digest)
 
-    def _answer(self, task: Task, order: Order, cancel: threading.Event) -> Answer | None:
-        """Return the worker's answer, None where the user interrupted. Raises EngineError."""
+    def _reply(
+        self, task: Task, order: Order, cancel: threading.Event
+    ) -> tuple[Answer, bytes] | None:
+        """Return the worker's answer, with results that are small; None where the user interrupted.
+
+        Raises EngineError.
+        """
         future = self._cluster.submit(self.worker, order, wanted(task, self._offer.capabilities))
         try:
             if not self._wait(future, order, cancel):
@@ -215,7 +222,9 @@ class WorkerEngine:
             with contextlib.suppress(Exception):  # the worker then ends the process
                 future.cancel()
 
-    def _wait(self, future: Future[str], order: Order, cancel: threading.Event) -> bool:
+    def _wait(
+        self, future: Future[tuple[str, bytes]], order: Order, cancel: threading.Event
+    ) -> bool:
         """Wait until a process is over; return False where the user interrupted.
 
         Raises EngineError.
@@ -236,10 +245,10 @@ class WorkerEngine:
                 silent_from = time.monotonic() + patience_s
         return True
 
-    def _read(self, future: Future[str], order: Order) -> Answer:
-        """Return the answer of a process that is over. Raises EngineError."""
+    def _read(self, future: Future[tuple[str, bytes]], order: Order) -> tuple[Answer, bytes]:
+        """Return the answer of a process that is over, and its results. Raises EngineError."""
         try:
-            text = future.result(timeout=ARRIVAL_S)
+            text, results = future.result(timeout=ARRIVAL_S)
         except DeepmatrixError as error:
             raise WorkerFailed(error.message) from None
         except Exception as error:  # Dask raises what the task did, and its own
@@ -248,11 +257,13 @@ class WorkerEngine:
             answer = Answer.model_validate_json(text)
         except ValidationError as error:
             raise Rubbish(f"it answered rubbish: {describe(error)}") from None
+        if not isinstance(results, bytes):
+            raise Rubbish("its results are no bytes")
         if answer.attempt != order.attempt or len(answer.ended) > len(order.folders):
             raise Rubbish(f"it answered for {answer.attempt}, not for {order.attempt}")
-        return answer
+        return answer, results
 
-    def _take(self, task: Task, order: Order, answer: Answer) -> Ended:
+    def _take(self, task: Task, order: Order, answer: Answer, content: bytes) -> Ended:
         """Take the results of a process over; return how its last job ended.
 
         Raises EngineError, and Refused for files that no honest process writes.
@@ -262,7 +273,8 @@ class WorkerEngine:
             raise Lost("the worker ended the process")
         results = Path(tempfile.mkdtemp(prefix=".results-", dir=task.control.parent))
         try:
-            self._fetch(order, answer, results, len(folders))
+            chunks = [content] if content else self._chunks(order, answer)
+            self._unpack(order, answer, chunks, results)
             self._keep(task, order, answer, results)
             for place, (folder, job_end) in enumerate(zip(folders, answer.ended, strict=True)):
                 (results / folder).mkdir(parents=True, exist_ok=True)
@@ -289,14 +301,15 @@ class WorkerEngine:
                     f"it kept {name}, and wrote a file in the place of a folder"
                 ) from None
 
-    def _fetch(self, order: Order, answer: Answer, folder: Path, count: int) -> None:
-        """Fetch the archive of a process's results, and unpack it into *folder*."""
+    def _unpack(self, order: Order, answer: Answer, chunks: Iterable[bytes], folder: Path) -> None:
+        """Check the archive of a process's results, and unpack it into *folder*."""
+        count = len(answer.ended)
         limit = order.size + order.limits.disk_bytes * count
         if answer.size > limit + archives.MAX_FILES * HEADER_BYTES + END_BYTES:
             raise archives.Refused("its results are larger than they may be")
         with tempfile.TemporaryFile() as archive:
             digest = hashlib.sha256()
-            for chunk in self._chunks(order, answer):
+            for chunk in chunks:
                 digest.update(chunk)
                 archive.write(chunk)
             if digest.hexdigest() != answer.sha256:
@@ -308,6 +321,7 @@ class WorkerEngine:
                 raise archives.Refused(f"it wrote {name[:100]!r}, outside the folders of its jobs")
 
     def _chunks(self, order: Order, answer: Answer) -> Iterator[bytes]:
+        """Fetch the results of a process that did not come with its answer. Raises EngineError."""
         place = 0
         while place < answer.size:
             size = min(CHUNK, answer.size - place)

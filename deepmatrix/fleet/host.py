@@ -21,6 +21,7 @@ from deepmatrix.engines import Ended, Engine, Prepared, Task, archives
 from deepmatrix.engines.choose import choose
 from deepmatrix.engines.hardware import EMULATOR
 from deepmatrix.errors import EngineError, system_error
+from deepmatrix.fleet import parcels
 from deepmatrix.fleet.blobs import Blobs
 from deepmatrix.fleet.offers import Offer, code_digest
 from deepmatrix.fleet.parcels import CHUNK, RESULTS, Answer, JobEnd, Order, digest_of
@@ -168,8 +169,11 @@ class Host:
         """Take a file for whole. Raises EngineError where it arrived damaged."""
         self._visit(visit).blobs.finish(part, digest)
 
-    def serve(self, order: Order, cancel: threading.Event) -> Answer:
-        """Run a process to its end; keep its results until they are fetched. Raises EngineError."""
+    def serve(self, order: Order, cancel: threading.Event) -> tuple[Answer, bytes]:
+        """Run a process to its end; return its results, nothing where they are to be fetched.
+
+        Raises EngineError.
+        """
         opened = self._visit(order.visit)
         folder = Path(tempfile.mkdtemp(dir=opened.folder))
         try:
@@ -185,8 +189,12 @@ class Host:
             raise system_error(error, error.filename or folder) from None
         finally:
             removing.remove(folder)
+        if answer.size <= parcels.SMALL_PARCEL:
+            with archive:
+                archive.seek(0)
+                return answer, archive.read()
         opened.results[order.attempt] = archive
-        return answer
+        return answer, b""
 
     def has_begun(self, visit: str, attempt: str) -> bool:
         """Return whether a process has had its turn: until then others measure on its CPUs."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import hashlib
 import os
 import random
 import signal
@@ -14,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +28,11 @@ from deepmatrix.engines import Engine
 from deepmatrix.errors import ArgumentError, EngineError, Interrupted
 from deepmatrix.execution.runner import Runner
 from deepmatrix.execution.tasks import GRACE_S
-from deepmatrix.fleet import certificates, cluster, engine
+from deepmatrix.fleet import certificates, cluster, engine, parcels
+from deepmatrix.fleet.blobs import Blobs
 from deepmatrix.fleet.cluster import Cluster
 from deepmatrix.fleet.connecting import connected
-from deepmatrix.fleet.parcels import digest_of
+from deepmatrix.fleet.parcels import Sent, digest_of
 from deepmatrix.machine import locks
 from deepmatrix.paths import ROOT
 from deepmatrix.planning.plan import Job
@@ -184,7 +187,8 @@ def test_a_file_is_sent_to_a_machine_once(
 ) -> None:
     monkeypatch.setattr(engine, "SMALL", small)
     monkeypatch.setattr(engine, "CHUNK", 64)
-    fleet.start_worker("one")
+    monkeypatch.setattr(parcels, "SMALL_FILE", -1)
+    fleet.start_worker("one", "parcel=-1")
     run, jobs = run_of(tmp_path / "runs", ["fine"] * 3, isolate=True)
     sent = []
     call = Cluster.call
@@ -202,6 +206,18 @@ def test_a_file_is_sent_to_a_machine_once(
     assert len(sent) == len(set(sent))
     models = list(run.path.glob("artifacts/*/model/model.onnx"))
     assert sent.count(digest_of(models[0])) == 1
+
+
+def test_a_small_file_that_arrives_damaged_is_refused(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path / "blobs")
+    digest = hashlib.sha256(b"content").hexdigest()
+    sent = Sent(sha256=digest, size=7, executable=True, content=b"content")
+    blobs.copy(sent, tmp_path / "whole")
+    assert (tmp_path / "whole").read_bytes() == b"content"
+    assert (tmp_path / "whole").stat().st_mode & 0o777 == 0o755
+    with pytest.raises(EngineError, match="a file arrived damaged"):
+        blobs.copy(replace(sent, content=b"contend"), tmp_path / "damaged")
+    assert not (tmp_path / "damaged").exists()
 
 
 HOSTILE = {
