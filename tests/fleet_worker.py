@@ -3,7 +3,8 @@
     python -m tests.fleet_worker ADDRESS TLS NAME WORK [KEY=VALUE ...]
 
 *native* and *emulated*: the architectures that it says to run. *offer*: the one that it offers.
-*cpus*. *parcel*: the bytes of results that come with their answer. *fault*: what it does wrong.
+*cpus*. *parcel*: the bytes of results that come with their answer. *start*: for how many seconds it
+tries to start. *fault*: what it does wrong.
 """
 
 from __future__ import annotations
@@ -140,6 +141,7 @@ def main(address: str, tls: str, name: str, work: str, *settings: str) -> None:
     folder = Path(work) / name
     folder.mkdir(parents=True, exist_ok=True)
     locks.SAMPLING = folder / "sampling.lock"
+    serving.START_S = float(values.get("start", serving.START_S))
     if "parcel" in values:
         parcels.SMALL_PARCEL = int(values["parcel"])
     host = HostOfTests(name, folder, values)

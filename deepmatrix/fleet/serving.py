@@ -26,7 +26,7 @@ from deepmatrix.planning.cells import Capabilities
 AGAIN_S: Final = 2.0
 
 #: How long a worker takes to start, its connection included, at most.
-START_S: Final = 10.0
+START_S = 10.0
 
 #: A machine that measures is to be left alone: no profile, no sampling, few ticks. Nobody is told
 #: anything without TLS, so that there is no dashboard either.

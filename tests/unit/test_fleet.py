@@ -10,8 +10,6 @@ import random
 import signal
 import socket
 import ssl
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -24,20 +22,16 @@ import pytest
 
 from deepmatrix.cli import main
 from deepmatrix.cli.maintenance import reference
-from deepmatrix.engines import Engine
 from deepmatrix.errors import ArgumentError, EngineError, Interrupted
-from deepmatrix.execution.runner import Runner
 from deepmatrix.execution.tasks import GRACE_S
 from deepmatrix.fleet import certificates, cluster, engine, parcels
 from deepmatrix.fleet.blobs import Blobs
 from deepmatrix.fleet.cluster import Cluster
-from deepmatrix.fleet.connecting import connected
 from deepmatrix.fleet.parcels import Sent, digest_of
 from deepmatrix.machine import locks
-from deepmatrix.paths import ROOT
 from deepmatrix.planning.plan import Job
 from deepmatrix.store.records import JobRecord
-from deepmatrix.store.runs import Run
+from tests.fleet_processes import STARTS_S, Fleet, be_controller, be_worker
 from tests.fleet_worker import HostOfTests
 from tests.line import Line
 from tests.unit.examples import MATRIX, planned
@@ -58,99 +52,17 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning"),
 ]
 
-STARTS_S = 60.0
-
 #: What ends a process or a phase in the same way wherever it stands in its queue.
-ENDS = ("segfault", "hang", "out_of_memory", "flood", "raising")
-
-
-class Processes:
-    """Processes of the tests, each with what it printed so far."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._started: dict[str, subprocess.Popen[bytes]] = {}
-
-    def start(self, name: str, *arguments: str) -> None:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-        with (self._folder / f"{name}.log").open("wb") as log:
-            self._started[name] = subprocess.Popen(
-                [sys.executable, "-m", *arguments], stdout=log, stderr=log, env=environment
-            )
-
-    def said(self, name: str, word: str) -> str:
-        """Return the first line with a word, once a process has printed it."""
-        end = time.monotonic() + STARTS_S
-        while time.monotonic() < end:
-            text = (self._folder / f"{name}.log").read_text()
-            if found := [line for line in text.splitlines() if word in line]:
-                return found[0]
-            assert self._started[name].poll() is None, text
-            time.sleep(0.1)
-        raise AssertionError(f"{name} never said {word}: {text}")
-
-    def kill(self, name: str) -> None:
-        self._started[name].kill()
-        self._started[name].wait()
-
-    def send(self, name: str, number: int) -> None:
-        self._started[name].send_signal(number)
-
-    def end(self) -> None:
-        for process in self._started.values():
-            process.terminate()
-        for process in self._started.values():
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-class Fleet:
-    """A scheduler, and the workers that a test starts."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.tls = folder, folder / "tls"
-        certificates.make_certificates(self.tls)
-        self.processes = Processes(folder)
-        self.address = self.start_scheduler("scheduler", port=0)
-
-    def start_scheduler(self, name: str, *, port: int) -> str:
-        arguments = ["deepmatrix", "fleet", "scheduler", str(self.tls), "--host", "127.0.0.1"]
-        self.processes.start(name, *arguments, "--port", str(port))
-        return self.processes.said(name, "scheduler at ").split()[-1]
-
-    def start_worker(self, name: str, *settings: str) -> None:
-        work = str(self.folder / "work")
-        arguments = [self.address, str(self.tls), name, work, *settings]
-        self.processes.start(name, "tests.fleet_worker", *arguments)
-        self.processes.said(name, "connected to ")
-
-    @contextlib.contextmanager
-    def engines(self) -> Iterator[list[Engine]]:
-        with connected(self.address, self.tls, MATRIX) as engines:
-            yield list(engines)
-
-    def serve(self, run: Run, watcher: Any = None) -> None:
-        with self.engines() as engines:
-            runner = Runner(
-                run=run,
-                engine=engines[0],
-                watcher=watcher or Quiet(),
-                cells={CONSUMER},
-                others=engines[1:],
-            )
-            runner.execute(["consume"])
+ENDS = ("segfault", "out_of_memory", "flood", "raising")
 
 
 @pytest.fixture
 def fleet(tmp_path: Path) -> Iterator[Fleet]:
-    made = Fleet(tmp_path)
+    fleet = Fleet(tmp_path)
     try:
-        yield made
+        yield fleet
     finally:
-        made.processes.end()
+        fleet.end()
         gc.collect()
 
 
@@ -255,9 +167,9 @@ def test_a_client_and_a_worker_without_the_certificates_of_the_fleet_are_refused
         Cluster(fleet.address, tmp_path / "none")
     with pytest.raises(ArgumentError, match="no address of a fleet's scheduler"):
         Cluster(fleet.address.replace("tls:", "tcp:"), fleet.tls)
-    arguments = [fleet.address, str(others), "two", str(tmp_path / "work")]
-    fleet.processes.start("two", "tests.fleet_worker", *arguments)
-    fleet.processes.said("two", "no scheduler answers")
+    arguments = [fleet.address, str(others), "two", str(tmp_path / "work"), "start=2"]
+    fleet.processes.start("two", be_worker, arguments)
+    fleet.processes.wait_for("two", "no scheduler answers")
     with fleet.engines() as engines:
         assert [each.describe()["worker"] for each in engines] == ["one"]
 
@@ -378,6 +290,7 @@ FALSE_WORKERS = {
 def test_a_worker_that_fails_is_put_aside_and_the_others_do_its_jobs(
     fleet: Fleet, tmp_path: Path, fault: str
 ) -> None:
+    fleet.return_s = 10
     fleet.start_worker("good")
     fleet.start_worker("bad", f"fault={fault}")
     run, jobs = run_of(tmp_path / "runs", ["fine"] * 8, isolate=True)
@@ -419,6 +332,7 @@ def test_a_process_that_waits_for_its_turn_on_a_worker_is_not_lost(
 def test_without_a_worker_that_is_left_the_run_ends_and_goes_on_later(
     fleet: Fleet, tmp_path: Path
 ) -> None:
+    fleet.return_s = 10
     for name in ("one", "two"):
         fleet.start_worker(name, "fault=dies")
     run, jobs = run_of(tmp_path / "runs", ["fine"] * 4, isolate=True)
@@ -444,8 +358,7 @@ def test_a_scheduler_and_a_worker_that_are_started_again_go_on(
         killed.append(len(killed))
         if len(killed) == 2:
             fleet.processes.kill("scheduler")
-            port = int(fleet.address.rpartition(":")[2])
-            fleet.start_scheduler("again", port=port)
+            fleet.start_scheduler()
         if len(killed) == 8:
             fleet.processes.kill("two")
             fleet.start_worker("two")
@@ -499,7 +412,7 @@ def test_a_fleet_is_whole_however_often_its_client_refreshes_what_it_remembers(
 def test_what_a_worker_is_to_make_ready_is_asked_again_where_the_line_broke(fleet: Fleet) -> None:
     fleet.start_worker("one")
     cells = planned("torch-debian12-amd64-cpu", CONSUMER).cells
-    with Line(int(fleet.address.rpartition(":")[2])) as line:
+    with Line(fleet.port) as line:
         client = Cluster(f"tls://127.0.0.1:{line.port}", fleet.tls)
         far = engine.WorkerEngine(client, "one", MATRIX)
         line.cut()
@@ -516,7 +429,7 @@ def test_a_scheduler_is_found_again_whenever_it_is_back(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fleet.start_worker("one")
-    with Line(int(fleet.address.rpartition(":")[2])) as line:
+    with Line(fleet.port) as line:
         client = Cluster(f"tls://127.0.0.1:{line.port}", fleet.tls, return_s=10)
         far = engine.WorkerEngine(client, "one", MATRIX)
         far.open("run")
@@ -531,6 +444,7 @@ def test_a_scheduler_is_found_again_whenever_it_is_back(
 
 
 def test_a_worker_that_hangs_is_put_aside(fleet: Fleet, tmp_path: Path) -> None:
+    fleet.return_s = fleet.ttl_s = 10
     for name in ("good", "bad"):
         fleet.start_worker(name)
     run, jobs = run_of(tmp_path / "runs", ["fine"] * 8, isolate=True)
@@ -552,8 +466,8 @@ def test_what_a_killed_controller_left_is_finished_and_nothing_is_done_twice(
     fleet.start_worker("one")
     run, jobs = run_of(tmp_path / "runs", ["fine", "fine", "hang", "fine"], isolate=True)
     arguments = [fleet.address, str(fleet.tls), str(run.path), CONSUMER]
-    fleet.processes.start("controller", "tests.fleet_controller", *arguments)
-    fleet.processes.said("controller", "ended")
+    fleet.processes.start("controller", be_controller, arguments)
+    fleet.processes.wait_for("controller", "ended")
     fleet.processes.kill("controller")
     before = {name: run.record(job).attempt for name, job in jobs.items() if run.is_done(job)}
     assert 0 < len(before) < len(jobs)
