@@ -1,12 +1,13 @@
 """Whether a fleet gives the verdicts of one machine: three workers, each with a Docker engine.
 
-    python bench/fleet_engines.py [--preset smoke] [--runs FOLDER]
+    python bench/fleet_engines.py [GLOB ...] [--preset smoke] [--runs FOLDER]
 
-It runs a preset on the engine of this machine, then on a fleet: one worker offers arm64, which is
-emulated, and two offer amd64. Each has a daemon with a socket, data and a network namespace of its
-own; as such daemons reach no registry, they load the images that the first run has made. It then
-compares the runs with `deepmatrix compare --fail-on changed`, counts the jobs of each worker, and
-looks whether all records of arm64 say that they were emulated. Needs Linux, root and dockerd.
+It runs a preset, or those of its cells, on the engine of this machine, then on a fleet: one worker
+offers arm64, which is emulated, and two offer amd64. Each has a daemon with a socket, data and a
+network namespace of its own; as such daemons reach no registry, they load the images that the first
+run has made. It then compares the runs with `deepmatrix compare --fail-on changed`, counts the jobs
+of each worker, and looks whether all records of arm64 say that they were emulated. Needs Linux,
+root and dockerd.
 """
 
 from __future__ import annotations
@@ -34,10 +35,10 @@ from deepmatrix.store.runs import Run
 WORKERS = {"board": "arm64", "first": "amd64", "second": "amd64"}
 
 
-def run_matrix(preset: str, runs: Path, name: str, *options: str) -> Run:
-    """Run a preset, or what is missing of the run of that name; return the run."""
+def run_matrix(selection: Sequence[str], runs: Path, name: str, *options: str) -> Run:
+    """Run what is selected, or what is missing of the run of that name; return the run."""
     path, began = runs / name, time.monotonic()
-    new = ["--preset", preset, "--runs", str(runs), "--name", name]
+    new = [*selection, "--runs", str(runs), "--name", name]
     what = ["--resume", str(path)] if path.is_dir() else new
     command = [sys.executable, "-m", "deepmatrix", "matrix", *what, *options]
     ended = subprocess.run(command, cwd=ROOT, check=False)
@@ -75,8 +76,8 @@ def daemons(names: Sequence[str]) -> Iterator[dict[str, Daemon]]:
         shutil.rmtree(folder)
 
 
-def run_on_fleet(local: Run, preset: str, runs: Path) -> Run:
-    """Run a preset on a fleet of three engines; return the run."""
+def run_on_fleet(local: Run, selection: Sequence[str], runs: Path) -> Run:
+    """Run what is selected on a fleet of three engines; return the run."""
     source = {**os.environ, **discover().endpoint.environment()}
     with contextlib.ExitStack() as stack:
         engines = stack.enter_context(daemons(list(WORKERS)))
@@ -91,16 +92,18 @@ def run_on_fleet(local: Run, preset: str, runs: Path) -> Run:
         for name in WORKERS:
             started.said(name, "connected")
         fleet = ("--fleet", started.address, "--tls", str(started.tls))
-        return run_matrix(preset, runs, f"fleet-{int(time.time())}", *fleet)
+        return run_matrix(selection, runs, f"fleet-{int(time.time())}", *fleet)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("globs", nargs="*", metavar="GLOB")
     parser.add_argument("--preset", default="smoke")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "fleet-engines")
     options = parser.parse_args()
-    local = run_matrix(options.preset, options.runs, "local")
-    far = run_on_fleet(local, options.preset, options.runs)
+    selection = [*options.globs, "--preset", options.preset]
+    local = run_matrix(selection, options.runs, "local")
+    far = run_on_fleet(local, selection, options.runs)
     workers = {facts["machine"]: facts["worker"] for facts in far.engines().values()}
     counts = [sum(1 for _ in run.records()) for run in (far, local)]
     jobs = Counter((workers[record.machine], record.status) for record in far.records())
