@@ -63,7 +63,7 @@ class WorkerEngine:
         self._there: set[str] = set()
         self._cells: dict[str, Cell] = {}
         self._sending, self._asking = threading.Lock(), threading.Lock()
-        self._offer = self._ask()
+        self._offer = cluster.patiently(self._ask)
         self.name = self._offer.engine
         self.isolates = self._offer.isolates
 

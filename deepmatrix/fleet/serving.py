@@ -34,7 +34,6 @@ QUIET: Final = {
     "distributed.admin.system-monitor.interval": "10s",
     "distributed.admin.tick.interval": "1s",
     "distributed.admin.tick.limit": "30s",
-    "distributed.comm.timeouts.connect": f"{CONNECT_S:g}s",
     "distributed.diagnostics.nvml": False,
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
@@ -50,6 +49,9 @@ SCHEDULING: Final = {
     "distributed.scheduler.work-stealing": False,
     "distributed.scheduler.worker-ttl": "30s",
 }
+
+#: A worker looks for its scheduler again and again, and does not sleep for long.
+SEEKING: Final = {"distributed.comm.timeouts.connect": f"{CONNECT_S:g}s"}
 
 Say = Callable[[str], None]
 
@@ -121,7 +123,7 @@ def work(address: str, folder: Path, host: Host, say: Say) -> None:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(over.wait(), AGAIN_S)
 
-    _run(run, QUIET)
+    _run(run, {**QUIET, **SEEKING})
 
 
 async def _connect(address: str, security: Security, host: Host, offered: Capabilities) -> Worker:

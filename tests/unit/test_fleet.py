@@ -409,11 +409,15 @@ def test_a_fleet_is_whole_however_often_its_client_refreshes_what_it_remembers(
     assert known == {("one",)}
 
 
-def test_what_a_worker_is_to_make_ready_is_asked_again_where_the_line_broke(fleet: Fleet) -> None:
+def test_what_a_worker_is_asked_before_a_run_is_asked_again_where_the_line_broke(
+    fleet: Fleet,
+) -> None:
     fleet.start_worker("one")
     cells = planned("torch-debian12-amd64-cpu", CONSUMER).cells
     with Line(fleet.port) as line:
         client = Cluster(f"tls://127.0.0.1:{line.port}", fleet.tls)
+        line.cut()
+        threading.Timer(1, line.mend).start()
         far = engine.WorkerEngine(client, "one", MATRIX)
         line.cut()
         threading.Timer(1, line.mend).start()
