@@ -4,7 +4,7 @@
 
 *native* and *emulated*: the architectures that it says to run. *offer*: the one that it offers.
 *cpus*. *parcel*: the bytes of results that come with their answer. *start*: for how many seconds it
-tries to start. *fault*: what it does wrong.
+tries to start. *taken*: for how many another may have its name. *fault*: what it does wrong.
 """
 
 from __future__ import annotations
@@ -142,6 +142,7 @@ def main(address: str, tls: str, name: str, work: str, *settings: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     locks.SAMPLING = folder / "sampling.lock"
     serving.START_S = float(values.get("start", serving.START_S))
+    serving.TAKEN_S = float(values.get("taken", serving.TAKEN_S))
     if "parcel" in values:
         parcels.SMALL_PARCEL = int(values["parcel"])
     host = HostOfTests(name, folder, values)

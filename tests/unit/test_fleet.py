@@ -447,6 +447,21 @@ def test_a_scheduler_is_found_again_whenever_it_is_back(
         client.close()
 
 
+def test_a_worker_gets_the_name_of_one_that_hangs_once_that_is_gone(fleet: Fleet) -> None:
+    fleet.ttl_s = 5
+    fleet.start_worker("one")
+    arguments = [fleet.address, str(fleet.tls), "one", str(fleet.folder / "work")]
+    fleet.processes.start("hasty", be_worker, [*arguments, "taken=0"])
+    fleet.processes.start("again", be_worker, arguments)
+    fleet.processes.wait_for("hasty", "EngineError: the fleet has a worker one")
+    fleet.processes.wait_for("again", "the fleet has a worker one: waiting")
+    fleet.processes.send("one", signal.SIGSTOP)
+    try:
+        fleet.processes.wait_for("again", "connected to ")
+    finally:
+        fleet.processes.send("one", signal.SIGCONT)
+
+
 def test_a_worker_that_hangs_is_put_aside(fleet: Fleet, tmp_path: Path) -> None:
     fleet.return_s = fleet.ttl_s = 10
     for name in ("good", "bad"):
