@@ -12,31 +12,29 @@ the controller, with what --resume does. It prints what was lost, done twice or 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import random
 import signal
 import statistics
-import subprocess
-import sys
 import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import ROOT, Silent
+from common import Silent
+from fleet_processes import Processes, processes
 
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.engines import Ended, Prepared, Progress, Task
 from deepmatrix.execution.runner import Runner
 from deepmatrix.execution.watching import Place
-from deepmatrix.fleet import certificates, serving
+from deepmatrix.fleet import serving
 from deepmatrix.fleet.connecting import connected
 from deepmatrix.fleet.host import Host
 from deepmatrix.fleet.parcels import Answer, Order
@@ -131,7 +129,7 @@ class BenchHost(Host):
         del matrix
         return self._sleeping
 
-    def serve(self, order: Order, cancel: threading.Event) -> Answer:
+    def serve(self, order: Order, cancel: threading.Event) -> tuple[Answer, bytes]:
         """Serve, unless the disk is full."""
         if self._full:
             raise OSError(28, "No space left on device", "/disk")
@@ -166,71 +164,14 @@ def serve(run: Run, address: str, tls: Path, watcher: Any = None) -> None:
         runner.execute(["consume"])
 
 
-class Processes:
-    """A scheduler and workers of this machine."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.tls = folder, folder / "tls"
-        certificates.make_certificates(self.tls)
-        self.started: dict[str, subprocess.Popen[bytes]] = {}
-        self.address = self.start_scheduler(0)
-
-    def start(self, name: str, *command: str) -> None:
-        """Start a process of Python, whose output goes to a file."""
-        environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'bench'}"}
-        with (self.folder / f"{name}.log").open("wb") as log:
-            self.started[name] = subprocess.Popen(
-                [sys.executable, *command], stdout=log, stderr=log, env=environment
-            )
-
-    def said(self, name: str, word: str) -> str:
-        """Return the last line with a word, once a process has printed one."""
-        while True:
-            text = (self.folder / f"{name}.log").read_text()
-            if found := [line for line in text.splitlines() if word in line]:
-                return found[-1]
-            if self.started[name].poll() is not None:
-                raise SystemExit(f"{name} ended: {text}")
-            time.sleep(0.1)
-
-    def start_scheduler(self, port: int) -> str:
-        """Start the scheduler; return its address."""
-        options = ("--host", "127.0.0.1", "--port", str(port))
-        self.start("scheduler", "-m", "deepmatrix", "fleet", "scheduler", str(self.tls), *options)
-        return self.said("scheduler", "scheduler at ").split()[-1]
-
-    def start_worker(self, name: str, native: str, seconds: float, state: str = "") -> None:
-        """Start a worker of some architectures, which may be in a *state*: ``full``."""
-        work = self.folder / "work"
-        work.mkdir(exist_ok=True)
-        arguments = (self.address, str(self.tls), name, str(work), native, f"{seconds},{state}")
-        self.start(name, __file__, "--worker", *arguments)
-
-    def send(self, name: str, number: int) -> None:
-        """Send a signal to a process."""
-        self.started[name].send_signal(number)
-
-    def end(self) -> None:
-        """End all processes."""
-        for process in self.started.values():
-            with contextlib.suppress(OSError):
-                process.send_signal(signal.SIGCONT)
-            process.terminate()
-        for process in self.started.values():
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-@contextlib.contextmanager
-def processes(folder: Path) -> Iterator[Processes]:
-    started = Processes(folder)
-    try:
-        yield started
-    finally:
-        started.end()
+def start_worker(
+    started: Processes, name: str, native: str, seconds: float, state: str = ""
+) -> None:
+    """Start a worker of some architectures, which may be in a *state*: ``full``."""
+    work = started.folder / "work"
+    work.mkdir(exist_ok=True)
+    arguments = (started.address, str(started.tls), name, str(work), native, f"{seconds},{state}")
+    started.start(name, __file__, "--worker", *arguments)
 
 
 def plan_of(names: Sequence[str], architectures: Sequence[str]) -> Plan:
@@ -297,7 +238,7 @@ def measure(count: int, workers: int, seconds: float, folder: Path) -> None:
     natives += ["+".join(ARCHITECTURES)] * (workers - len(natives))
     with processes(folder) as started:
         for number, native in enumerate(natives):
-            started.start_worker(f"worker{number:02}", native, seconds)
+            start_worker(started, f"worker{number:02}", native, seconds)
         for number in range(workers):
             started.said(f"worker{number:02}", "connected")
         clock = Clock()
@@ -320,7 +261,7 @@ def try_chaos(seed: int, folder: Path) -> dict[str, int]:
     killed, hung, full = bad
     with processes(folder) as started:
         for name in names:
-            started.start_worker(name, "amd64", 0.5, "full" if name == full else "")
+            start_worker(started, name, "amd64", 0.5, "full" if name == full else "")
         for name in names:
             started.said(name, "connected")
         arguments = (started.address, str(started.tls), str(run.path))
@@ -329,7 +270,7 @@ def try_chaos(seed: int, folder: Path) -> dict[str, int]:
         faults = [
             lambda: started.send(killed, signal.SIGKILL),
             lambda: started.send(hung, signal.SIGSTOP),
-            lambda: restart_scheduler(started),
+            started.restart_scheduler,
             lambda: started.send("controller", signal.SIGKILL),
         ]
         dice.shuffle(faults)
@@ -351,12 +292,6 @@ def try_chaos(seed: int, folder: Path) -> dict[str, int]:
         + sum(records[name].attempt != attempt for name, attempt in finals.items()),
         "blamed wrongly": sum(record.status != wanted[name] for name, record in records.items()),
     }
-
-
-def restart_scheduler(started: Processes) -> None:
-    started.started["scheduler"].kill()
-    started.started["scheduler"].wait()
-    started.start_scheduler(int(started.address.rpartition(":")[2]))
 
 
 def note(run: Run, jobs: Sequence[Job], finals: dict[str, str]) -> None:

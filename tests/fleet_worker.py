@@ -2,7 +2,9 @@
 
     python -m tests.fleet_worker ADDRESS TLS NAME WORK [KEY=VALUE ...]
 
-*native*: the architecture that it says to have. *cpus*. *fault*: what it does wrong.
+*native* and *emulated*: the architectures that it says to run. *offer*: the one that it offers.
+*cpus*. *parcel*: the bytes of results that come with their answer. *start*: for how many seconds it
+tries to start. *taken*: for how many another may have its name. *fault*: what it does wrong.
 """
 
 from __future__ import annotations
@@ -17,13 +19,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
 
 from deepmatrix.config import matrix_file
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.engines import Ended, Prepared, Progress, Task
 from deepmatrix.engines.local import LocalProcesses
-from deepmatrix.fleet import serving
+from deepmatrix.fleet import parcels, serving
 from deepmatrix.fleet.host import Host
 from deepmatrix.fleet.parcels import Answer, Order
 from deepmatrix.machine import locks, owner
@@ -40,16 +41,20 @@ class Processes:
     isolates = False
     is_here = True
 
-    def __init__(self, work: Path, native: str, cpus: int, machine: str) -> None:
+    def __init__(
+        self, work: Path, *, native: str, emulated: frozenset[str], cpus: int, machine: str
+    ) -> None:
         self._processes = LocalProcesses(
             clean=True, extra={"session_adapter.py": ADAPTER}, root=work
         )
-        self._native, self._cpus, self._machine = native, cpus, machine
+        self._native, self._emulated = native, emulated
+        self._cpus, self._machine = cpus, machine
 
     def capabilities(self) -> Capabilities:
         return Capabilities(
             engine="venv",
             native=frozenset({self._native}),
+            emulated=self._emulated,
             cpus=self._cpus,
             memory_bytes=1 << 40,
         )
@@ -76,14 +81,14 @@ class Processes:
         self._processes.close()
 
 
-def archive_of(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> IO[bytes]:
+def archive_of(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> bytes:
     """Return an archive with one entry, such as no honest worker sends."""
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
         entry = tarfile.TarInfo(name)
         entry.type, entry.linkname, entry.size = kind, link, 0 if link else 4
         tar.addfile(entry, io.BytesIO(b"evil"))
-    return archive
+    return archive.getvalue()
 
 
 class HostOfTests(Host):
@@ -92,15 +97,25 @@ class HostOfTests(Host):
     def __init__(self, name: str, work: Path, settings: dict[str, str]) -> None:
         self._work, self._settings = work, settings
         matrix = matrix_file.load(ROOT / "matrix.yaml")
-        super().__init__(name=name, engine="venv", matrix=matrix, root=work / "fleet")
+        super().__init__(
+            name=name,
+            engine="venv",
+            matrix=matrix,
+            architectures=settings["offer"].split() if "offer" in settings else (),
+            root=work / "fleet",
+        )
 
     def _choose(self, matrix: Matrix) -> Processes:
         del matrix
-        native, cpus = self._settings.get("native", "amd64"), int(self._settings.get("cpus", "1"))
-        machine = self._settings.get("machine", owner.this_process().machine)
-        return Processes(self._work / "processes", native, cpus, machine)
+        return Processes(
+            self._work / "processes",
+            native=self._settings.get("native", "amd64"),
+            emulated=frozenset(self._settings.get("emulated", "").split()),
+            cpus=int(self._settings.get("cpus", "1")),
+            machine=self._settings.get("machine", owner.this_process().machine),
+        )
 
-    def serve(self, order: Order, cancel: threading.Event) -> Answer:
+    def serve(self, order: Order, cancel: threading.Event) -> tuple[Answer, bytes]:
         fault = self._settings.get("fault", "")
         if fault == "dies":
             os._exit(9)
@@ -108,19 +123,17 @@ class HostOfTests(Host):
             raise OSError(28, "No space left on device", "/somewhere")
         if fault == "hangs":
             time.sleep(3600)
-        answer = super().serve(order, cancel)
+        answer, results = super().serve(order, cancel)
         if fault.startswith("archive "):
             _, name, kind, link = (*fault.split(" "), "", "")[:4]
-            archive = archive_of(name, {"": tarfile.REGTYPE, "link": tarfile.SYMTYPE}[kind], link)
-            self._visit(order.visit).results[order.attempt] = archive
-            content = archive.getvalue()
-            digest = hashlib.sha256(content).hexdigest()
-            answer = answer.model_copy(update={"sha256": digest, "size": len(content)})
+            results = archive_of(name, {"": tarfile.REGTYPE, "link": tarfile.SYMTYPE}[kind], link)
+            digest = hashlib.sha256(results).hexdigest()
+            answer = answer.model_copy(update={"sha256": digest, "size": len(results)})
         if fault == "damage":
             answer = answer.model_copy(update={"sha256": "0" * 64})
         if fault == "other":
             answer = answer.model_copy(update={"attempt": "another"})
-        return answer
+        return answer, results
 
 
 def main(address: str, tls: str, name: str, work: str, *settings: str) -> None:
@@ -128,6 +141,10 @@ def main(address: str, tls: str, name: str, work: str, *settings: str) -> None:
     folder = Path(work) / name
     folder.mkdir(parents=True, exist_ok=True)
     locks.SAMPLING = folder / "sampling.lock"
+    serving.START_S = float(values.get("start", serving.START_S))
+    serving.TAKEN_S = float(values.get("taken", serving.TAKEN_S))
+    if "parcel" in values:
+        parcels.SMALL_PARCEL = int(values["parcel"])
     host = HostOfTests(name, folder, values)
     try:
         serving.work(address, Path(tls), host, lambda text: print(text, flush=True))

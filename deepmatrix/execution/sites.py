@@ -37,11 +37,14 @@ MOST_LOSSES: Final = 3
 
 
 class _LostProcess(Exception):
-    """A process was lost with its engine, at one of several sites; its record does not count."""
+    """A process was lost with its engine, at one of several sites; its record does not count.
 
-    def __init__(self, job: Job, record: JobRecord) -> None:
+    *returns*: how often the engine had come back when it began.
+    """
+
+    def __init__(self, job: Job, record: JobRecord, returns: int) -> None:
         super().__init__(record.cause)
-        self.job, self.record = job, record
+        self.job, self.record, self.returns = job, record, returns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +86,7 @@ class Site:
     *measures*: those of them whose times count there. *postponed*: jobs that failed in a share of
     the memory, to be tried with all of it. One of *several* gives back what is lost with its
     engine, for the others: *lost* has the ids of those jobs, *losses* the causes of the last ones,
-    *aside* why it is put aside.
+    *returned* those after which the engine came back, *aside* why it is put aside.
     """
 
     attempts: Attempts
@@ -95,6 +98,7 @@ class Site:
     postponed: list[Job] = field(default_factory=list)
     lost: set[str] = field(default_factory=set)
     losses: list[str] = field(default_factory=list)
+    returned: list[str] = field(default_factory=list)
     aside: list[str] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -163,13 +167,17 @@ class Site:
             self._look_after(lost)
 
     def _look_after(self, lost: _LostProcess) -> None:
-        """Wait for an engine that lost a process; put the site aside where it is not back."""
+        """Wait for an engine that lost a process; put the site aside where it is not back.
+
+        What it loses at once, in several lanes, counts as one loss.
+        """
         with self._lock:
-            self.losses.append(lost.record.cause)
-            if self.aside:
+            if self.aside or lost.returns < len(self.returned):
                 return
+            self.losses.append(lost.record.cause)
             try:
                 self.attempts.engine.capabilities()
+                self.returned.append(lost.record.cause)
             except EngineError as error:
                 self.aside.append(error.message)
             if len(self.losses) >= MOST_LOSSES and not self.aside:
@@ -244,11 +252,12 @@ class Site:
     ) -> int:
         """Serve jobs in one process; return how many of them it disposed of."""
         cell, engine = self.ready[jobs[0].cell], self.attempts.engine.name
+        returns = len(self.returned)
 
         def collect_job(job: Job, attempt: Attempt) -> None:
             record = collect(self.run, engine, job, cell, attempt)
             if self.several and record.status == "engine-lost":
-                raise _LostProcess(job, record)
+                raise _LostProcess(job, record, returns)
             self.losses.clear()
             save(job, record)
 

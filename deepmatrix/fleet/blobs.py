@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -50,20 +51,32 @@ class Blobs:
         if arrived == digest:
             path.replace(self.folder / digest)
         self.drop(part)
-        if arrived != digest:
-            raise EngineError(f"a file arrived damaged: it hashes to {arrived}, not to {digest}")
+        _check(arrived, digest)
 
     def drop(self, part: str) -> None:
         """Remove a part."""
         shutil.rmtree(self.folder / part, ignore_errors=True)
 
     def copy(self, sent: Sent, path: Path) -> None:
-        """Copy a file to its place. Raises EngineError where this machine cannot write it."""
+        """Copy a file to its place, or write it there.
+
+        Raises EngineError where this machine cannot, or where it arrived damaged.
+        """
+        if sent.content is not None:
+            _check(hashlib.sha256(sent.content).hexdigest(), sent.sha256)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(self.folder / sent.sha256, path)
+            if sent.content is None:
+                shutil.copyfile(self.folder / sent.sha256, path)
+            else:
+                path.write_bytes(sent.content)
             path.chmod(0o755 if sent.executable else 0o644)
         except OSError as error:
             with contextlib.suppress(OSError):
                 path.unlink()
             raise system_error(error, path) from None
+
+
+def _check(arrived: str, digest: str) -> None:
+    if arrived != digest:
+        raise EngineError(f"a file arrived damaged: it hashes to {arrived}, not to {digest}")

@@ -46,8 +46,8 @@ async def call(method: str, *arguments: Any, dask_worker: Worker) -> Any:
     return await asyncio.to_thread(getattr(host_of(dask_worker), method), *arguments)
 
 
-def serve(order: Order) -> str:
-    """Run a process, as a task of Dask's; return the answer as JSON.
+def serve(order: Order) -> tuple[str, bytes]:
+    """Run a process, as a task of Dask's; return the answer as JSON, and small results with it.
 
     The process ends when the task is cancelled, when its controller or the scheduler is gone, and
     when the worker closes: Dask itself cannot end a task that runs.
@@ -64,6 +64,7 @@ def serve(order: Order) -> str:
     watching = threading.Thread(target=look, daemon=True)
     watching.start()
     try:
-        return host_of(worker).serve(order, cancel).model_dump_json()
+        answer, results = host_of(worker).serve(order, cancel)
+        return answer.model_dump_json(), results
     finally:
         over.set()

@@ -6,13 +6,14 @@ import asyncio
 import concurrent.futures
 import contextlib
 import logging
-import threading
 import time
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
-import dask
 from distributed import Client, Future
+from distributed.comm.core import FatalCommClosedError
+from distributed.security import Security
 
 from deepmatrix.errors import ArgumentError, DeepmatrixError, EngineError
 from deepmatrix.fleet import calls, certificates
@@ -22,11 +23,17 @@ from deepmatrix.invocation import command_line
 #: What an address of a scheduler begins with: connections are encrypted, or there are none.
 SCHEME: Final = "tls://"
 
-#: For how long a scheduler, and a worker, may be away before it counts as gone, in seconds.
+#: For how long a scheduler, and then a worker, may be away before it counts as gone, in seconds.
 RETURN_S: Final = 30.0
 
 #: How soon it is noticed that a worker has gone, in seconds.
 LOOK_S: Final = 1.0
+
+#: For how long connecting is tried before it begins anew, in seconds: Dask doubles its pauses, and
+#: would sleep through most of the time in which a scheduler may return.
+CONNECT_S: Final = 5.0
+
+T = TypeVar("T")
 
 
 class WorkerFailed(EngineError):
@@ -51,52 +58,77 @@ class Cluster:
         self.return_s = return_s
         security = certificates.security(folder, "client")
         logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what is wrong is told here
-        self._lock = threading.Lock()
         self._known: dict[str, dict[str, Any]] = {}
-        self._looked_at = -LOOK_S
-        # A client that has lost its scheduler looks for it as long as it may take to connect.
-        dask.config.set({"distributed.comm.timeouts.connect": f"{return_s:g}s"})
+        self._scheduler = ""
+        self._heard = self._since = time.monotonic()
         try:
-            self._client = Client(
-                address, security=security, timeout=f"{return_s:g}s", set_as_default=False
-            )
+            self._client = _Client(address, security, return_s)
+            self._start(self._look()).result()
         except (OSError, ValueError) as error:
             raise EngineError(
                 f"no scheduler of a fleet answers at {address}: {error}",
                 hint=f"start one with `{command_line('fleet', 'scheduler', 'FOLDER')}`, and "
                 "use the certificates that were made with its own",
             ) from None
+        self._watching = self._start(self._watch())
 
     def close(self) -> None:
         """End the connection: what workers still do for it, they end."""
+        self._watching.cancel()
         with contextlib.suppress(Exception):
             self._client.close(timeout=LOOK_S)
 
     def workers(self) -> dict[str, dict[str, Any]]:
-        """Return what the scheduler tells of its workers, by name. Raises Lost."""
-        with self._lock:
-            if time.monotonic() - self._looked_at >= LOOK_S:
-                self._known = self._look()
-                self._looked_at = time.monotonic()
-            return self._known
+        """Return what the scheduler last told of its workers, by name.
 
-    def _look(self) -> dict[str, dict[str, Any]]:
-        try:
-            listed = self._client.scheduler_info(n_workers=-1)["workers"]
-        except Exception as error:  # Dask raises what the network does, and more
-            raise self._lost(error) from None
-        return {
+        Raises Lost where it has been silent for as long as it may be away.
+        """
+        is_given_up = self._client.status in ("closing", "closed")
+        if is_given_up or time.monotonic() - self._heard > self.return_s:
+            raise Lost(f"the scheduler at {self.address} does not answer")
+        return self._known
+
+    def patiently(self, act: Callable[[], T]) -> T:
+        """Return what *act* returns, done again while the scheduler or a worker may be back.
+
+        Workers of a scheduler that was started anew have their own time to find it. Raises Lost.
+        """
+        began = time.monotonic()
+        while True:
+            try:
+                return act()
+            except Lost:
+                if time.monotonic() > max(began, self._since) + self.return_s:
+                    raise
+            time.sleep(LOOK_S)
+
+    async def _watch(self) -> None:
+        """Ask the scheduler for its workers, again and again."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            with contextlib.suppress(Exception):  # Dask raises what the network does, and more
+                await asyncio.wait_for(self._look(), self.return_s)
+
+    async def _look(self) -> None:
+        """Ask the scheduler itself: what the client remembers may lack the workers."""
+        identity = await cast(Any, self._client.scheduler).identity(n_workers=-1)
+        self._known = {
             str(worker["name"]): {**worker, "address": address}
-            for address, worker in listed.items()
+            for address, worker in identity["workers"].items()
         }
+        self._heard = time.monotonic()
+        if identity["id"] != self._scheduler:
+            self._scheduler, self._since = identity["id"], self._heard
+
+    def _start(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+        """Start what runs beside the client."""
+        loop = cast(Any, self._client.loop).asyncio_loop
+        return asyncio.run_coroutine_threadsafe(work, loop)
 
     def call(self, name: str, method: str, *arguments: Any) -> Any:
         """Call a method of the host of a worker. Raises WorkerFailed."""
         address = self._address_of(name)
-        loop = cast(Any, self._client.loop).asyncio_loop
-        asking = asyncio.run_coroutine_threadsafe(
-            self._client._run(calls.call, method, *arguments, workers=[address]), loop
-        )
+        asking = self._start(self._client._run(calls.call, method, *arguments, workers=[address]))
         try:
             while not concurrent.futures.wait([asking], LOOK_S).done:
                 if self._address_of(name) != address:  # one that hangs never answers
@@ -111,23 +143,13 @@ class Cluster:
         finally:
             asking.cancel()
 
-    def await_worker(self, name: str) -> None:
-        """Wait until a worker is there, for as long as one may be away. Raises Lost."""
-        end = time.monotonic() + self.return_s
-        while True:
-            try:
-                self._address_of(name)
-                return
-            except Lost:
-                if time.monotonic() > end:
-                    raise
-            time.sleep(LOOK_S)
-
-    def submit(self, name: str, order: Order, resources: dict[str, float]) -> Future[str]:
+    def submit(
+        self, name: str, order: Order, resources: dict[str, float]
+    ) -> Future[tuple[str, bytes]]:
         """Have a worker run a process. Raises Lost."""
         address = self._address_of(name)
         try:
-            future: Future[str] = self._client.submit(
+            future: Future[tuple[str, bytes]] = self._client.submit(
                 calls.serve,
                 order,
                 key=f"deepmatrix-{order.attempt}",
@@ -138,7 +160,7 @@ class Cluster:
                 pure=False,
             )
         except Exception as error:
-            raise self._lost(error) from None
+            raise Lost(f"the scheduler at {self.address} does not answer: {error}") from None
         return future
 
     def _address_of(self, name: str) -> str:
@@ -147,8 +169,26 @@ class Cluster:
             raise Lost(f"{name} went away")
         return str(worker["address"])
 
-    def _lost(self, error: Exception) -> Lost:
-        return Lost(f"the scheduler at {self.address} does not answer: {error or type(error)}")
+
+class _Client(Client):
+    """A client that looks for its scheduler again and again, *patience_s* long."""
+
+    def __init__(self, address: str, security: Security, patience_s: float) -> None:
+        self._patience_s = patience_s
+        super().__init__(address, security=security, timeout=CONNECT_S, set_as_default=False)
+
+    async def _ensure_connected(self, timeout: float | None = None) -> None:
+        end = time.monotonic() + self._patience_s
+        while True:
+            try:
+                await super()._ensure_connected(timeout)
+                return
+            except FatalCommClosedError:
+                raise
+            except OSError:
+                if time.monotonic() > end:
+                    raise
+            await asyncio.sleep(0.1)
 
 
 def check_address(address: str) -> None:

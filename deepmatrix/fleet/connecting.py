@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.errors import ArgumentError, EngineError
-from deepmatrix.fleet.cluster import Cluster
+from deepmatrix.fleet.cluster import RETURN_S, Cluster
 from deepmatrix.fleet.engine import WorkerEngine
 from deepmatrix.invocation import command_line
 from deepmatrix.planning.cells import Capabilities, Cell
@@ -19,15 +19,19 @@ LISTED_CELLS = 8
 
 
 @contextlib.contextmanager
-def connected(address: str, folder: Path, matrix: Matrix) -> Iterator[list[WorkerEngine]]:
+def connected(
+    address: str, folder: Path, matrix: Matrix, *, return_s: float = RETURN_S
+) -> Iterator[list[WorkerEngine]]:
     """Yield the engines of the workers at a scheduler, by their names; close all of it after.
+
+    *return_s*: for how long each may be away before it counts as gone, in seconds.
 
     Raises:
         ArgumentError: the address or the certificates are wrong.
         EngineError: the scheduler does not answer, or has no worker; or one does not answer, or
             has another version of this program.
     """
-    cluster = Cluster(address, folder)
+    cluster = Cluster(address, folder, return_s=return_s)
     with contextlib.ExitStack() as closing:
         closing.callback(cluster.close)
         names = sorted(cluster.workers())

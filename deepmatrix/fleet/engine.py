@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +57,13 @@ class WorkerEngine:
         self.worker = name
         self._cluster = cluster
         self._matrix = matrix
-        self._visit = ""
+        self._visit = secrets.token_hex(8)
+        self._has_begun = False
         self._run_id = ""
         self._there: set[str] = set()
         self._cells: dict[str, Cell] = {}
         self._sending, self._asking = threading.Lock(), threading.Lock()
-        self._offer = self._ask()
+        self._offer = cluster.patiently(self._ask)
         self.name = self._offer.engine
         self.isolates = self._offer.isolates
 
@@ -73,16 +74,20 @@ class WorkerEngine:
         answer, or cannot run what it could.
         """
         with self._asking:
-            self._cluster.await_worker(self.worker)
-            before, self._offer = self._offer, self._ask()
-            if self._visit and self._offer.incarnation != before.incarnation:
-                self._return()
-            return self._offer.capabilities
+            return self._cluster.patiently(self._look_again)
+
+    def _look_again(self) -> Capabilities:
+        offer = self._ask()
+        if self._has_begun and offer.incarnation != self._offer.incarnation:
+            self._return()
+        self._offer = offer
+        return offer.capabilities
 
     def _return(self) -> None:
         """Let a worker that was started anew do what the one before did."""
-        self._visit = ""
-        self._begin()
+        with self._sending:
+            self._there = set()
+        self._call("begin_visit", self._matrix)
         prepared = self._call("prepare", list(self._cells.values()))
         for image in prepared.values():
             if image.error:
@@ -101,28 +106,28 @@ class WorkerEngine:
         self._begin()
         for cell in cells:
             progress(cell.id, f"on {self.worker}")
-        prepared: dict[str, Prepared] = self._call("prepare", list(cells))
+        prepared: dict[str, Prepared] = self._insist("prepare", list(cells))
         self._cells.update((cell.id, cell) for cell in cells if not prepared[cell.id].error)
         return prepared
 
     def adopt(self, cell: Cell, earlier: Prepared) -> Prepared:
         """Make a cell ready from what it ran from before. See `deepmatrix.engines.Engine`."""
         self._begin()
-        adopted: Prepared = self._call("adopt", cell, earlier)
+        adopted: Prepared = self._insist("adopt", cell, earlier)
         return adopted
 
     def open(self, run_id: str) -> None:
         """Start a run on the worker's machine."""
         self._begin()
+        self._insist("open_run", run_id)
         self._run_id = run_id
-        self._call("open_run", run_id)
 
     def close(self) -> None:
         """Have the worker remove everything that the run made there."""
-        if self._visit:
+        if self._has_begun:
             with contextlib.suppress(EngineError):
                 self._call("end_visit")
-            self._visit = ""
+            self._has_begun = False
 
     def run(self, task: Task, cancel: threading.Event) -> Ended:
         """Run one process on the worker's machine. See `deepmatrix.engines.Engine`."""
@@ -130,10 +135,10 @@ class WorkerEngine:
         try:
             order = order_for(task, self._visit)
             self._send(order, task)
-            answer = self._answer(task, order, cancel)
-            if answer is None:
+            reply = self._reply(task, order, cancel)
+            if reply is None:
                 return Ended(ending="cancelled", cause="interrupted")
-            return self._take(task, order, answer)
+            return self._take(task, order, *reply)
         except archives.Refused as error:
             return Ended(ending="crashed", cause=error.message, wall_s=time.monotonic() - began)
         except WorkerFailed as error:
@@ -150,9 +155,22 @@ class WorkerEngine:
         return offer
 
     def _begin(self) -> None:
-        if not self._visit:
-            self._visit, self._there = secrets.token_hex(8), set()
-            self._call("begin_visit", self._matrix)
+        if not self._has_begun:
+            self._has_begun, self._there = True, set()
+            self._insist("begin_visit", self._matrix)
+
+    def _insist(self, method: str, *arguments: Any) -> Any:
+        """Call what may be called twice, again where its answer was lost. Raises WorkerFailed."""
+
+        def call_again() -> Any:
+            self._look_again()
+            return self._call(method, *arguments)
+
+        try:
+            return self._call(method, *arguments)
+        except Lost:
+            with self._asking:
+                return self._cluster.patiently(call_again)
 
     def _call(self, method: str, *arguments: Any) -> Any:
         return self._cluster.call(self.worker, method, self._visit, *arguments)
@@ -162,8 +180,10 @@ class WorkerEngine:
         missing = {
             sent.sha256: task.control / name
             for name, sent in order.files.items()
-            if sent.sha256 not in self._there
+            if sent.content is None and sent.sha256 not in self._there
         }
+        if not missing:
+            return
         with self._sending:
             small: dict[str, bytes] = {}
             for digest in sorted(missing.keys() - self._there):
@@ -186,8 +206,13 @@ class WorkerEngine:
                 self._call("add_bytes", part, chunk)
         self._call("finish_file", part, digest)
 
-    def _answer(self, task: Task, order: Order, cancel: threading.Event) -> Answer | None:
-        """Return the worker's answer, None where the user interrupted. Raises EngineError."""
+    def _reply(
+        self, task: Task, order: Order, cancel: threading.Event
+    ) -> tuple[Answer, bytes] | None:
+        """Return the worker's answer, with results that are small; None where the user interrupted.
+
+        Raises EngineError.
+        """
         future = self._cluster.submit(self.worker, order, wanted(task, self._offer.capabilities))
         try:
             if not self._wait(future, order, cancel):
@@ -197,7 +222,9 @@ class WorkerEngine:
             with contextlib.suppress(Exception):  # the worker then ends the process
                 future.cancel()
 
-    def _wait(self, future: Future[str], order: Order, cancel: threading.Event) -> bool:
+    def _wait(
+        self, future: Future[tuple[str, bytes]], order: Order, cancel: threading.Event
+    ) -> bool:
         """Wait until a process is over; return False where the user interrupted.
 
         Raises EngineError.
@@ -218,10 +245,10 @@ class WorkerEngine:
                 silent_from = time.monotonic() + patience_s
         return True
 
-    def _read(self, future: Future[str], order: Order) -> Answer:
-        """Return the answer of a process that is over. Raises EngineError."""
+    def _read(self, future: Future[tuple[str, bytes]], order: Order) -> tuple[Answer, bytes]:
+        """Return the answer of a process that is over, and its results. Raises EngineError."""
         try:
-            text = future.result(timeout=ARRIVAL_S)
+            text, results = future.result(timeout=ARRIVAL_S)
         except DeepmatrixError as error:
             raise WorkerFailed(error.message) from None
         except Exception as error:  # Dask raises what the task did, and its own
@@ -230,11 +257,13 @@ class WorkerEngine:
             answer = Answer.model_validate_json(text)
         except ValidationError as error:
             raise Rubbish(f"it answered rubbish: {describe(error)}") from None
+        if not isinstance(results, bytes):
+            raise Rubbish("its results are no bytes")
         if answer.attempt != order.attempt or len(answer.ended) > len(order.folders):
             raise Rubbish(f"it answered for {answer.attempt}, not for {order.attempt}")
-        return answer
+        return answer, results
 
-    def _take(self, task: Task, order: Order, answer: Answer) -> Ended:
+    def _take(self, task: Task, order: Order, answer: Answer, content: bytes) -> Ended:
         """Take the results of a process over; return how its last job ended.
 
         Raises EngineError, and Refused for files that no honest process writes.
@@ -244,7 +273,8 @@ class WorkerEngine:
             raise Lost("the worker ended the process")
         results = Path(tempfile.mkdtemp(prefix=".results-", dir=task.control.parent))
         try:
-            self._fetch(order, answer, results, len(folders))
+            chunks = [content] if content else self._chunks(order, answer)
+            self._unpack(order, answer, chunks, results)
             self._keep(task, order, answer, results)
             for place, (folder, job_end) in enumerate(zip(folders, answer.ended, strict=True)):
                 (results / folder).mkdir(parents=True, exist_ok=True)
@@ -271,14 +301,15 @@ class WorkerEngine:
                     f"it kept {name}, and wrote a file in the place of a folder"
                 ) from None
 
-    def _fetch(self, order: Order, answer: Answer, folder: Path, count: int) -> None:
-        """Fetch the archive of a process's results, and unpack it into *folder*."""
+    def _unpack(self, order: Order, answer: Answer, chunks: Iterable[bytes], folder: Path) -> None:
+        """Check the archive of a process's results, and unpack it into *folder*."""
+        count = len(answer.ended)
         limit = order.size + order.limits.disk_bytes * count
         if answer.size > limit + archives.MAX_FILES * HEADER_BYTES + END_BYTES:
             raise archives.Refused("its results are larger than they may be")
         with tempfile.TemporaryFile() as archive:
             digest = hashlib.sha256()
-            for chunk in self._chunks(order, answer):
+            for chunk in chunks:
                 digest.update(chunk)
                 archive.write(chunk)
             if digest.hexdigest() != answer.sha256:
@@ -290,6 +321,7 @@ class WorkerEngine:
                 raise archives.Refused(f"it wrote {name[:100]!r}, outside the folders of its jobs")
 
     def _chunks(self, order: Order, answer: Answer) -> Iterator[bytes]:
+        """Fetch the results of a process that did not come with its answer. Raises EngineError."""
         place = 0
         while place < answer.size:
             size = min(CHUNK, answer.size - place)

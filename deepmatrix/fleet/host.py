@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Final
@@ -21,6 +21,7 @@ from deepmatrix.engines import Ended, Engine, Prepared, Task, archives
 from deepmatrix.engines.choose import choose
 from deepmatrix.engines.hardware import EMULATOR
 from deepmatrix.errors import EngineError, system_error
+from deepmatrix.fleet import parcels
 from deepmatrix.fleet.blobs import Blobs
 from deepmatrix.fleet.offers import Offer, code_digest
 from deepmatrix.fleet.parcels import CHUNK, RESULTS, Answer, JobEnd, Order, digest_of
@@ -35,7 +36,8 @@ SILENT_S: Final = 24 * 3600.0
 class _Visit:
     """A controller with its run, when it was last *heard*: its engine, its files, its results.
 
-    *begun*: the attempts that have had their turn.
+    *begun*: the attempts that have had their turn. *preparing* is held while cells are made ready
+    and the run *run_id* starts: a controller asks again where the answer was lost.
     """
 
     engine: Engine
@@ -43,6 +45,8 @@ class _Visit:
     heard: float
     results: dict[str, IO[bytes]] = field(default_factory=dict)
     begun: set[str] = field(default_factory=set)
+    run_id: str = ""
+    preparing: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def blobs(self) -> Blobs:
@@ -53,13 +57,22 @@ class Host:
     """Serves the controllers of a fleet on this machine. Its methods may be called at once.
 
     *engine*: which one, as for `deepmatrix.engines.choose`. *matrix*: what to look for bases with
-    until a run brings its own.
+    until a run brings its own. *architectures*: those that it offers; none: all that it can run.
     """
 
-    def __init__(self, *, name: str, engine: str, matrix: Matrix, root: Path | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        name: str,
+        engine: str,
+        matrix: Matrix,
+        architectures: Collection[str] = (),
+        root: Path | None = None,
+    ) -> None:
         self.name = name
         self._engine = engine
         self._matrix = matrix
+        self._architectures = architectures
         self._incarnation = secrets.token_hex(8)
         self._visits: dict[str, _Visit] = {}
         self._lock = threading.Lock()
@@ -80,11 +93,11 @@ class Host:
         removing.remove(self.folder)
 
     def offer(self, matrix: Matrix | None = None) -> Offer:
-        """Return what this machine can run of a matrix. Raises EngineError."""
+        """Return what this machine offers to run of a matrix. Raises EngineError."""
         matrix = matrix or self._matrix
         engine = self._choose(matrix)
         try:
-            capabilities = _whole(engine.capabilities(), matrix)
+            capabilities = self._offered(_whole(engine.capabilities(), matrix))
             return Offer(
                 name=self.name,
                 incarnation=self._incarnation,
@@ -98,8 +111,10 @@ class Host:
             engine.close()
 
     def begin_visit(self, visit: str, matrix: Matrix) -> None:
-        """Let a controller in, for one run of a matrix. Raises EngineError."""
+        """Let a controller in, for one run of a matrix, once. Raises EngineError."""
         with self._lock:
+            if visit in self._visits:
+                return
             silent = time.monotonic() - SILENT_S
             gone = [name for name, each in self._visits.items() if each.heard < silent]
         for name in gone:
@@ -109,8 +124,12 @@ class Host:
             self._visits[visit] = _Visit(engine=engine, folder=folder, heard=time.monotonic())
 
     def open_run(self, visit: str, run_id: str) -> None:
-        """Start a run. See `deepmatrix.engines.Engine`. Raises EngineError."""
-        self._visit(visit).engine.open(run_id)
+        """Start a run, once. See `deepmatrix.engines.Engine`. Raises EngineError."""
+        opened = self._visit(visit)
+        with opened.preparing:
+            if opened.run_id != run_id:
+                opened.engine.open(run_id)
+                opened.run_id = run_id
 
     def end_visit(self, visit: str) -> None:
         """Remove what a controller left here, if it is let in."""
@@ -124,7 +143,9 @@ class Host:
 
     def prepare(self, visit: str, cells: Sequence[Cell]) -> dict[str, Prepared]:
         """Make cells of a run ready. See `deepmatrix.engines.Engine`."""
-        return self._visit(visit).engine.prepare(cells, lambda *_: None)
+        opened = self._visit(visit)
+        with opened.preparing:
+            return opened.engine.prepare(cells, lambda *_: None)
 
     def adopt(self, visit: str, cell: Cell, earlier: Prepared) -> Prepared:
         """Make a cell ready from what it ran from before. See `deepmatrix.engines.Engine`."""
@@ -148,8 +169,11 @@ class Host:
         """Take a file for whole. Raises EngineError where it arrived damaged."""
         self._visit(visit).blobs.finish(part, digest)
 
-    def serve(self, order: Order, cancel: threading.Event) -> Answer:
-        """Run a process to its end; keep its results until they are fetched. Raises EngineError."""
+    def serve(self, order: Order, cancel: threading.Event) -> tuple[Answer, bytes]:
+        """Run a process to its end; return its results, nothing where they are to be fetched.
+
+        Raises EngineError.
+        """
         opened = self._visit(order.visit)
         folder = Path(tempfile.mkdtemp(dir=opened.folder))
         try:
@@ -165,8 +189,12 @@ class Host:
             raise system_error(error, error.filename or folder) from None
         finally:
             removing.remove(folder)
+        if answer.size <= parcels.SMALL_PARCEL:
+            with archive:
+                archive.seek(0)
+                return answer, archive.read()
         opened.results[order.attempt] = archive
-        return answer
+        return answer, b""
 
     def has_begun(self, visit: str, attempt: str) -> bool:
         """Return whether a process has had its turn: until then others measure on its CPUs."""
@@ -189,6 +217,18 @@ class Host:
                 raise EngineError(f"{self.name} was started anew, and has lost the run")
             self._visits[visit].heard = time.monotonic()
             return self._visits[visit]
+
+    def _offered(self, able: Capabilities) -> Capabilities:
+        """Leave out the architectures that are not to be offered. Raises EngineError for none."""
+        wanted = frozenset(self._architectures)
+        if lacking := wanted - able.native - able.emulated:
+            raise EngineError(
+                f"{self.name} cannot run {', '.join(sorted(lacking))}",
+                hint="install qemu-user-static here, or leave out --architecture",
+            )
+        if not wanted:
+            return able
+        return replace(able, native=able.native & wanted, emulated=able.emulated & wanted)
 
     def _choose(self, matrix: Matrix) -> Engine:
         return choose(self._engine, matrix, say=lambda _: None)

@@ -1,15 +1,16 @@
 """Parcels: what goes to a worker for one process, and what comes back.
 
-A file goes by its digest, so that a machine gets it once. Each end checks what it gets: the worker
-every file, the controller the archive of the results, of which only plain files in the folders of
-the process's own jobs are taken.
+A large file goes by its digest, so that a machine gets it once; small files go with the order, and
+small results with the answer, which saves asking. Each end checks what it gets: the worker every
+file, the controller the archive of the results, of which only plain files in the folders of the
+process's own jobs are taken.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -32,17 +33,26 @@ from deepmatrix.planning.cells import Cell
 #: Bytes of a file, or of an archive, that go in one message.
 CHUNK: Final = 8 << 20
 
+#: Bytes of a file that goes with its order; and of all such files, or of results that come with
+#: their answer.
+SMALL_FILE = 1 << 14
+SMALL_PARCEL = 1 << 20
+
 #: What the folder in an archive of results is called.
 RESULTS: Final = "results"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sent:
-    """A file of a process: what it hashes to, its bytes, whether it can be executed."""
+    """A file of a process: what it hashes to, its bytes, whether it can be executed.
+
+    *content* is None for a file that went before.
+    """
 
     sha256: str
     size: int
     executable: bool
+    content: bytes | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +124,7 @@ class Answer(BaseModel):
 def order_for(task: Task, visit: str) -> Order:
     """Return the order of a *visit* for a task; the files of all its jobs are written."""
     folders = tuple(task.queue.write_ahead()) if task.queue else (".",)
+    files = archives.list_files(task.control)
     return Order(
         attempt=task.attempt,
         visit=visit,
@@ -128,15 +139,24 @@ def order_for(task: Task, visit: str) -> Order:
         timed=task.timed,
         nonce=task.nonce,
         folders=folders,
-        files={
-            name: Sent(
-                sha256=digest_of(path),
-                size=path.stat().st_size,
-                executable=bool(path.stat().st_mode & 0o100),
-            )
-            for name, path in archives.list_files(task.control).items()
-        },
+        files=dict(_sent(files)),
     )
+
+
+def _sent(files: Mapping[str, Path]) -> Iterator[tuple[str, Sent]]:
+    """Yield what to send of files, by their paths in a parcel; small ones with their content."""
+    space = SMALL_PARCEL
+    for name, path in files.items():
+        status = path.stat()
+        sent = Sent(
+            sha256=digest_of(path),
+            size=status.st_size,
+            executable=bool(status.st_mode & 0o100),
+        )
+        if sent.size <= min(SMALL_FILE, space):
+            sent = replace(sent, content=path.read_bytes())
+            space -= sent.size
+        yield name, sent
 
 
 def digest_of(path: Path) -> str:

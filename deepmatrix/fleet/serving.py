@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +17,7 @@ from distributed.security import Security
 from deepmatrix.errors import EngineError
 from deepmatrix.fleet import certificates
 from deepmatrix.fleet.calls import HostPlugin
-from deepmatrix.fleet.cluster import check_address
+from deepmatrix.fleet.cluster import CONNECT_S, check_address
 from deepmatrix.fleet.host import Host
 from deepmatrix.fleet.offers import resources
 from deepmatrix.machine.signals import heeded_signals
@@ -25,8 +26,12 @@ from deepmatrix.planning.cells import Capabilities
 #: How soon a worker looks again for a scheduler that is away, in seconds.
 AGAIN_S: Final = 2.0
 
-#: How long it tries each time.
-CONNECT_S: Final = 10.0
+#: How long a worker takes to start, its connection included, at most.
+START_S = 10.0
+
+#: For how long another worker may have the name of this one, in seconds: the scheduler takes one
+#: that was cut off for alive until it has been silent for as long as it may be.
+TAKEN_S = 45.0
 
 #: A machine that measures is to be left alone: no profile, no sampling, few ticks. Nobody is told
 #: anything without TLS, so that there is no dashboard either.
@@ -49,6 +54,13 @@ SCHEDULING: Final = {
     "distributed.scheduler.work-stealing": False,
     "distributed.scheduler.worker-ttl": "30s",
 }
+
+#: A worker looks for its scheduler again and again, and does not sleep for long.
+SEEKING: Final = {"distributed.comm.timeouts.connect": f"{CONNECT_S:g}s"}
+
+#: Why a worker waits.
+SILENT: Final = "no scheduler answers at {address} with these certificates"
+TAKEN: Final = "the fleet has a worker {name}"
 
 Say = Callable[[str], None]
 
@@ -88,6 +100,7 @@ def work(address: str, folder: Path, host: Host, say: Say) -> None:
     """Be a worker of the scheduler at *address* until a signal comes.
 
     Where the scheduler goes away, what runs is ended, and the worker looks for it until it is back.
+    One that is started again waits until the scheduler has noticed that it was away.
 
     Raises:
         ArgumentError: the address is wrong, or there are no certificates.
@@ -100,27 +113,28 @@ def work(address: str, folder: Path, host: Host, say: Say) -> None:
     say(f"worker {host.name} offers {described}")
 
     async def run(over: asyncio.Event) -> None:
-        is_waiting = False
+        began, reason = time.monotonic(), ""
         while not over.is_set():
             try:
                 worker = await _connect(address, security, host, offered)
             except (OSError, RuntimeError, ValueError) as error:
-                if "name taken" in str(error):
+                is_taken = isinstance(error.__cause__, ValueError)  # the only refusal there is
+                if is_taken and time.monotonic() - began > TAKEN_S:
                     raise EngineError(
                         f"the fleet has a worker {host.name}", hint="give this one another --name"
                     ) from None
-                if not is_waiting:
-                    say(f"no scheduler answers at {address} with these certificates: waiting")
-                is_waiting = True
+                if reason != (reason := TAKEN if is_taken else SILENT):
+                    say(f"{reason.format(address=address, name=host.name)}: waiting")
             else:
-                is_waiting = False
+                reason = ""
                 say(f"connected to {address}")
                 await _until(over, worker)
                 say("disconnected")
+                began = time.monotonic()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(over.wait(), AGAIN_S)
 
-    _run(run, QUIET)
+    _run(run, {**QUIET, **SEEKING})
 
 
 async def _connect(address: str, security: Security, host: Host, offered: Capabilities) -> Worker:
@@ -136,7 +150,7 @@ async def _connect(address: str, security: Security, host: Host, offered: Capabi
         memory_limit=0,
         dashboard_address="127.0.0.1:0",
         local_directory=str(host.folder),
-        death_timeout=CONNECT_S,
+        death_timeout=START_S,
     )
     return worker
 

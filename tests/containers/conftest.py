@@ -5,8 +5,12 @@ Without an engine these tests are skipped; where the variable CI is set they fai
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
 import os
+import shutil
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -20,6 +24,7 @@ from deepmatrix.config.matrix import Matrix
 from deepmatrix.engines import Ended, Limits, Task
 from deepmatrix.engines.choose import discover
 from deepmatrix.engines.docker.engine import DockerEngine
+from deepmatrix.engines.setup.daemon import Daemon
 from deepmatrix.errors import EngineError
 from deepmatrix.machine import owner, processes
 from deepmatrix.planning.cells import Cell, all_cells
@@ -77,6 +82,42 @@ def cell(docker_engine: DockerEngine, matrix: Matrix) -> Cell:
     prepared = docker_engine.prepare([native_cell], lambda *_: None)[native_cell.id]
     assert prepared.error is None
     return native_cell
+
+
+@pytest.fixture(scope="session")
+def second_daemon(docker_engine: DockerEngine, cell: Cell) -> Iterator[Daemon]:
+    """A daemon of our own that may be stopped, with the cell's image; a test leaves it running."""
+    if sys.platform != "linux" or shutil.which("dockerd") is None:
+        no_engine("no dockerd on this machine")
+    if os.geteuid() != 0:
+        no_engine("starting a second daemon needs root")
+    bridge = Path("/sys/class/net/docker0")
+    bridged = bridge.exists()
+    folder = Path(tempfile.mkdtemp(prefix="dm-", dir="/tmp"))  # a socket's path is short
+    daemon = Daemon(run=folder / "run", data=folder / "data", apart=True)
+    daemon.start()
+    image = folder / "image.tar"
+    processes.run(
+        ["docker", "save", "--output", str(image), docker_engine.references[cell.id]],
+        environment=docker_engine.endpoint.environment(),
+    )
+    processes.run(["docker", "--host", daemon.url, "load", "--input", str(image)])
+    image.unlink()
+    yield daemon
+    daemon.stop()
+    assert _processes_of(folder) == []
+    assert bridge.exists() == bridged  # the other engine's network
+    shutil.rmtree(folder)
+    gc.collect()
+
+
+def _processes_of(folder: Path) -> list[str]:
+    """Return the command lines that name something below *folder*."""
+    command_lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            command_lines.append(path.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace"))
+    return [line for line in command_lines if str(folder) in line]
 
 
 @dataclass

@@ -3,34 +3,37 @@
 from __future__ import annotations
 
 import contextlib
+import gc
+import hashlib
 import os
+import random
 import signal
 import socket
 import ssl
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import dask
 import pytest
 
 from deepmatrix.cli import main
 from deepmatrix.cli.maintenance import reference
-from deepmatrix.engines import Engine
 from deepmatrix.errors import ArgumentError, EngineError, Interrupted
-from deepmatrix.execution.runner import Runner
 from deepmatrix.execution.tasks import GRACE_S
-from deepmatrix.fleet import certificates, engine
+from deepmatrix.fleet import certificates, cluster, engine, parcels
+from deepmatrix.fleet.blobs import Blobs
 from deepmatrix.fleet.cluster import Cluster
-from deepmatrix.fleet.connecting import connected
-from deepmatrix.fleet.parcels import digest_of
+from deepmatrix.fleet.parcels import Sent, digest_of
 from deepmatrix.machine import locks
-from deepmatrix.paths import ROOT
+from deepmatrix.planning.plan import Job
 from deepmatrix.store.records import JobRecord
-from deepmatrix.store.runs import Run
+from tests.fleet_processes import STARTS_S, Fleet, be_controller, be_worker
+from tests.fleet_worker import HostOfTests
+from tests.line import Line
 from tests.unit.examples import MATRIX, planned
 from tests.unit.test_sessions import (
     CONSUMER,
@@ -43,101 +46,24 @@ from tests.unit.test_sessions import (
     serve,
 )
 
-pytestmark = real_processes
-
-STARTS_S = 60.0
+#: Dask leaves a socket open where it gives up connecting.
+pytestmark = [
+    real_processes,
+    pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning"),
+]
 
 #: What ends a process or a phase in the same way wherever it stands in its queue.
-ENDS = ("segfault", "hang", "out_of_memory", "flood", "raising")
-
-
-class Processes:
-    """Processes of the tests, each with what it printed so far."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._started: dict[str, subprocess.Popen[bytes]] = {}
-
-    def start(self, name: str, *arguments: str) -> None:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-        with (self._folder / f"{name}.log").open("wb") as log:
-            self._started[name] = subprocess.Popen(
-                [sys.executable, "-m", *arguments], stdout=log, stderr=log, env=environment
-            )
-
-    def said(self, name: str, word: str) -> str:
-        """Return the first line with a word, once a process has printed it."""
-        end = time.monotonic() + STARTS_S
-        while time.monotonic() < end:
-            text = (self._folder / f"{name}.log").read_text()
-            if found := [line for line in text.splitlines() if word in line]:
-                return found[0]
-            assert self._started[name].poll() is None, text
-            time.sleep(0.1)
-        raise AssertionError(f"{name} never said {word}: {text}")
-
-    def kill(self, name: str) -> None:
-        self._started[name].kill()
-        self._started[name].wait()
-
-    def send(self, name: str, number: int) -> None:
-        self._started[name].send_signal(number)
-
-    def end(self) -> None:
-        for process in self._started.values():
-            process.terminate()
-        for process in self._started.values():
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-class Fleet:
-    """A scheduler, and the workers that a test starts."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.tls = folder, folder / "tls"
-        certificates.make_certificates(self.tls)
-        self.processes = Processes(folder)
-        self.address = self.start_scheduler("scheduler", port=0)
-
-    def start_scheduler(self, name: str, *, port: int) -> str:
-        arguments = ["deepmatrix", "fleet", "scheduler", str(self.tls), "--host", "127.0.0.1"]
-        self.processes.start(name, *arguments, "--port", str(port))
-        return self.processes.said(name, "scheduler at ").split()[-1]
-
-    def start_worker(self, name: str, *settings: str) -> None:
-        work = str(self.folder / "work")
-        arguments = [self.address, str(self.tls), name, work, *settings]
-        self.processes.start(name, "tests.fleet_worker", *arguments)
-        self.processes.said(name, "connected to ")
-
-    @contextlib.contextmanager
-    def engines(self) -> Iterator[list[Engine]]:
-        with connected(self.address, self.tls, MATRIX) as engines:
-            yield list(engines)
-
-    def serve(self, run: Run, watcher: Any = None) -> None:
-        with self.engines() as engines:
-            runner = Runner(
-                run=run,
-                engine=engines[0],
-                watcher=watcher or Quiet(),
-                cells={CONSUMER},
-                others=engines[1:],
-            )
-            runner.execute(["consume"])
+ENDS = ("segfault", "out_of_memory", "flood", "raising")
 
 
 @pytest.fixture
 def fleet(tmp_path: Path) -> Iterator[Fleet]:
-    made = Fleet(tmp_path)
+    fleet = Fleet(tmp_path)
     try:
-        yield made
+        yield fleet
     finally:
-        made.processes.end()
+        fleet.end()
+        gc.collect()
 
 
 def outcome(record: JobRecord) -> tuple[object, ...]:
@@ -173,7 +99,8 @@ def test_a_file_is_sent_to_a_machine_once(
 ) -> None:
     monkeypatch.setattr(engine, "SMALL", small)
     monkeypatch.setattr(engine, "CHUNK", 64)
-    fleet.start_worker("one")
+    monkeypatch.setattr(parcels, "SMALL_FILE", -1)
+    fleet.start_worker("one", "parcel=-1")
     run, jobs = run_of(tmp_path / "runs", ["fine"] * 3, isolate=True)
     sent = []
     call = Cluster.call
@@ -191,6 +118,18 @@ def test_a_file_is_sent_to_a_machine_once(
     assert len(sent) == len(set(sent))
     models = list(run.path.glob("artifacts/*/model/model.onnx"))
     assert sent.count(digest_of(models[0])) == 1
+
+
+def test_a_small_file_that_arrives_damaged_is_refused(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path / "blobs")
+    digest = hashlib.sha256(b"content").hexdigest()
+    sent = Sent(sha256=digest, size=7, executable=True, content=b"content")
+    blobs.copy(sent, tmp_path / "whole")
+    assert (tmp_path / "whole").read_bytes() == b"content"
+    assert (tmp_path / "whole").stat().st_mode & 0o777 == 0o755
+    with pytest.raises(EngineError, match="a file arrived damaged"):
+        blobs.copy(replace(sent, content=b"contend"), tmp_path / "damaged")
+    assert not (tmp_path / "damaged").exists()
 
 
 HOSTILE = {
@@ -228,9 +167,9 @@ def test_a_client_and_a_worker_without_the_certificates_of_the_fleet_are_refused
         Cluster(fleet.address, tmp_path / "none")
     with pytest.raises(ArgumentError, match="no address of a fleet's scheduler"):
         Cluster(fleet.address.replace("tls:", "tcp:"), fleet.tls)
-    arguments = [fleet.address, str(others), "two", str(tmp_path / "work")]
-    fleet.processes.start("two", "tests.fleet_worker", *arguments)
-    fleet.processes.said("two", "no scheduler answers")
+    arguments = [fleet.address, str(others), "two", str(tmp_path / "work"), "start=2"]
+    fleet.processes.start("two", be_worker, arguments)
+    fleet.processes.wait_for("two", "no scheduler answers")
     with fleet.engines() as engines:
         assert [each.describe()["worker"] for each in engines] == ["one"]
 
@@ -296,6 +235,36 @@ def test_what_no_worker_has_is_an_error_at_once(
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize(
+    ("offer", "native", "emulated"),
+    [
+        ("", {"amd64"}, {"arm64", "riscv64"}),
+        ("arm64", set(), {"arm64"}),
+        ("amd64", {"amd64"}, set()),
+    ],
+)
+def test_a_worker_offers_the_architectures_that_it_is_told_to(
+    tmp_path: Path, offer: str, native: set[str], emulated: set[str]
+) -> None:
+    settings = {"emulated": "arm64 riscv64", **({"offer": offer} if offer else {})}
+    host = HostOfTests("one", tmp_path, settings)
+    offered = host.offer().capabilities
+    assert (offered.native, offered.emulated) == (native, emulated)
+    host.close()
+
+
+def test_a_worker_offers_no_architecture_that_its_machine_lacks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    host = HostOfTests("one", tmp_path, {"offer": "amd64 arm64"})
+    with pytest.raises(EngineError, match="one cannot run arm64"):
+        host.offer()
+    host.close()
+    command = ["worker", "tls://127.0.0.1:1", "--tls", str(tmp_path), "--architecture", "arm46"]
+    assert main.main(command) == 2
+    assert "no architecture 'arm46'; did you mean 'arm64'?" in capsys.readouterr().err
+
+
 def test_a_run_that_ends_before_it_begins_leaves_nothing_on_a_worker(
     fleet: Fleet, tmp_path: Path
 ) -> None:
@@ -321,6 +290,7 @@ FALSE_WORKERS = {
 def test_a_worker_that_fails_is_put_aside_and_the_others_do_its_jobs(
     fleet: Fleet, tmp_path: Path, fault: str
 ) -> None:
+    fleet.return_s = 10
     fleet.start_worker("good")
     fleet.start_worker("bad", f"fault={fault}")
     run, jobs = run_of(tmp_path / "runs", ["fine"] * 8, isolate=True)
@@ -362,6 +332,7 @@ def test_a_process_that_waits_for_its_turn_on_a_worker_is_not_lost(
 def test_without_a_worker_that_is_left_the_run_ends_and_goes_on_later(
     fleet: Fleet, tmp_path: Path
 ) -> None:
+    fleet.return_s = 10
     for name in ("one", "two"):
         fleet.start_worker(name, "fault=dies")
     run, jobs = run_of(tmp_path / "runs", ["fine"] * 4, isolate=True)
@@ -387,8 +358,7 @@ def test_a_scheduler_and_a_worker_that_are_started_again_go_on(
         killed.append(len(killed))
         if len(killed) == 2:
             fleet.processes.kill("scheduler")
-            port = int(fleet.address.rpartition(":")[2])
-            fleet.start_scheduler("again", port=port)
+            fleet.start_scheduler()
         if len(killed) == 8:
             fleet.processes.kill("two")
             fleet.start_worker("two")
@@ -399,7 +369,101 @@ def test_a_scheduler_and_a_worker_that_are_started_again_go_on(
     assert {record.status for record in records(run, jobs).values()} == {"ok"}
 
 
+def test_what_a_worker_loses_at_once_is_one_loss(fleet: Fleet, tmp_path: Path) -> None:
+    fleet.start_worker("one", "cpus=4")
+    fleet.start_worker("two", "native=arm64")
+    run, jobs = run_of(tmp_path / "runs", ["fine"] * 4, isolate=True)
+    all_started = threading.Barrier(4, lambda: threading.Timer(0.2, restart).start(), STARTS_S)
+    aside: dict[str, str] = {}
+    starts: list[str] = []
+
+    def restart() -> None:
+        fleet.processes.kill("one")
+        fleet.start_worker("one", "cpus=4")
+
+    def start(job: Job, _: object) -> None:
+        starts.append(job.id)
+        if len(starts) <= 4:
+            all_started.wait()
+
+    watcher = Quiet()
+    watcher.started = start  # type: ignore[attr-defined]
+    watcher.put_aside = aside.__setitem__  # type: ignore[attr-defined]
+    fleet.serve(run, watcher)
+    assert {record.status for record in records(run, jobs).values()} == {"ok"}
+    assert (len(starts), aside) == (8, {})
+
+
+def test_a_fleet_is_whole_however_often_its_client_refreshes_what_it_remembers(
+    fleet: Fleet,
+) -> None:
+    fleet.start_worker("one")
+    with dask.config.set({"distributed.client.scheduler-info-interval": "1ms"}):
+        client = Cluster(fleet.address, fleet.tls)
+    end = time.monotonic() + 4 * cluster.LOOK_S
+    known = set()
+    while time.monotonic() < end:
+        known.add(tuple(client.workers()))
+        time.sleep(0.01)
+    client.close()
+    assert known == {("one",)}
+
+
+def test_what_a_worker_is_asked_before_a_run_is_asked_again_where_the_line_broke(
+    fleet: Fleet,
+) -> None:
+    fleet.start_worker("one")
+    cells = planned("torch-debian12-amd64-cpu", CONSUMER).cells
+    with Line(fleet.port) as line:
+        client = Cluster(f"tls://127.0.0.1:{line.port}", fleet.tls)
+        line.cut()
+        threading.Timer(1, line.mend).start()
+        far = engine.WorkerEngine(client, "one", MATRIX)
+        line.cut()
+        threading.Timer(1, line.mend).start()
+        assert far.prepare(cells, lambda *_: None).keys() == {cell.id for cell in cells}
+        line.cut()
+        threading.Timer(1, line.mend).start()
+        far.open("run")
+        far.close()
+        client.close()
+
+
+def test_a_scheduler_is_found_again_whenever_it_is_back(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet.start_worker("one")
+    with Line(fleet.port) as line:
+        client = Cluster(f"tls://127.0.0.1:{line.port}", fleet.tls, return_s=10)
+        far = engine.WorkerEngine(client, "one", MATRIX)
+        far.open("run")
+        # The pauses of Dask are random, and double: these are the longest. After 5.1 s it would
+        # sleep until 10 s have passed, and give up.
+        monkeypatch.setattr(random, "uniform", lambda _, high: high)
+        line.cut()
+        threading.Timer(5.2, line.mend).start()
+        assert far.capabilities().cpus == 1
+        far.close()
+        client.close()
+
+
+def test_a_worker_gets_the_name_of_one_that_hangs_once_that_is_gone(fleet: Fleet) -> None:
+    fleet.ttl_s = 5
+    fleet.start_worker("one")
+    arguments = [fleet.address, str(fleet.tls), "one", str(fleet.folder / "work")]
+    fleet.processes.start("hasty", be_worker, [*arguments, "taken=0"])
+    fleet.processes.start("again", be_worker, arguments)
+    fleet.processes.wait_for("hasty", "EngineError: the fleet has a worker one")
+    fleet.processes.wait_for("again", "the fleet has a worker one: waiting")
+    fleet.processes.send("one", signal.SIGSTOP)
+    try:
+        fleet.processes.wait_for("again", "connected to ")
+    finally:
+        fleet.processes.send("one", signal.SIGCONT)
+
+
 def test_a_worker_that_hangs_is_put_aside(fleet: Fleet, tmp_path: Path) -> None:
+    fleet.return_s = fleet.ttl_s = 10
     for name in ("good", "bad"):
         fleet.start_worker(name)
     run, jobs = run_of(tmp_path / "runs", ["fine"] * 8, isolate=True)
@@ -421,8 +485,8 @@ def test_what_a_killed_controller_left_is_finished_and_nothing_is_done_twice(
     fleet.start_worker("one")
     run, jobs = run_of(tmp_path / "runs", ["fine", "fine", "hang", "fine"], isolate=True)
     arguments = [fleet.address, str(fleet.tls), str(run.path), CONSUMER]
-    fleet.processes.start("controller", "tests.fleet_controller", *arguments)
-    fleet.processes.said("controller", "ended")
+    fleet.processes.start("controller", be_controller, arguments)
+    fleet.processes.wait_for("controller", "ended")
     fleet.processes.kill("controller")
     before = {name: run.record(job).attempt for name, job in jobs.items() if run.is_done(job)}
     assert 0 < len(before) < len(jobs)

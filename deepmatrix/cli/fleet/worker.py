@@ -7,7 +7,7 @@ import platform
 
 from deepmatrix.cli import starting
 from deepmatrix.cli.fleet import options as of_fleets
-from deepmatrix.cli.options import add_engine_name
+from deepmatrix.cli.options import add_engine_name, add_repeated
 from deepmatrix.drawing.terminal import make_console
 
 
@@ -19,6 +19,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--name", help="what it is called in the fleet; as its machine, if left out"
     )
+    add_repeated(
+        parser,
+        "--architecture",
+        metavar="NAME",
+        help="offer this architecture only, native or emulated; may be repeated",
+    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -28,7 +34,13 @@ def run(options: argparse.Namespace) -> None:
         from deepmatrix.fleet.host import Host  # noqa: PLC0415
     print_line = starting.line_printer(make_console())
     matrix = starting.load_matrix(options)
-    host = Host(name=options.name or platform.node(), engine=options.engine, matrix=matrix)
+    starting.check_architectures(options.architecture, matrix)
+    host = Host(
+        name=options.name or platform.node(),
+        engine=options.engine,
+        matrix=matrix,
+        architectures=options.architecture,
+    )
     try:
         serving.work(options.scheduler, options.tls, host, print_line)
     finally:
