@@ -29,11 +29,18 @@ OLD = {
 }
 
 
-def run(engine: DockerEngine, runs: Path, preset: str, *cells: str) -> Results:
+def run(
+    engine: DockerEngine,
+    runs: Path,
+    preset: str,
+    *cells: str,
+    matrix: Path = ROOT / "matrix.yaml",
+) -> Results:
     """Run a preset on some cells and those old ones that can be."""
     lacking = MissingInterpreters(matrix=MATRIX, environment=engine.endpoint.environment())
     old = [cell for cell, base in OLD.items() if base not in lacking]
-    code = finish(runs, "--preset", preset, "--name", "heritage", *cells, *old)
+    arguments = ("--file", str(matrix), "--preset", preset, "--name", "heritage")
+    code = finish(runs, *arguments, *cells, *old)
     assert code == 0, (runs / "log").read_text()[-5000:]
     return Results.model_validate_json((runs / "heritage" / "results.json").read_text())
 
@@ -103,6 +110,25 @@ def test_all_networks_train_but_for_expected_failures(trained: Results) -> None:
         assert row.status == "ok" or row.expected_failure
     for name in {row.cell for row in trained.training}:
         assert len([row for row in trained.training if row.cell == name]) == 13
+
+
+def test_the_idiom_of_a_language_model_trains_as_the_neutral_network(
+    docker_engine: DockerEngine, tmp_path: Path
+) -> None:
+    """Each step has a label: the loss is the mean over the steps of all examples."""
+
+    def fewer(document: Any) -> None:
+        document["presets"]["heritage"].update(
+            workloads=["decoder-small"], phases=["startup", "idiom"]
+        )
+
+    matrix = other_matrix(tmp_path, fewer)
+    results = run(docker_engine, tmp_path, "heritage", "caffe-debian11-amd64-cpu", matrix=matrix)
+    errors = {row.cell.split("-")[0]: (row.status, row.error or 0.0) for row in results.idioms}
+    assert "caffe" in errors
+    for system, (status, error) in errors.items():
+        assert status == "ok", system
+        assert 0 < error < MATRIX.tolerances.parity, (system, error)
 
 
 def test_exports_of_old_frameworks_match_on_current_runtimes(
