@@ -157,7 +157,8 @@ FAMILIES: Mapping[str, Family] = {
         },
         wheels=True,
     ),
-    # For what compiles against Python itself, and links with a BLAS.
+    # For what compiles against Python itself, and links with a BLAS. torch.compile asks openssl for
+    # the digest of the headers that it precompiles.
     "wheels-headers": Family(
         folder="wheels",
         roots={
@@ -170,6 +171,7 @@ FAMILIES: Mapping[str, Family] = {
                     "g++",
                     "libc6-dev",
                     "libopenblas-pthread-dev",
+                    "openssl",
                     *_BLAS,
                 ),
             ),

@@ -38,6 +38,7 @@ def gather(folder: Path, tests: Sequence[str]) -> None:
     ("name", "tests"),
     [
         ("torch", ["test_torch_programs.py", "test_torch_with_past.py"]),
+        ("torch_compiled", ["test_torch_compiled.py"]),
         ("tensorflow", ["test_tensorflow_programs.py"]),
     ],
 )

@@ -13,9 +13,6 @@ device: Any = None
 autocast: Any = contextlib.ExitStack  # a context that does nothing, or torch's autocast
 compiled: bool = False
 
-#: Of torch.compile. Precompiled headers would need OpenSSL's program, which images lack.
-OPTIONS = {"cpp_cache_precompile_headers": False}
-
 
 def start() -> None:
     """Import torch."""
@@ -89,7 +86,7 @@ def trainable(model: Any, weights: protocol.Arrays, rate: float) -> Any:
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     model.optimiser = torch.optim.SGD(trained, lr=rate)
     if compiled:
-        model.compile(options=OPTIONS)
+        model.compile()
     return model
 
 
@@ -136,7 +133,7 @@ def _loss(model, x, y):
 
 def activations(model: Any, x: protocol.Array) -> protocol.Arrays:
     """Return every layer's output by name."""
-    values_of = torch.compile(model.values, options=OPTIONS) if compiled else model.values
+    values_of = torch.compile(model.values) if compiled else model.values
     with torch.no_grad(), autocast():
         values = values_of(_tensor(x))
     return {name: value.float().cpu().numpy() for name, value in values.items() if name != "input"}
