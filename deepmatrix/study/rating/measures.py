@@ -19,9 +19,13 @@ from deepmatrix.study.checks import Figure
 from deepmatrix.study.evidence import cells_of
 from deepmatrix.study.expressiveness import judge_training
 from deepmatrix.study.figures import FIGURES, LEAST_ROUNDS, Number
+from deepmatrix.workloads.probes import PARALLEL
 
-#: The probes that show what a new kind of layer takes.
-LAYER_PROBES = ("own_layer", "derived_gradient")
+#: Probes that show what an architecture allows: new kinds of layers, several processes.
+ARCHITECTURE_PROBES = {
+    "new layers in Python, with gradient": ("own_layer", "derived_gradient"),
+    "training shared by two processes": PARALLEL,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +65,6 @@ def measure(
     for framework in frameworks:
         yield from _networks(framework, runs)
         yield from _probes(framework, runs)
-        yield from _layers(framework, runs)
         yield from _serving(framework, runs, cells)
     for compared in COMPARED:
         yield from _ratios(compared, frameworks, runs)
@@ -81,13 +84,11 @@ def _networks(framework: str, runs: Sequence[Results]) -> Iterator[Measured]:
 
 def _probes(framework: str, runs: Sequence[Results]) -> Iterator[Measured]:
     tried = _probed(framework, runs)
-    yield from _counted("modeling capability", "probes passed in the graph", framework, tried)
-
-
-def _layers(framework: str, runs: Sequence[Results]) -> Iterator[Measured]:
-    tried = _probed(framework, runs)
-    asked = {probe: tried[probe] for probe in LAYER_PROBES if probe in tried}
-    yield from _counted("architecture", "new layers in Python, with gradient", framework, asked)
+    of_models = {probe: tried[probe] for probe in tried if probe not in PARALLEL}
+    yield from _counted("modeling capability", "probes passed in the graph", framework, of_models)
+    for what, asked in ARCHITECTURE_PROBES.items():
+        asked_and_tried = {probe: tried[probe] for probe in asked if probe in tried}
+        yield from _counted("architecture", what, framework, asked_and_tried)
 
 
 def _probed(framework: str, runs: Sequence[Results]) -> dict[str, tuple[bool, str]]:

@@ -22,27 +22,20 @@ MOODS: dict[Outcome, Mood] = {
 UNDECIDED = "cannot be decided here"
 NOT_TRIED = "not tried"
 
-#: What an outcome is called in each column.
-WORDS: dict[str, dict[Outcome, str]] = {
-    "then": {
-        "holds": "holds",
-        "no longer holds": "did not hold",
-        "undecided": UNDECIDED,
-        "not tried": NOT_TRIED,
-    },
-    "now": {
-        "holds": "holds",
-        "no longer holds": "no longer holds",
-        "undecided": UNDECIDED,
-        "not tried": NOT_TRIED,
-    },
+#: What an outcome is called.
+WORDS: dict[Outcome, str] = {
+    "holds": "holds",
+    "no longer holds": "no longer holds",
+    "undecided": UNDECIDED,
+    "not tried": NOT_TRIED,
 }
 
 NOTE = (
     "Then: the last versions of the study's systems, Caffe 1.0, CNTK 2.7, Theano 1.0 and "
     "TensorFlow 1.15, and torch 1.0.0, which has Torch's C libraries TH and THNN, for Torch; they "
-    "are years younger than the study. Now: PyTorch for Torch, TensorFlow 2, "
-    "and for Theano its successor PyTensor, or JAX where PyTensor was not tried. "
+    "are years younger than the study. That it no longer holds is said of them: whether a "
+    "statement held for those that the study saw, nothing here decides. Now: PyTorch for Torch, "
+    "TensorFlow 2, and for Theano its successor PyTensor. "
     "`docs/claims.yaml` has the check that decides each statement. A failure decides a statement "
     "only if it shows what the system lacks; what Python does outside a graph, and a cell that "
     "never ran, decide nothing. A time needs three undisturbed rounds on every network that the "
@@ -66,7 +59,7 @@ def _summary(decided: Sequence[DecidedStatement]) -> Table:
     }
     rows = [
         Row(
-            texts=(_outcome_name(outcome), *(str(count[outcome]) for count in counts.values())),
+            texts=(WORDS[outcome], *(str(count[outcome]) for count in counts.values())),
             moods=(mood, "plain", "plain"),
         )
         for outcome, mood in MOODS.items()
@@ -77,11 +70,6 @@ def _summary(decided: Sequence[DecidedStatement]) -> Table:
         rows=tuple(rows),
         note=NOTE,
     )
-
-
-def _outcome_name(outcome: Outcome) -> str:
-    """Return what an outcome is called, whatever the column."""
-    return " / ".join(dict.fromkeys(words[outcome] for words in WORDS.values()))
 
 
 def _table(area: str, decided: Sequence[DecidedStatement]) -> Table:
@@ -114,7 +102,7 @@ def _row(decided: DecidedStatement) -> Row:
     texts = (
         decided.statement.says,
         _study(decided.statement),
-        *(WORDS[period][decision.outcome] if decision else DASH for period, _, decision in periods),
+        *(WORDS[decision.outcome] if decision else DASH for _, _, decision in periods),
         "; ".join(reasons),
         "; ".join(records) or DASH,
     )
