@@ -1,4 +1,4 @@
-"""The probes in PyTensor: expressions, each compiled once."""
+"""The probes in PyTensor: expressions, each made a function once, without C: that takes minutes."""
 
 import numpy
 import pytensor
@@ -12,10 +12,13 @@ from pytensor.tensor.special import log_softmax
 from harness.adapters import Unsupported
 from harness.probes import called
 
+#: The functions of numpy behind the expressions, as a user has them to try something out.
+MODE = "FAST_COMPILE"
+
 
 def _evaluate(**wanted):
     """Compile expressions without inputs and evaluate them."""
-    compiled = pytensor.function([], list(wanted.values()))
+    compiled = pytensor.function([], list(wanted.values()), mode=MODE)
     return dict(zip(wanted, compiled()))
 
 
@@ -56,7 +59,9 @@ def _loop(x, w):
         return (after, steps + 1), until(abs(after).max() <= 0.1)
 
     start = [x, pt.constant(0, dtype="int64")]
-    values, steps = pytensor.scan(step, outputs_info=start, n_steps=1000, return_updates=False)
+    values, steps = pytensor.scan(
+        step, outputs_info=start, n_steps=1000, mode=MODE, return_updates=False
+    )
     none = abs(x).max() <= 0.1
     return pt.switch(none, x, values[-1]), pt.switch(none, 0, steps[-1])
 
@@ -64,7 +69,7 @@ def _loop(x, w):
 def data_dependent_loop(x, brief, w):
     # In one function, PyTensor would merge the two loops into one that ends with the first.
     start = pt.matrix()
-    loop = pytensor.function([start], _loop(start, pytensor.shared(w)))
+    loop = pytensor.function([start], _loop(start, pytensor.shared(w)), mode=MODE)
     (long, many), (short, few) = loop(x), loop(brief)
     return {"long": long, "short": short, "steps": [many, few]}
 
@@ -107,6 +112,7 @@ def _lstm(x, kernel, recurrent, bias, mask=None):
         step,
         sequences=[from_input, pt.constant(mask)],
         outputs_info=[pt.constant(zeros)] * 2,
+        mode=MODE,
         return_updates=False,
     )
     return hidden
@@ -144,6 +150,7 @@ def beam_search(embedding, recurrent, output):
         grow,
         sequences=pt.arange(5),
         outputs_info=list(map(pt.constant, start)),
+        mode=MODE,
         return_updates=False,
     )
     return _evaluate(sequences=sequences[-1][:, 1:], scores=scores[-1])
@@ -221,4 +228,4 @@ def _step(weights, x, y):
     loss = -logs[numpy.arange(len(y)), y].mean()
     rate = numpy.float32(0.1)
     updates = [(weight, weight - rate * pytensor.grad(loss, weight)) for weight in weights]
-    return pytensor.function([], loss, updates=updates)()
+    return pytensor.function([], loss, updates=updates, mode=MODE)()
