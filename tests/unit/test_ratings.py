@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from deepmatrix.config import matrix_file
 from deepmatrix.machine.packages.listings import ListedFile
+from deepmatrix.reports.tables.study import packages as package_table
 from deepmatrix.reports.tables.study import ratings as rating_tables
 from deepmatrix.results.rows import CellRow, PortabilityRow, ProbeRow, Results, TrainingRow
 from deepmatrix.results.timing.rows import StartupRow
@@ -341,3 +342,33 @@ def test_languages_and_platforms_are_named_with_those_that_are_missing() -> None
     run = results(portability=(served(CAFFE, OPENCV), served(CAFFE, ARM, "drift")))
     rating = find(rate([run], MATRIX, PACKAGES), "Caffe", "interfaces")
     assert rating.inputs[0].measured.text == "1 of 2: Python; not C++"
+
+
+# Packages -------------------------------------------------------------------------------------
+
+
+def test_the_table_of_packages_has_dates_cadence_wheels_and_licence() -> None:
+    files = [
+        uploaded("tensorflow-0.12.0-cp35-cp35m-manylinux1_x86_64.whl", "2016-12-01"),
+        uploaded("tensorflow-0.11.0-cp35-cp35m-manylinux1_x86_64.whl", "2016-11-01"),
+        uploaded("tensorflow-0.10.0-cp35-cp35m-manylinux1_x86_64.whl", "2016-10-30"),
+        uploaded("tensorflow-2.21.0-cp313-cp313-win_amd64.whl", "2026-10-01"),
+    ]
+    packages = Packages(
+        asked=date(2026, 11, 28), releases={"tensorflow": package_rule.releases(files)}
+    )
+    run = results(cells=(loaded(TENSORFLOW1, 1, [], version="1.15.5"),))
+    then, now = (line.texts for line in package_table.table(packages, [run]).rows)
+    assert then == (
+        "tensorflow",
+        "TensorFlow (then)",
+        "2016-12-06",
+        "3",
+        "2016-10-30",
+        "0.12.0 of 2016-12-01",
+        "16",
+        "Linux on x86-64",
+        "MIT (1.15.5)",
+    )
+    assert now[2:6] == ("2026-11-28", "4", "2016-10-30", "2.21.0 of 2026-10-01")
+    assert now[-2:] == ("Windows", "–"), "no TensorFlow of today ran"
