@@ -12,6 +12,9 @@ REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 LICENCES = "License :: "
 
+#: What old tools wrote where a package says nothing.
+UNKNOWN = "UNKNOWN"
+
 LONGEST_LICENCE = 80
 
 
@@ -92,7 +95,7 @@ def _licence(metadata: "email.message.Message") -> Optional[str]:
         return str(metadata["License-Expression"])
     classifiers = [str(entry) for entry in metadata.get_all("Classifier") or []]
     named = [entry.split(" :: ")[-1] for entry in classifiers if entry.startswith(LICENCES)]
-    text = str(metadata["License"] or "").strip().splitlines()
+    text = str(metadata["License"] or "").replace(UNKNOWN, "").strip().splitlines()
     return ", ".join(named) or (text[0][:LONGEST_LICENCE] if text else None)
 
 

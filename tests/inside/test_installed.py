@@ -65,6 +65,7 @@ def test_what_debian_packaged_is_read_too(packages):
         (["License-Expression: Apache-2.0", "License: all of its text"], "Apache-2.0"),
         (["Classifier: License :: OSI Approved :: MIT License", "License: x"], "MIT License"),
         (["License: BSD-3-Clause"], "BSD-3-Clause"),
+        (["License: UNKNOWN"], None),
         ([], None),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ from deepmatrix.study.checks import (
 )
 from deepmatrix.study.decisions import Decision, decide
 from deepmatrix.study.presets import PresetFinder
+from deepmatrix.study.rating import systems
+from deepmatrix.study.rating.systems import Period
 from deepmatrix.study.statements import EarlierStatement, Statement, Statements
 from deepmatrix.workloads import networks
 
@@ -735,6 +738,25 @@ def test_the_page_names_stand_ins_and_both_outcomes() -> None:
     assert "now (PyTorch for Torch): one-here-amd64-cpu, attention: unsupported" in page
     assert RECORD in page
     assert "| cannot be decided here | 0 | 0 |" in page
+
+
+def test_only_what_stands_for_a_system_decides_what_is_said_of_it() -> None:
+    """JAX did for Theano once, and PyTorch for Torch then."""
+    for says, period, check in checks_of_today():
+        named = [system for system in systems.SYSTEMS if system.name in says]
+        stand_ins = {system.frameworks.get(period, "") for system in named}
+        for framework in (getattr(check, "of", None), getattr(check, "over", None)):
+            if framework:
+                assert framework.removesuffix("_own") in stand_ins, (says, period)
+
+
+def checks_of_today() -> Iterator[tuple[str, Period, Check]]:
+    for claims in DOCUMENT.claims.values():
+        for claim in claims:
+            if claim.then:
+                yield claim.says, "then", claim.then
+            if claim.now:
+                yield claim.says, "now", claim.now
 
 
 # The first edition ----------------------------------------------------------------------------

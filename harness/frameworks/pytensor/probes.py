@@ -59,9 +59,7 @@ def _loop(x, w):
         return (after, steps + 1), until(abs(after).max() <= 0.1)
 
     start = [x, pt.constant(0, dtype="int64")]
-    values, steps = pytensor.scan(
-        step, outputs_info=start, n_steps=1000, mode=MODE, return_updates=False
-    )
+    values, steps = pytensor.scan(step, outputs_info=start, n_steps=1000, return_updates=False)
     none = abs(x).max() <= 0.1
     return pt.switch(none, x, values[-1]), pt.switch(none, 0, steps[-1])
 
@@ -112,7 +110,6 @@ def _lstm(x, kernel, recurrent, bias, mask=None):
         step,
         sequences=[from_input, pt.constant(mask)],
         outputs_info=[pt.constant(zeros)] * 2,
-        mode=MODE,
         return_updates=False,
     )
     return hidden
@@ -150,7 +147,6 @@ def beam_search(embedding, recurrent, output):
         grow,
         sequences=pt.arange(5),
         outputs_info=list(map(pt.constant, start)),
-        mode=MODE,
         return_updates=False,
     )
     return _evaluate(sequences=sequences[-1][:, 1:], scores=scores[-1])
