@@ -85,6 +85,9 @@ Frameworks also:
     it can be asked.
 ``get_weights(model)``, ``set_weights(model, weights)``
     Weights by neutral name, float32.
+``tiny_product()``
+    Return a function without arguments: a product of one number by one, on the device, that can be
+    called again and again. It is done when it returns, or with `synchronise`.
 ``set_rate(model, rate)``
     Set the learning rate of the next steps, without compiling anything again.
 ``export(model, format_name, path, example)``

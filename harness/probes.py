@@ -3,14 +3,20 @@
 ``harness/frameworks/<framework>/probes.py`` has a function for each probe. It takes its inputs as
 numpy arrays by name and returns its answers as numpy arrays by name. Only the host knows the
 expected answers. A probe that a framework cannot express is written as a user would try it, so that
-the framework's own error is recorded. Beside its arrays a probe may return two short texts:
-``ran``, which of the framework's functions it called for its convolution, and ``outside``, what of
-the probe Python does because the framework's graph or net does not.
+the framework's own error is recorded. What has no program is not tried. Beside its arrays a probe
+may return two short texts: ``ran``, which of the framework's functions it called for its
+convolution, and ``outside``, what of the probe Python does because the framework's graph or net
+does not.
 """
 
+import multiprocessing
+import os
+import socket
+import tempfile
 import time
+import traceback
 from types import ModuleType
-from typing import Any, Dict, Tuple
+from typing import Any, Callable, Dict, List, Tuple
 
 import numpy
 
@@ -26,8 +32,9 @@ def try_all(module: ModuleType, inputs: Arrays) -> Tuple[Arrays, Dict[str, Dict[
         inputs: ``<probe>/<name>`` -> array.
 
     Returns:
-        (the answers, ``<probe>/<name>`` -> float32 array; the outcome of each probe by its name:
-        ``status``, ``error``, ``seconds``, ``ran`` and ``outside``; these two may be empty).
+        (the answers, ``<probe>/<name>`` -> float32 array; the outcome of each probe that has a
+        program, by its name: ``status``, ``error``, ``seconds``, ``ran`` and ``outside``; these two
+        may be empty).
     """
     inputs_by_probe: Dict[str, Arrays] = {}
     for name, value in inputs.items():
@@ -36,6 +43,8 @@ def try_all(module: ModuleType, inputs: Arrays) -> Tuple[Arrays, Dict[str, Dict[
     answers: Arrays = {}
     outcomes = {}
     for probe, arrays in inputs_by_probe.items():
+        if not hasattr(module, probe):
+            continue
         parts, outcomes[probe] = _try(module, probe, arrays)
         for part, value in parts.items():
             answers[probe + "/" + part] = numpy.asarray(value, "float32")
@@ -47,8 +56,6 @@ def _try(module: ModuleType, probe: str, arrays: Arrays) -> Tuple[Dict[str, Any]
     answers: Dict[str, Any] = {}
     status, error = record.OK, None
     try:
-        if not hasattr(module, probe):
-            raise NotImplementedError("no program for " + probe)  # not the framework's own error
         answers = dict(getattr(module, probe)(**arrays))
     except failures.CAUGHT as exception:
         status, error = failures.status_of(exception), failures.as_error(exception)
@@ -61,3 +68,76 @@ def called(function: str, kernel: Any) -> str:
     """Return which convolution was called, and the number of dimensions of its *kernel*."""
     dims = kernel.ndim - 2
     return "%s of %s" % (function, "1 dimension" if dims == 1 else "%d dimensions" % dims)
+
+
+#: So many processes compute together, and so long they may take: an emulated import takes minutes.
+WORKERS = 2
+WORKERS_S = 400
+
+#: What a worker does: its number, the addresses of all, what to compute with -> the answers.
+Work = Callable[[int, List[str], Arrays], Arrays]
+
+
+def work_together(work: Work, arrays: Arrays) -> Arrays:
+    """Run *work* in `WORKERS` new processes at once, which may meet at addresses of this machine.
+
+    Returns the answers of the first. Raises RuntimeError with the traceback of one that failed.
+    """
+    context = multiprocessing.get_context("spawn")  # a framework does not survive a fork
+    addresses = ["127.0.0.1:%d" % port for port in _free_ports(WORKERS)]
+    with tempfile.TemporaryDirectory() as folder:
+        _save(os.path.join(folder, "arrays.npz"), arrays)
+        workers = [
+            context.Process(target=_work, args=(work, rank, addresses, folder), daemon=True)
+            for rank in range(WORKERS)
+        ]
+        for worker in workers:
+            worker.start()
+        deadline = time.monotonic() + WORKERS_S
+        for worker in workers:
+            worker.join(max(0.0, deadline - time.monotonic()))
+        for worker in workers:
+            worker.terminate()
+        return _first_answers(folder)
+
+
+def _free_ports(count: int) -> List[int]:
+    """Return ports that nobody listens at, all of them different."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for free in sockets:
+            free.bind(("127.0.0.1", 0))
+        return [free.getsockname()[1] for free in sockets]
+    finally:
+        for free in sockets:
+            free.close()
+
+
+def _work(work: Work, rank: int, addresses: List[str], folder: str) -> None:
+    """Work, in a process of its own, and leave the answers or the traceback in the folder."""
+    path = os.path.join(folder, str(rank))
+    try:
+        with numpy.load(os.path.join(folder, "arrays.npz")) as arrays:
+            answers = work(rank, addresses, dict(arrays))
+        _save(path + ".part.npz", answers)
+        os.rename(path + ".part.npz", path + ".npz")
+    except failures.CAUGHT:
+        with open(path + ".txt", "w", encoding="utf-8") as report:
+            report.write(traceback.format_exc())
+
+
+def _save(path: str, arrays: Arrays) -> None:
+    by_name: Dict[str, Any] = dict(arrays)
+    numpy.savez(path, **by_name)
+
+
+def _first_answers(folder: str) -> Arrays:
+    for rank in range(WORKERS):
+        path = os.path.join(folder, str(rank))
+        if os.path.exists(path + ".txt"):
+            with open(path + ".txt", encoding="utf-8") as report:
+                raise RuntimeError("worker %d: %s" % (rank, report.read()))
+        if not os.path.exists(path + ".npz"):
+            raise RuntimeError("worker %d ended without answers" % rank)
+    with numpy.load(os.path.join(folder, "0.npz")) as answers:
+        return dict(answers)

@@ -39,29 +39,26 @@ def idioms(
 
 
 def probed(group: Sequence[JobRecord], tolerance: float) -> Iterator[ProbeRow]:
-    """Yield a row for each probe, where probes were run."""
+    """Yield a row for each probe that a framework has a program for, where probes were run."""
     for record in group:
         data = record.output.probes() if record.output else None
         if data is None:
             continue
         for name in NAMES:
-            yield _probe_row(record, name, data.probes.get(name), tolerance)
+            if outcome := data.probes.get(name):
+                yield _probe_row(record, name, outcome, tolerance)
 
 
-def _probe_row(
-    record: JobRecord, name: str, outcome: ProbeOutcome | None, tolerance: float
-) -> ProbeRow:
+def _probe_row(record: JobRecord, name: str, outcome: ProbeOutcome, tolerance: float) -> ProbeRow:
     row = ProbeRow(
         cell=record.cell,
         probe=name,
         workload=record.workload,
         emulated=record.emulated,
         verdict="match",
-        ran=(outcome.ran if outcome else None) or "",
-        outside=(outcome.outside if outcome else None) or "",
+        ran=outcome.ran or "",
+        outside=outcome.outside or "",
     )
-    if outcome is None:
-        return row.model_copy(update={"verdict": "failed", "reason": "it was not run"})
     if outcome.status != "ok":
         reason = outcome.error.line if outcome.error else "no error given"
         return row.model_copy(update={"verdict": outcome.status, "reason": reason})

@@ -10,7 +10,19 @@ from pydantic_core import PydanticCustomError
 
 from deepmatrix.config.documents import Name, Section, Text
 
-Figure = Literal["import", "start", "first step", "step", "forward and backward", "lines", "image"]
+Figure = Literal[
+    "import",
+    "start",
+    "first step",
+    "step",
+    "operation",
+    "forward and backward",
+    "lines",
+    "layer",
+    "image",
+    "packages",
+    "shared objects",
+]
 
 
 class BaseCheck(Section):

@@ -17,7 +17,8 @@ from deepmatrix.results.timing.statistics import Estimate, compare
 from deepmatrix.sizes import DECIMAL_UNITS, decimal_size
 from deepmatrix.store.records import record_path
 from deepmatrix.study.checks import FigureCheck
-from deepmatrix.study.evidence import Evidence, cells_of
+from deepmatrix.study.evidence import Evidence, cell_record_path, cells_of
+from deepmatrix.workloads.idioms import layer_lines
 
 #: With two rounds Student's t is up to 12.7, with three up to 4.3, with many it is 2.
 LEAST_ROUNDS = 3
@@ -192,12 +193,47 @@ def _image_size(workload: str, cell: CellRow, results: Results) -> Iterator[Numb
         yield Number(value=value, text=text, record=f"builds/{cell.cell}.json")
 
 
+def _layer_lines(workload: str, cell: CellRow, results: Results) -> Iterator[Number]:
+    """Yield the lines of a new layer that gave the right answers."""
+    del workload
+    for row in results.probes:
+        lines = layer_lines().get(cell.name)
+        if lines and (row.cell, row.probe, row.verdict) == (cell.cell, "own_layer", "match"):
+            record = record_path(row.cell, row.workload)
+            yield Number(value=lines, text=f"{row.cell} {lines} lines", record=record)
+
+
+def _packages(workload: str, cell: CellRow, results: Results) -> Iterator[Number]:
+    """Yield how many packages are installed with the framework's own, itself counted."""
+    del workload
+    if distribution := cell.environment.get("distribution"):
+        count = 1 + len(distribution["requires"])
+        text = f"{cell.cell} {count} package{'s' * (count > 1)}"
+        yield Number(value=count, text=text, record=cell_record_path(cell, results))
+
+
+def _shared_objects(workload: str, cell: CellRow, results: Results) -> Iterator[Number]:
+    """Yield the size of the shared objects that were loaded in the end."""
+    del workload
+    if loaded := cell.environment.get("shared_objects"):
+        text = f"{cell.cell} {loaded['count']} with {decimal_size(loaded['bytes'])}"
+        record = cell_record_path(cell, results)
+        yield Number(value=loaded["bytes"], text=text, record=record)
+
+
+#: Figures of a cell, whatever the workload.
+OF_CELLS = ("layer", "image", "packages", "shared objects")
+
 FIGURES: dict[str, NumberFinder] = {
     "import": _startup_times("import_s"),
+    "operation": _startup_times("operation_s"),
     "first step": _startup_times("first_step_s"),
     "start": _startup_times("interpreter_s", "import_s", "build_s", "first_step_s"),
     "step": _step_time,
     BOTH_PASSES: _pass_time,
     "lines": _line_count,
+    "layer": _layer_lines,
     "image": _image_size,
+    "packages": _packages,
+    "shared objects": _shared_objects,
 }

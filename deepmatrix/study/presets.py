@@ -33,12 +33,14 @@ FIGURE_PHASES: dict[Figure, str] = {
     "start": record.STARTUP,
     "first step": record.STARTUP,
     "step": record.TRAIN,
+    "operation": record.STARTUP,
+    "layer": record.PROBE,
     BOTH_PASSES: record.PASSES,
     "lines": record.IDIOM,
 }
 
 #: Figures that are exact: one round is enough.
-COUNTED: tuple[Figure, ...] = ("lines", "image")
+COUNTED: tuple[Figure, ...] = ("lines", "layer", "image", "packages", "shared objects")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,11 +44,35 @@ class Statement(Section):
     now: Check | None = None
 
 
+class EarlierStatement(Section):
+    """A statement of the first edition, and what became of it.
+
+    The same words among today's: it stayed. *restated*: today's statements that replace it; none:
+    it was taken out. *because*: why, or what changed in how it is decided.
+    """
+
+    says: Text
+    restated: tuple[Text, ...] = ()
+    because: Text | None = None
+
+
 class Statements(Section):
-    """The document: statements by the area of the study."""
+    """The document: statements by the area of the study, and those of the first edition."""
 
     version: Literal[1]
     claims: dict[Text, tuple[Statement, ...]]
+    earlier: tuple[EarlierStatement, ...] = ()
+
+    @property
+    def today(self) -> list[str]:
+        """What all statements of today say."""
+        return [statement.says for statements in self.claims.values() for statement in statements]
+
+    @property
+    def added(self) -> list[str]:
+        """What those say that no earlier statement became."""
+        known = {says for earlier in self.earlier for says in (earlier.says, *earlier.restated)}
+        return [says for says in self.today if says not in known]
 
 
 def load(path: Path = CLAIMS) -> Statements:
@@ -74,6 +98,8 @@ def _problems(document: Statements) -> Iterator[Problem]:
             for period in ("then", "now"):
                 for message in _check_problems(getattr(statement, period)):
                     yield ("claims", area, index, period), message, False
+    for index, message in _earlier_problems(document):
+        yield ("earlier", index), message, False
 
 
 def _quotation_problems(area: str, statement: Statement) -> Iterator[str]:
@@ -94,3 +120,17 @@ def _check_problems(check: Check | None) -> Iterator[str]:
             yield "a figure needs one of 'at_least' and 'at_most'"
         case FigureCheck() if check.bound != 1 and not check.bound_from:
             yield f"say where the bound {check.bound:g} comes from, with 'bound_from'"
+
+
+def _earlier_problems(document: Statements) -> Iterator[tuple[int, str]]:
+    """Yield what is wrong with the account of the first edition, by its place in the list."""
+    today = document.today
+    for index, earlier in enumerate(document.earlier):
+        stays = earlier.says in today
+        for says in earlier.restated:
+            if says not in today:
+                yield index, f"no statement '{says}'{did_you_mean(says, today)}"
+        if stays and earlier.restated:
+            yield index, "it stayed in the same words, so it is not restated"
+        if not stays and not earlier.because:
+            yield index, "say why it was restated or taken out, with 'because'"

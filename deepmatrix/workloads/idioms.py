@@ -65,6 +65,44 @@ def line_counts() -> dict[tuple[str, str], int]:
     }
 
 
+#: How the new layer of the probe ``own_layer`` is called: a class or a function.
+LAYER = {"Round", "_round"}
+
+
+@cache
+def layer_lines() -> dict[str, int]:
+    """Return by framework the logical lines of the probes' new layer with its own gradient.
+
+    They are those of the statements that define it or set it up, without the ones that use it.
+    """
+    return {
+        path.parent.name: sum(
+            logical_lines(ast.unparse(statement))
+            for statement in _layer_program(path)
+            if _defines_layer(statement)
+        )
+        for path in HARNESS.glob("frameworks/*/probes.py")
+    }
+
+
+def _layer_program(path: Path) -> list[ast.stmt]:
+    """Return the statements of the probes of a framework, or of the one that it takes them from."""
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    imports = (statement for statement in body if isinstance(statement, ast.ImportFrom))
+    for statement in imports:
+        if statement.module and "own_layer" in {alias.name for alias in statement.names}:
+            source = HARNESS.parent.joinpath(*statement.module.split("."))
+            return _layer_program(source.with_suffix(".py"))
+    return body
+
+
+def _defines_layer(statement: ast.stmt) -> bool:
+    if getattr(statement, "name", "") in LAYER:
+        return True
+    names = {node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}
+    return isinstance(statement, ast.Expr) and bool(names & LAYER)
+
+
 def _defining(path: Path) -> Path:
     """Return the idiom that defines what *path* does: it may only name another framework's."""
     match ast.parse(path.read_text(encoding="utf-8")).body:

@@ -26,6 +26,7 @@ SCALE = 0.5  # factor of `own_layer` in its own gradient
 SMALL = 0.1  # the loop ends when all values are smaller
 STEPS, WIDTH = 5, 3  # of the beam search
 RATE = 0.1  # of the changed model's SGD
+WORKERS = 2  # processes that share a batch
 
 
 def _numbers(seed: int, *shape: int) -> NDArray[np.float32]:
@@ -54,6 +55,16 @@ def _changed_inputs() -> Arrays:
         f"w{n}": _numbers(91 + n, *shape) for n, shape in ((1, (5, 4)), (2, (3, 5)), (3, (5, 5)))
     }
     return {"x": _numbers(90, 6, 4), "y": labels, **weights}
+
+
+def _data_parallel_inputs() -> Arrays:
+    labels = (np.random.default_rng(106).random(8) * 3).astype(np.int64)
+    return {
+        "x": _numbers(100, 8, 4),
+        "y": labels,
+        "w1": _numbers(101, 5, 4),
+        "w2": _numbers(102, 3, 5),
+    }
 
 
 def _sequence_inputs() -> dict[str, Arrays]:
@@ -127,6 +138,7 @@ def inputs() -> dict[str, Arrays]:
             "w2": _numbers(82, 6),
         },
         "changed_model": _changed_inputs(),
+        "data_parallel": _data_parallel_inputs(),
     }
 
 
@@ -337,6 +349,14 @@ def _dense_loss(names: tuple[str, ...], weights: Answers, arrays: Arrays) -> tup
     return loss, {name: gradients[f"{name}.kernel"] for name in names}
 
 
+def _data_parallel(arrays: Arrays) -> Answers:
+    """The gradients of the whole batch in one process, and how many rows each process has."""
+    weights = {name: arrays[name] for name in ("w1", "w2")}
+    _, gradients = _dense_loss(("w1", "w2"), weights, arrays)
+    rows = len(arrays["x"]) / WORKERS
+    return {**gradients, "rows": np.full(WORKERS, rows)}
+
+
 EXPECTED: dict[str, Callable[[Arrays], Answers]] = {
     "own_layer": _own_layer,
     "derived_gradient": _derived_gradient,
@@ -352,6 +372,10 @@ EXPECTED: dict[str, Callable[[Arrays], Answers]] = {
     "weight_sharing": _weight_sharing,
     "higher_order_gradients": _higher_order_gradients,
     "changed_model": _changed_model,
+    "data_parallel": _data_parallel,
 }
 
 NAMES = tuple(EXPECTED)
+
+#: What concerns no model, but how it is trained: not every framework has a program for these.
+PARALLEL = ("data_parallel",)

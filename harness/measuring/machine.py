@@ -5,6 +5,8 @@ import platform
 import sys
 from typing import Any, Dict, List, Optional, Tuple
 
+from harness.measuring import installed
+
 #: Names of architectures in a cell, where the system has other names.
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
@@ -51,6 +53,16 @@ def environment(job: Dict[str, Any], described: Optional[Dict[str, Any]]) -> Dic
         "precision": described.get("precision"),
         "execution": described.get("execution"),
         "emulated": bool(job.get("emulated")),
+        **(_brought_along(described) if "workload" in job else {}),
+    }
+
+
+def _brought_along(described: Dict[str, Any]) -> Dict[str, Any]:
+    """Return what a framework brings along. The first of the versions is its own."""
+    name = next(iter(described.get("versions", {})), "")
+    return {
+        "distribution": installed.describe(name),
+        "shared_objects": installed.shared_objects(),
     }
 
 

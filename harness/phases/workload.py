@@ -12,6 +12,9 @@ from harness.adapters import Arrays, Unsupported
 from harness.jobs import RunningJob
 from harness.measuring import timing
 
+#: So many tiny operations are timed together, after a tenth as many that are not.
+OPERATIONS = 1000
+
 
 class WorkloadJob(RunningJob):
     """A job with a workload: its arrays, read once, and its model, built once."""
@@ -85,6 +88,23 @@ def startup(job: WorkloadJob, data: Dict[str, Any]) -> None:
     batch = job.adapter.put(*batch)
     _time_first(job, data, "first_step", job.step, model, batch)
     _, data["second_step_s"] = timing.timed(job.step, model, batch)
+    data["operation_s"] = _time_operation(job)
+
+
+def _time_operation(job: WorkloadJob) -> Optional[float]:
+    """Return the seconds of a tiny operation, which are those of the way to it and back."""
+    if not hasattr(job.adapter, "tiny_product"):
+        return None
+    product = job.adapter.tiny_product()
+    for _ in range(OPERATIONS // 10):
+        product()
+    job.adapter.synchronise()
+    with timing.quiet():
+        start = time.perf_counter()
+        for _ in range(OPERATIONS):
+            product()
+        job.adapter.synchronise()
+        return (time.perf_counter() - start) / OPERATIONS
 
 
 def _time_first(

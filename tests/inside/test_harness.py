@@ -223,11 +223,25 @@ def test_each_part_of_startup_has_its_own_time(cell):
         "first_forward_s",
         "first_step_s",
         "second_step_s",
+        "operation_s",
         "cold",
         "read_bytes",
     }
     assert all(0 <= value < 10 for name, value in data.items() if name.endswith("_s"))
     assert data["cold"] is False
+
+
+def test_a_tiny_operation_is_quicker_than_the_start(cell):
+    data = data_of(cell.run(production()), "startup")
+    assert 0 < data["operation_s"] < data["interpreter_s"]
+
+
+def test_a_framework_tells_what_it_brings_along(cell):
+    environment = cell.run(production())["environment"]
+    assert environment["distribution"] is None, "the fake is no installed package"
+    if sys.platform == "linux":
+        assert environment["shared_objects"]["count"] > 0
+        assert environment["shared_objects"]["bytes"] > 1e6
 
 
 def test_what_a_framework_says_of_its_compiling_is_kept_by_call(cell):

@@ -17,6 +17,7 @@ FRAMEWORKS_OWN = (
     "harness/frameworks/*/layers.py",
     "harness/frameworks/*/operations.py",
     "harness/frameworks/*/programs.py",
+    "harness/frameworks/*/parallel.py",
     "harness/frameworks/*/probes.py",
     "harness/frameworks/*/with_past.py",
     "harness/frameworks/*/idioms/*.py",

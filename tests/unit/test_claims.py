@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from deepmatrix import reports
 from deepmatrix.config import matrix_file
 from deepmatrix.errors import ConfigError
 from deepmatrix.planning.cells import all_cells
+from deepmatrix.reports.tables.study import editions
 from deepmatrix.reports.tables.study.claims import tables as claim_tables
 from deepmatrix.results.rows import (
     CellRow,
@@ -40,7 +42,9 @@ from deepmatrix.study.checks import (
 )
 from deepmatrix.study.decisions import Decision, decide
 from deepmatrix.study.presets import PresetFinder
-from deepmatrix.study.statements import Statement, Statements
+from deepmatrix.study.rating import systems
+from deepmatrix.study.rating.systems import Period
+from deepmatrix.study.statements import EarlierStatement, Statement, Statements
 from deepmatrix.workloads import networks
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -729,8 +733,106 @@ def test_the_page_names_stand_ins_and_both_outcomes() -> None:
         "Statements",
         claim_tables(decide(document, [of_probe(probed("one", "unsupported"))], MATRIX)),
     )
-    assert "| so | line 80: “so it is” | did not hold | no longer holds |" in page
+    assert "| so | line 80: “so it is” | no longer holds | no longer holds |" in page
     assert "then: one-here-amd64-cpu, attention: unsupported: it cannot" in page
     assert "now (PyTorch for Torch): one-here-amd64-cpu, attention: unsupported" in page
     assert RECORD in page
     assert "| cannot be decided here | 0 | 0 |" in page
+
+
+def test_only_what_stands_for_a_system_decides_what_is_said_of_it() -> None:
+    """JAX did for Theano once, and PyTorch for Torch then."""
+    for says, period, check in checks_of_today():
+        named = [system for system in systems.SYSTEMS if system.name in says]
+        stand_ins = {system.frameworks.get(period, "") for system in named}
+        for framework in (getattr(check, "of", None), getattr(check, "over", None)):
+            if framework:
+                assert framework.removesuffix("_own") in stand_ins, (says, period)
+
+
+def checks_of_today() -> Iterator[tuple[str, Period, Check]]:
+    for claims in DOCUMENT.claims.values():
+        for claim in claims:
+            if claim.then:
+                yield claim.says, "then", claim.then
+            if claim.now:
+                yield claim.says, "now", claim.now
+
+
+# The first edition ----------------------------------------------------------------------------
+
+FIRST_EDITION = (ROOT / "tests" / "unit" / "recorded" / "first-edition.txt").read_text("utf-8")
+
+
+def test_every_statement_of_the_first_edition_is_accounted_for() -> None:
+    assert [earlier.says for earlier in DOCUMENT.earlier] == FIRST_EDITION.splitlines()
+
+
+def test_the_page_tells_what_became_of_every_earlier_statement() -> None:
+    (table,) = editions.tables(DOCUMENT)
+    fates = {line.texts[0]: line.texts[1:] for line in table.rows}
+    for earlier in DOCUMENT.earlier:
+        fate, now, because = fates[earlier.says]
+        if earlier.says in DOCUMENT.today:
+            assert (fate, now) == ("stayed", "the same")
+        else:
+            assert fate == ("restated" if earlier.restated else "taken out")
+            assert because == earlier.because
+        assert all(says in now for says in earlier.restated)
+
+
+def test_what_no_earlier_statement_became_was_added() -> None:
+    document = Statements(
+        version=1,
+        claims={
+            "interfaces": (
+                stated(now=PROBE),
+                stated(now=PROBE).model_copy(update={"says": "so too"}),
+                stated(now=PROBE).model_copy(update={"says": "else"}),
+            )
+        },
+        earlier=(
+            EarlierStatement(says="so"),
+            EarlierStatement(says="too", restated=("so too",), because="its words"),
+            EarlierStatement(says="never", because="not in the study"),
+        ),
+    )
+    (table,) = editions.tables(document)
+    assert [line.texts for line in table.rows] == [
+        ("so", "stayed", "the same", "–"),
+        ("too", "restated", "so too", "its words"),
+        ("never", "taken out", "–", "not in the study"),
+        ("–", "added", "else", "–"),
+    ]
+    assert "Of the 3 statements of the first edition: 1 stayed, 1 restated, 1 taken out." in (
+        table.note
+    )
+    assert not editions.tables(document.model_copy(update={"earlier": ()}))
+
+
+@pytest.mark.parametrize(
+    ("earlier", "message"),
+    [
+        ("{says: y}", "say why it was restated or taken out"),
+        ("{says: y, restated: [z], because: w}", "no statement 'z'"),
+        ("{says: x, restated: [x]}", "it stayed in the same words"),
+        ("{says: x}, {says: x}", "says: 'x' is listed twice"),
+    ],
+)
+def test_an_account_that_does_not_add_up_is_refused_at_its_place(
+    tmp_path: Path, earlier: str, message: str
+) -> None:
+    path = tmp_path / "claims.yaml"
+    statement = "{says: x, lines: [80], quote: y, now: {cell: a}}"
+    path.write_text(f"version: 1\nclaims: {{interfaces: [{statement}]}}\nearlier: [{earlier}]\n")
+    with pytest.raises(ConfigError) as caught:
+        statements.load(path)
+    assert message in caught.value.message
+    assert caught.value.message.startswith("claims.yaml:3:")
+
+
+def test_the_page_of_the_results_tells_what_became_of_every_earlier_statement() -> None:
+    page = (ROOT / "docs" / "results" / "claims.md").read_text(encoding="utf-8")
+    (table,) = editions.tables(DOCUMENT)
+    for line in table.rows:
+        assert f"| {' | '.join(line.texts)} |" in page

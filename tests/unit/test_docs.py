@@ -10,8 +10,10 @@ from typing import get_args
 import pytest
 
 from deepmatrix.cli.maintenance import reference
+from deepmatrix.config import matrix_file
 from deepmatrix.paths import PACKAGE, ROOT
 from deepmatrix.store.records import Status
+from deepmatrix.workloads import networks
 from tests.unit.documents import FENCE, REFERENCE, SPAN, listed
 
 LONGEST_README = 1500
@@ -102,6 +104,19 @@ def test_a_path_that_is_not_there_is_found(tmp_path: Path):
         "`harness/gone.py` `docker/NAME/gone.txt` `nox -s readme -- docs/gone.md`\n"
     )
     assert list(missing_paths(page)) == ["harness/gone.py", "docker/NAME/gone.txt", "docs/gone.md"]
+
+
+def presets_of_pages(folder: Path) -> set[str]:
+    """Return the presets that the pages of runs say they were made by."""
+    pages = (path.read_text(encoding="utf-8") for path in folder.glob("*.md"))
+    return {name for page in pages for name in re.findall(r"<sub>preset `([^`]+)`", page)}
+
+
+def test_no_page_is_of_a_preset_that_is_gone(tmp_path: Path):
+    matrix = matrix_file.load(ROOT / "matrix.yaml", networks=networks.NETWORKS)
+    assert presets_of_pages(ROOT / "docs" / "results") <= matrix.presets.keys()
+    (tmp_path / "old.md").write_text("<sub>preset `of-old`, seed 0</sub>")
+    assert presets_of_pages(tmp_path) == {"of-old"}
 
 
 def test_the_readme_is_short():

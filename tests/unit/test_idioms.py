@@ -52,3 +52,12 @@ def test_an_idiom_holds_only_the_definition_or_names_one() -> None:
     for path in idiom_files().values():
         source = path.read_text(encoding="utf-8")
         assert "harness" not in source or idioms.logical_lines(source) == 0
+
+
+def test_the_lines_of_a_new_layer_are_those_of_its_definition() -> None:
+    lines = idioms.layer_lines()
+    assert lines["torch"] == lines["torch1"] == 7, "torch 1.0.0 takes torch's"
+    assert lines["jax"] == 4, "the decorator, two lines, and the gradient that is set below"
+    assert lines["tensorflow"] == 3
+    assert set(lines) >= {"caffe", "cntk", "theano", "pytensor", "tensorflow1"}
+    assert all(lines.values())

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import itertools
+import sys
 import types
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +15,7 @@ import pytest
 
 from deepmatrix.paths import ROOT
 from deepmatrix.results import expressiveness
+from deepmatrix.results.rows import ProbeRow
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.reported.output import Output
 from deepmatrix.workloads import gold, probes
@@ -143,10 +147,18 @@ def test_a_changed_answer_has_a_larger_error(name: str) -> None:
         assert probes.answer_error(name, {**right, part: value * np.float32(np.nan)}) is None
 
 
+OF_TODAY = ["torch", "tensorflow", "jax"]
+OF_MODELS = set(probes.NAMES) - set(probes.PARALLEL)
+
+
 @pytest.mark.parametrize(
-    "framework", ["torch", "tensorflow", "jax", "tensorflow1", "torch1", "theano", "cntk"]
+    ("framework", "names"),
+    [
+        *((framework, set(probes.NAMES)) for framework in OF_TODAY),
+        *((name, OF_MODELS) for name in ("tensorflow1", "torch1", "theano", "pytensor", "cntk")),
+    ],
 )
-def test_every_framework_has_a_program_for_every_probe(framework: str) -> None:
+def test_every_framework_has_a_program_for_every_probe(framework: str, names: set[str]) -> None:
     """Of its own, or imported from another framework's folder."""
     source = (ROOT / "harness" / "frameworks" / framework / "probes.py").read_text()
     programs = {
@@ -154,7 +166,7 @@ def test_every_framework_has_a_program_for_every_probe(framework: str) -> None:
         for statement in ast.parse(source).body
         for node in (statement, *getattr(statement, "names", ()))
     }
-    assert programs.issuperset(probes.NAMES)
+    assert programs.issuperset(names)
 
 
 # What ran -------------------------------------------------------------------------------------
@@ -188,13 +200,22 @@ def test_the_dimensions_of_a_convolution_are_those_of_its_kernel(
     assert harness_probes.called("f", np.zeros(shape)) == text
 
 
-def test_an_unwritten_program_is_not_a_lacking_capability() -> None:
-    assert outcomes()[1]["attention"]["status"] == "failed"
+def test_what_has_no_program_is_not_tried() -> None:
+    assert outcomes() == ({}, {})
+    assert not rows_of({})
 
 
-@pytest.mark.parametrize("programs", [{"attention": attended}, {}])
-def test_the_row_of_a_probe_has_its_operations_and_its_job(programs: dict[str, Any]) -> None:
-    _, reports = outcomes(**programs)
+def test_the_row_of_a_probe_has_its_operations_and_its_job() -> None:
+    (row,) = rows_of(outcomes(attention=attended)[1])
+    assert row.probe == "attention"
+    assert row.workload == "digits-conv"
+    assert row.ran == "Attention of 1 dimension"
+    assert row.outside == "Python takes the heads"
+    assert row.verdict == "match"
+
+
+def rows_of(reports: dict[str, dict[str, Any]]) -> list[ProbeRow]:
+    """Return the rows of a record with these outcomes, all answers of which are right."""
     phase = {"phase": "probe", "status": "ok", "started_s": 0, "seconds": 1}
     output = {
         "schema": 1,
@@ -221,12 +242,57 @@ def test_the_row_of_a_probe_has_its_operations_and_its_job(programs: dict[str, A
         output=Output.model_validate(output),
         probes={"attention": 1e-7},
     )
-    (row,) = (
-        probe_row
-        for probe_row in expressiveness.probed([record], 1e-4)
-        if probe_row.probe == "attention"
-    )
-    assert row.workload == "digits-conv"
-    assert row.ran == ("Attention of 1 dimension" if programs else "")
-    assert row.outside == ("Python takes the heads" if programs else "")
-    assert row.verdict == ("match" if programs else "failed")
+    return list(expressiveness.probed([record], 1e-4))
+
+
+# Several processes ----------------------------------------------------------------------------
+
+WORK = """
+import os
+
+import numpy
+
+
+def meet(rank, addresses, arrays):
+    return {"sum": arrays["x"].sum(keepdims=True) + rank, "ports": numpy.array(addresses)}
+
+
+def fail(rank, addresses, arrays):
+    if rank == 1:
+        raise ValueError("the second cannot")
+    return arrays
+
+
+def vanish(rank, addresses, arrays):
+    os._exit(3)
+"""
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    (tmp_path / "work_of_workers.py").write_text(WORK)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield importlib.import_module("work_of_workers")
+    del sys.modules["work_of_workers"]
+
+
+def test_workers_get_all_arrays_and_different_addresses_and_the_first_answers(work: Any) -> None:
+    answers = harness_probes.work_together(work.meet, {"x": np.arange(4.0)})
+    assert answers["sum"] == 6.0
+    assert len(set(answers["ports"])) == harness_probes.WORKERS == probes.WORKERS
+
+
+def test_what_fails_in_a_worker_is_the_error_of_the_probe(work: Any) -> None:
+    with pytest.raises(RuntimeError, match=r"(?s)worker 1: .*the second cannot"):
+        harness_probes.work_together(work.fail, {"x": np.arange(4.0)})
+
+
+def test_a_worker_that_ends_without_answers_is_an_error(work: Any) -> None:
+    with pytest.raises(RuntimeError, match="worker 0 ended without answers"):
+        harness_probes.work_together(work.vanish, {})
+
+
+def test_shares_of_a_batch_are_all_of_it() -> None:
+    rows = EXPECTED["data_parallel"]["rows"]
+    assert rows.sum() == len(GIVEN["data_parallel"]["x"])
+    assert len(rows) == probes.WORKERS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from math import log2
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ from hypothesis import strategies as st
 
 from deepmatrix.config import matrix_file
 from deepmatrix.machine.packages.listings import ListedFile
+from deepmatrix.reports.tables.study import packages as package_table
 from deepmatrix.reports.tables.study import ratings as rating_tables
 from deepmatrix.results.rows import CellRow, PortabilityRow, ProbeRow, Results, TrainingRow
+from deepmatrix.results.timing.rows import StartupRow
 from deepmatrix.results.timing.statistics import Estimate
 from deepmatrix.study.rating import packages as package_rule
 from deepmatrix.study.rating.packages import Packages
@@ -147,9 +150,9 @@ def test_ratings_of_two_systems_are_those_that_one_works_out_by_hand() -> None:
     # Four times as slow is two stars less.
     assert value(rated, "Caffe", "performance") == pytest.approx(5.0)
     assert value(rated, "TensorFlow", "performance") == pytest.approx(3.0)
-    # New layers: 1 of 2, three stars, and the smaller image, five.
-    assert value(rated, "Caffe", "architecture") == pytest.approx(4.0)
-    assert value(rated, "TensorFlow", "architecture") == pytest.approx(4.5)
+    # New layers: 1 of 2, three stars, the smaller image, five, and 8 lines of a layer for 3.
+    assert value(rated, "Caffe", "architecture") == pytest.approx((3 + 5 + 5 - log2(8 / 3)) / 3)
+    assert value(rated, "TensorFlow", "architecture") == pytest.approx((5 + 4 + 5) / 3)
     assert value(rated, "Caffe", "ecosystem") is None
 
 
@@ -269,3 +272,103 @@ def test_the_tables_show_stars_and_every_input() -> None:
     assert [line.texts[1] for line in then.rows[:3]] == ["caffe", "3.0", "–"]
     inputs = tables["Inputs: modeling capability"]
     assert inputs.rows[0].texts[3:5] == ("1 of 2, without rnn-small", "3.0")
+
+
+# Architecture ---------------------------------------------------------------------------------
+
+
+def loaded(name: str, mebibytes: int, requires: list[str], **facts: Any) -> CellRow:
+    environment = {
+        "distribution": {"licence": "MIT", "requires": requires},
+        "shared_objects": {"count": 3, "bytes": mebibytes * 2**20},
+    }
+    return cell(name, environment=environment, **facts)
+
+
+def architecture(run: Results, system: str) -> dict[str, str]:
+    rating = find(rate([run], MATRIX, PACKAGES), system, "architecture")
+    return {entry.measured.what: entry.measured.text for entry in rating.inputs}
+
+
+def test_what_a_framework_brings_along_is_counted_and_shown() -> None:
+    cells = (loaded(CAFFE, 10, []), loaded(TENSORFLOW1, 40, ["numpy", "six", "absl-py"]))
+    run = results(
+        cells=cells, probes=(probed(CAFFE, "own_layer"), probed(TENSORFLOW1, "own_layer"))
+    )
+    caffe, tensorflow = architecture(run, "Caffe"), architecture(run, "TensorFlow")
+    assert caffe["packages that it brings along"] == "1 package, 1.000× of the best"
+    assert tensorflow["packages that it brings along"] == "4 packages, 4.000× of the best"
+    assert tensorflow["size of its shared objects"] == "3 with 42 MB, 4.000× of the best"
+    assert tensorflow["lines of a new layer"] == "3 lines, 1.000× of the best"
+    assert caffe["lines of a new layer"].startswith("8 lines, 2.667× of the best")
+
+
+def test_a_layer_that_gave_wrong_answers_has_no_lines() -> None:
+    probes = (probed(CAFFE, "own_layer", "wrong"), probed(TENSORFLOW1, "own_layer"))
+    assert "lines of a new layer" not in architecture(results(probes=probes), "TensorFlow")
+
+
+def test_training_shared_by_two_processes_is_of_the_architecture_and_of_no_model() -> None:
+    run = results(probes=(probed(TENSORFLOW1, "data_parallel"), probed(TENSORFLOW1, "attention")))
+    assert architecture(run, "TensorFlow")["training shared by two processes"] == "1 of 1"
+    rating = find(rate([run], MATRIX, PACKAGES), "TensorFlow", "modeling capability")
+    assert [entry.measured.text for entry in rating.inputs] == ["1 of 1"]
+
+
+def test_the_time_of_a_tiny_operation_is_compared() -> None:
+    starts = tuple(started(name, time) for name, time in ((CAFFE, 8e-6), (TENSORFLOW1, 1e-6)))
+    text = architecture(results(startup=starts), "Caffe")["time of a tiny operation"]
+    assert text.startswith("8.000×")
+    assert text.endswith("on digits-conv (8e-06 s)")
+
+
+def started(name: str, operation_s: float) -> StartupRow:
+    second = seconds(1.0, 1.0, 1.0)
+    return StartupRow(
+        cell=name,
+        workload="digits-conv",
+        emulated=False,
+        interpreter_s=second,
+        import_s=second,
+        build_s=second,
+        first_forward_s=second,
+        first_step_s=second,
+        second_step_s=second,
+        operation_s=seconds(operation_s, operation_s, operation_s),
+    )
+
+
+def test_languages_and_platforms_are_named_with_those_that_are_missing() -> None:
+    run = results(portability=(served(CAFFE, OPENCV), served(CAFFE, ARM, "drift")))
+    rating = find(rate([run], MATRIX, PACKAGES), "Caffe", "interfaces")
+    assert rating.inputs[0].measured.text == "1 of 2: Python; not C++"
+
+
+# Packages -------------------------------------------------------------------------------------
+
+
+def test_the_table_of_packages_has_dates_cadence_wheels_and_licence() -> None:
+    files = [
+        uploaded("tensorflow-0.12.0-cp35-cp35m-manylinux1_x86_64.whl", "2016-12-01"),
+        uploaded("tensorflow-0.11.0-cp35-cp35m-manylinux1_x86_64.whl", "2016-11-01"),
+        uploaded("tensorflow-0.10.0-cp35-cp35m-manylinux1_x86_64.whl", "2016-10-30"),
+        uploaded("tensorflow-2.21.0-cp313-cp313-win_amd64.whl", "2026-10-01"),
+    ]
+    packages = Packages(
+        asked=date(2026, 11, 28), releases={"tensorflow": package_rule.releases(files)}
+    )
+    run = results(cells=(loaded(TENSORFLOW1, 1, [], version="1.15.5"),))
+    then, now = (line.texts for line in package_table.table(packages, [run]).rows)
+    assert then == (
+        "tensorflow",
+        "TensorFlow (then)",
+        "2016-12-06",
+        "3",
+        "2016-10-30",
+        "0.12.0 of 2016-12-01",
+        "16",
+        "Linux on x86-64",
+        "MIT (1.15.5)",
+    )
+    assert now[2:6] == ("2026-11-28", "4", "2016-10-30", "2.21.0 of 2026-10-01")
+    assert now[-2:] == ("Windows", "–"), "no TensorFlow of today ran"

@@ -33,7 +33,8 @@ from deepmatrix.drawing.layout import Column, Row, Table
 from deepmatrix.reports import markdown, tables
 from deepmatrix.reports.tables import comparison, conformance, history, result_tables
 from deepmatrix.reports.tables.own_models import inputs, overview, quantisation, verification
-from deepmatrix.reports.tables.study import claims, ratings
+from deepmatrix.reports.tables.study import claims, editions, ratings
+from deepmatrix.reports.tables.study import packages as package_table
 from deepmatrix.results import rows
 from deepmatrix.results.precision.rows import QuantisedRow, SpeedRow
 from deepmatrix.results.rows import Results
@@ -519,7 +520,9 @@ def all_tables() -> list[Table]:
         overview.verdicts(verifications.two_models(), narrow=True),
         quantisation.costs(verifications.quantised()),
         *claims.tables(decide(statements.load(), [whole_results()], MATRIX)),
+        *editions.tables(statements.load()),
         *ratings.tables(rate([whole_results()], MATRIX, packages.load())),
+        package_table.table(packages.load(), [whole_results()]),
         *conformance_tables(),
         plan_table.table(planned(), "docker"),
         *comparison.tables(compared()),

@@ -15,6 +15,7 @@ from deepmatrix.drawing.terminal import make_console
 from deepmatrix.paths import CLAIMS
 from deepmatrix.reports import html, markdown
 from deepmatrix.reports.tables.study.claims import tables as statement_tables
+from deepmatrix.reports.tables.study.editions import tables as edition_tables
 from deepmatrix.results import merging
 from deepmatrix.results.rows import Results
 from deepmatrix.store.runs import Run
@@ -41,10 +42,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Decide the study's statements by some runs; if several can decide, the last one counts."""
-    decided = decisions.decide(
-        statements.load(options.claims), merged(options), starting.load_matrix(options)
-    )
-    write(options, "The study's statements", statement_tables(decided))
+    document = statements.load(options.claims)
+    decided = decisions.decide(document, merged(options), starting.load_matrix(options))
+    tables = [*statement_tables(decided), *edition_tables(document)]
+    write(options, "The study's statements", tables)
 
 
 def merged(options: argparse.Namespace) -> list[Results]:

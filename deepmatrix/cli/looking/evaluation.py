@@ -21,7 +21,8 @@ def run(options: argparse.Namespace) -> None:
     document = statements.load(options.claims)
     runs = claims.merged(options)
     matrix = starting.load_matrix(options)
+    listed = packages.load()
     tables = evaluation.tables(
-        ratings.rate(runs, matrix, packages.load()), decisions.decide(document, runs, matrix), runs
+        ratings.rate(runs, matrix, listed), decisions.decide(document, runs, matrix), runs, listed
     )
     claims.write(options, "Evaluation of deep learning toolkits", tables)

@@ -32,6 +32,10 @@ EMULATOR = "emulator"
 #: The user id of every process: one that no image and no host knows.
 USER = 65532
 
+#: The name of every container: without a network it finds no other name. Frameworks whose processes
+#: meet look up the name of their own machine.
+HOSTNAME = "localhost"
+
 #: Options of ``/tmp``, which is in memory and counts against the container's memory limit.
 TMPFS = "rw,exec,nosuid,nodev,size=512m,mode=1777"
 
@@ -51,6 +55,7 @@ def task_container(
         api.create_container(
             image,
             name=container,
+            hostname=HOSTNAME,
             entrypoint=_program(task),
             command=[f"{VOLUME}/{CONTROL}"],
             user=f"{USER}:{USER}",

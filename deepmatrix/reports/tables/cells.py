@@ -111,6 +111,7 @@ def libraries(results: Results) -> Table:
 STARTUP_PARTS = ("interpreter", "import", "build", "first_forward", "first_step", "second_step")
 
 COLD_IMPORT = "Cold import: one import from disk, with the bytes it read."
+TINY_OPERATION = "Tiny operation: a product of one number by one, the mean of a thousand."
 FIRST_INFERENCE = "First inference: with tracing and compiling."
 FIRST_STEP = "First step: with tracing and compiling."
 TIME_TO_FIRST_STEP = "Time to first step: the sum of all parts up to the first training step."
@@ -134,6 +135,7 @@ def startup(results: Results) -> Table:
             number("first inference", optional=4, note=FIRST_INFERENCE),
             number("first step", optional=1, note=FIRST_STEP),
             number("second step", optional=3, note="Second step: without tracing and compiling."),
+            number("tiny operation", optional=8, note=TINY_OPERATION),
             number("time to first step", note=TIME_TO_FIRST_STEP),
         ),
         rows=tuple(_startup_row(start) for start in rows),
@@ -145,7 +147,7 @@ def startup(results: Results) -> Table:
 
 
 def _startup_row(start: StartupRow) -> Row:
-    parts = [getattr(start, f"{part}_s") for part in STARTUP_PARTS]
+    parts = [getattr(start, f"{part}_s") for part in (*STARTUP_PARTS, "operation")]
     times = [numbers.duration(part.median if part else None) for part in parts]
     texts = (
         start.workload,

@@ -76,8 +76,8 @@ def probes(results: Results) -> Table:
         note=(
             "Small programs in each framework, whose numbers are compared with a float64 "
             "evaluation. `match` is followed by the error, and by what Python does because the "
-            "framework's graph or net does not; `failed` by the framework's own message. The code "
-            "is in harness/frameworks/*/probes.py."
+            "framework's graph or net does not; `failed` by the framework's own message. A dash: "
+            "no program tries it. The code is in harness/frameworks/*/probes.py."
         ),
     )
 

@@ -49,7 +49,10 @@ class SlowerRow(Row):
 
 
 class StartupRow(Row):
-    """The start: to the second training step, or to the first inference. Times in seconds."""
+    """The start: to the second training step, or to the first inference. Times in seconds.
+
+    *operation_s*: of a tiny operation, measured after it.
+    """
 
     cell: str
     workload: str
@@ -60,6 +63,7 @@ class StartupRow(Row):
     first_forward_s: Estimate | None
     first_step_s: Estimate | None
     second_step_s: Estimate | None
+    operation_s: Estimate | None = None
     cold_import_s: Span | None = None
     cold_read_bytes: Count | None = None
 

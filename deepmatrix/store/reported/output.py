@@ -16,6 +16,7 @@ from deepmatrix.boundary.bounds import (
     Finite,
     Growth,
     Id,
+    Items,
     Json,
     LargeError,
     Line,
@@ -82,18 +83,34 @@ AnyPhase = Annotated[
 ]
 
 
+class Distribution(Part):
+    """What an installed package says: its licence, and the packages that it brings along."""
+
+    licence: Remark | None = None
+    requires: Items[Id] = Field(default_factory=list)
+
+
+class SharedObjects(Part):
+    """How many shared objects a process had loaded in the end, and their bytes on disk."""
+
+    count: Count
+    bytes: Count
+
+
 class Environment(Reported):
     """What a process reports of itself; further fields stay as the harness wrote them.
 
     *blas*: the library that multiplies matrices, and its CPU target. *precision*: the lowest
     precision of its arithmetic, where it can choose. *execution*: eager, traced or compiled, where
-    its adapter can choose.
+    its adapter can choose. *distribution*: of the framework's package, where it has metadata.
     """
 
     versions: Facts = Field(default_factory=dict)
     blas: Remark | None = None
     precision: Remark | None = None
     execution: Remark | None = None
+    distribution: Distribution | None = None
+    shared_objects: SharedObjects | None = None
 
 
 class SelfTest(Part):

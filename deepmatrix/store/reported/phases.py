@@ -47,6 +47,7 @@ class StartupData(Reported):
     it counts that itself.
     *answered_at*: when a consumer finished its first inference, seconds since 1970. *cold*: the
     imported files were not in the page cache. *read_bytes*: what the import read from disks.
+    *operation_s*: of a tiny operation, apart from the start.
     """
 
     interpreter_s: Seconds | None = None
@@ -57,6 +58,7 @@ class StartupData(Reported):
     first_step_s: Seconds | None = None
     first_step_compile_s: Seconds | None = None
     second_step_s: Seconds | None = None
+    operation_s: Seconds | None = None
     answered_at: Moment | None = None
     cold: bool = False
     read_bytes: Count | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -18,10 +18,18 @@ from deepmatrix.store.records import record_path
 from deepmatrix.study.checks import Figure
 from deepmatrix.study.evidence import cells_of
 from deepmatrix.study.expressiveness import judge_training
-from deepmatrix.study.figures import FIGURES, LEAST_ROUNDS, Number
+from deepmatrix.study.figures import FIGURES, LEAST_ROUNDS, OF_CELLS, Number
+from deepmatrix.workloads.probes import PARALLEL
 
-#: The probes that show what a new kind of layer takes.
-LAYER_PROBES = ("own_layer", "derived_gradient")
+#: Probes that show what an architecture allows: new kinds of layers, several processes.
+ARCHITECTURE_PROBES = {
+    "new layers in Python, with gradient": ("own_layer", "derived_gradient"),
+    "training shared by two processes": PARALLEL,
+}
+
+
+#: Of so many things at most, those that there are are named, not only the missing ones.
+MOST_NAMED = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +69,6 @@ def measure(
     for framework in frameworks:
         yield from _networks(framework, runs)
         yield from _probes(framework, runs)
-        yield from _layers(framework, runs)
         yield from _serving(framework, runs, cells)
     for compared in COMPARED:
         yield from _ratios(compared, frameworks, runs)
@@ -81,13 +88,11 @@ def _networks(framework: str, runs: Sequence[Results]) -> Iterator[Measured]:
 
 def _probes(framework: str, runs: Sequence[Results]) -> Iterator[Measured]:
     tried = _probed(framework, runs)
-    yield from _counted("modeling capability", "probes passed in the graph", framework, tried)
-
-
-def _layers(framework: str, runs: Sequence[Results]) -> Iterator[Measured]:
-    tried = _probed(framework, runs)
-    asked = {probe: tried[probe] for probe in LAYER_PROBES if probe in tried}
-    yield from _counted("architecture", "new layers in Python, with gradient", framework, asked)
+    of_models = {probe: tried[probe] for probe in tried if probe not in PARALLEL}
+    yield from _counted("modeling capability", "probes passed in the graph", framework, of_models)
+    for what, asked in ARCHITECTURE_PROBES.items():
+        asked_and_tried = {probe: tried[probe] for probe in asked if probe in tried}
+        yield from _counted("architecture", what, framework, asked_and_tried)
 
 
 def _probed(framework: str, runs: Sequence[Results]) -> dict[str, tuple[bool, str]]:
@@ -175,9 +180,16 @@ def _reached(
                 what=what,
                 framework=framework,
                 figure=Share(part=len(part), whole=len(whole)),
-                text=f"{len(part)} of {len(whole)}",
+                text=_shares_text(part, whole),
                 record=record,
             )
+
+
+def _shares_text(part: Set[str], whole: Set[str]) -> str:
+    """Return how many of the whole there are, which these are, and which are missing."""
+    names = f": {', '.join(sorted(part))}" if part and len(whole) <= MOST_NAMED else ""
+    missing = f"; not {', '.join(sorted(whole - part))}" if part != whole else ""
+    return f"{len(part)} of {len(whole)}{names}{missing}"
 
 
 def _target(row: CellRow, cell: Cell) -> str:
@@ -200,8 +212,12 @@ COMPARED = (
     Compared(area="performance", what="time of a step", figure="step"),
     Compared(area="performance", what="time forward and backward", figure=BOTH_PASSES),
     Compared(area="performance", what="time to the first step", figure="start"),
+    Compared(area="architecture", what="lines of a new layer", figure="layer"),
+    Compared(area="architecture", what="time of a tiny operation", figure="operation"),
     Compared(area="architecture", what="time of its import", figure="import"),
     Compared(area="architecture", what="size of its image", figure="image"),
+    Compared(area="architecture", what="packages that it brings along", figure="packages"),
+    Compared(area="architecture", what="size of its shared objects", figure="shared objects"),
 )
 
 
@@ -209,20 +225,21 @@ def _ratios(
     compared: Compared, frameworks: Sequence[str], runs: Sequence[Results]
 ) -> Iterator[Measured]:
     """Yield each framework's ratio to the best, the geometric mean over the workloads it has."""
-    by_framework: dict[str, dict[str, tuple[Ratio, str]]] = {}
+    by_framework: dict[str, dict[str, tuple[Ratio, Number, str]]] = {}
     for results in runs:
         for workload in _workloads(compared.figure, results):
             figures = _comparable(compared.figure, workload, frameworks, results)
             for framework, ratio in _over_best(figures).items():
                 record = f"{results.run}/{figures[framework].record}"
-                by_framework.setdefault(framework, {})[workload] = (ratio, record)
+                measured = (ratio, figures[framework], record)
+                by_framework.setdefault(framework, {})[workload] = measured
     for framework, ratios in by_framework.items():
         yield _mean(compared, framework, ratios)
 
 
 def _workloads(figure: Figure, results: Results) -> list[str]:
-    """Return the workloads that a run may have a figure of; an image is of none."""
-    if figure == "image":
+    """Return the workloads that a run may have a figure of; a cell's own is of none."""
+    if figure in OF_CELLS:
         return [""]
     names = (
         [row.workload for row in rows]
@@ -268,21 +285,27 @@ def _over_best(figures: Mapping[str, Number]) -> dict[str, Ratio]:
     return ratios
 
 
-def _mean(compared: Compared, framework: str, ratios: Mapping[str, tuple[Ratio, str]]) -> Measured:
+def _mean(
+    compared: Compared, framework: str, ratios: Mapping[str, tuple[Ratio, Number, str]]
+) -> Measured:
     mean = Ratio(
-        value=_geometric(ratio.value for ratio, _ in ratios.values()),
-        low=_geometric(ratio.low for ratio, _ in ratios.values()),
-        high=_geometric(ratio.high for ratio, _ in ratios.values()),
+        value=_geometric(ratio.value for ratio, _, _ in ratios.values()),
+        low=_geometric(ratio.low for ratio, _, _ in ratios.values()),
+        high=_geometric(ratio.high for ratio, _, _ in ratios.values()),
     )
-    names = ", ".join(name for name in ratios if name)
+    amounts = {
+        workload: number.text.partition(" ")[2] for workload, (_, number, _) in ratios.items()
+    }
     interval = (mean.low, mean.high) if mean.high > mean.low else ()
+    text = f"{numbers.ratio(mean.value, *interval)} of the best"
+    named = ", ".join(f"{name} ({amount})" for name, amount in amounts.items() if name)
     return Measured(
         area=compared.area,
         what=compared.what,
         framework=framework,
         figure=mean,
-        text=f"{numbers.ratio(mean.value, *interval)} of the best" + f", on {names}" * bool(names),
-        record=next(iter(ratios.values()))[1],
+        text=f"{text}, on {named}" if named else f"{amounts['']}, {text}",
+        record=next(record for _, _, record in ratios.values()),
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from deepmatrix.boundary.files import read_json
 from deepmatrix.machine.packages.listings import ListedFile
 from deepmatrix.paths import DATA
 from deepmatrix.study.rating.measures import Measured, Share
-from deepmatrix.study.rating.systems import STUDY_DAY, SYSTEMS, Period, rated
+from deepmatrix.study.rating.systems import PERIODS, STUDY_DAY, SYSTEMS, Period, rated
 
 #: Platforms, and how the name of a wheel for them ends.
 PLATFORMS = {
@@ -103,31 +104,58 @@ def names() -> list[str]:
     return sorted({name for system in SYSTEMS for name in system.packages.values()})
 
 
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """A system's package on the day of a period: its releases up to then, at least one."""
+
+    system: str
+    framework: str
+    period: Period
+    package: str
+    day: date
+    releases: tuple[Release, ...]
+
+
+def as_listed(packages: Packages) -> Iterator[Listed]:
+    """Yield the packages of all systems that the index had by the day of each period."""
+    for period in PERIODS:
+        day = STUDY_DAY if period == "then" else packages.asked
+        for framework, system in rated(period).items():
+            package = system.packages.get(period, "")
+            if releases := packages.until(package, day):
+                yield Listed(
+                    system=system.name,
+                    framework=framework,
+                    period=period,
+                    package=package,
+                    day=day,
+                    releases=releases,
+                )
+
+
 def measure(period: Period, packages: Packages) -> Iterator[Measured]:
     """Yield what the index listed of each system's package by the day of a period."""
-    day = STUDY_DAY if period == "then" else packages.asked
-    for framework, system in rated(period).items():
-        package = system.packages.get(period, "")
-        listed = packages.until(package, day)
-        if not listed:
+    for listed in as_listed(packages):
+        if listed.period != period:
             continue
-        last = listed[-1]
-        recent = quarters(listed, day)
+        last = listed.releases[-1]
+        platforms = ", ".join(last.platforms) or "none"
+        recent = quarters(listed.releases, listed.day)
         facts = {
             "platforms with a wheel of its last version": (
                 Share(part=len(last.platforms), whole=len(PLATFORMS)),
-                f"{package} {last.version} on {day}: {', '.join(last.platforms) or 'none'}",
+                f"{listed.package} {last.version} on {listed.day}: {platforms}",
             ),
             "quarters of the last year with a release": (
                 Share(part=recent, whole=QUARTERS),
-                f"{package} on {day}: {recent} of {QUARTERS}",
+                f"{listed.package} on {listed.day}: {recent} of {QUARTERS}",
             ),
         }
         for what, (share, text) in facts.items():
             yield Measured(
                 area="ecosystem",
                 what=what,
-                framework=framework,
+                framework=listed.framework,
                 figure=share,
                 text=text,
                 record="",

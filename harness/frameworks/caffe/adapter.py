@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from typing import Any, Dict
+from typing import Any, Callable, Dict
 
 import numpy
 
@@ -66,6 +66,12 @@ def multiply(a: protocol.Array, b: protocol.Array) -> protocol.Array:
     net.params["product"][0].data[...] = b.T
     net.blobs["x"].data[...] = a
     return net.forward()["product"].copy()
+
+
+def tiny_product() -> Callable[[], Any]:
+    """Return a product of one number by one, as a function: a net of one layer."""
+    forward: Callable[[], Any] = _net(PRODUCT % (1, 1, 1)).forward
+    return forward
 
 
 def _net(text, weights=None):

@@ -3,7 +3,7 @@
 import ctypes
 import os
 import re
-from typing import Any, Dict
+from typing import Any, Callable, Dict
 
 import numpy
 
@@ -63,6 +63,13 @@ def _mkl():
 def multiply(a: protocol.Array, b: protocol.Array) -> protocol.Array:
     """Matrix product of two constants."""
     return cntk.times(*(cntk.constant(array, dtype=array.dtype.type) for array in (a, b))).eval()
+
+
+def tiny_product() -> Callable[[], Any]:
+    """Return a product of one number by one, as a function."""
+    x = cntk.constant(numpy.ones((1, 1), "float32"))
+    evaluate: Callable[[], Any] = cntk.times(x, x).eval
+    return evaluate
 
 
 class Model:

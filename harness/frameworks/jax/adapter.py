@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import sys
-from typing import Any, Dict
+from typing import Any, Callable, Dict
 
 import numpy
 
@@ -79,6 +79,16 @@ def multiply(a: protocol.Array, b: protocol.Array) -> protocol.Array:
     """Matrix product on the device; float64 is enabled for this call only."""
     with jax.enable_x64(a.dtype == "float64"):
         return numpy.asarray(_tensor(a) @ _tensor(b))
+
+
+def tiny_product() -> Callable[[], Any]:
+    """Return a product of one number by one, as a function."""
+    x = _tensor(numpy.ones((1, 1), "float32"))
+
+    def product():
+        return (x @ x).block_until_ready()
+
+    return product
 
 
 class Model:

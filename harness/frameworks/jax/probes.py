@@ -8,7 +8,8 @@ import optax
 from jax import lax
 from jax import numpy as jnp
 
-from harness.probes import called
+from harness.frameworks.jax import parallel
+from harness.probes import called, work_together
 
 
 @jax.custom_vjp
@@ -207,3 +208,7 @@ def changed_model(x, y, w1, w2, w3):
     first, weights = step({"w1": jnp.asarray(w1), "w2": jnp.asarray(w2)})
     second, weights = step(dict(weights, w3=jnp.asarray(w3)))
     return dict(weights, losses=numpy.array([first, second]))
+
+
+def data_parallel(x, y, w1, w2):
+    return work_together(parallel.work, {"x": x, "y": y, "w1": w1, "w2": w2})

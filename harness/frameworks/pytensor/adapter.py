@@ -23,6 +23,7 @@ from harness.frameworks.symbolic.functions import (  # noqa: F401 - the rest of 
     set_weights,
     step,
     synchronise,
+    tiny_product,
 )
 from harness.measuring import openblas
 

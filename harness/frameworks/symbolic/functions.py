@@ -7,7 +7,7 @@ The functions that both adapters share. `use` sets what differs: an object or mo
 """
 
 import json
-from typing import Any, Dict
+from typing import Any, Callable, Dict
 
 import numpy
 
@@ -27,6 +27,13 @@ def multiply(a: protocol.Array, b: protocol.Array) -> protocol.Array:
     """Matrix product by a function that is compiled for it."""
     factors = [ops.variable(None, str(array.dtype), 2) for array in (a, b)]
     return ops.module.function(factors, ops.tensor.dot(*factors))(a, b)
+
+
+def tiny_product() -> Callable[[], Any]:
+    """Return a product of one number by one, as a function that is compiled for it."""
+    x = ops.module.shared(numpy.ones((1, 1), "float32"))
+    compiled: Callable[[], Any] = ops.module.function([], ops.tensor.dot(x, x))
+    return compiled
 
 
 class Model:

@@ -5,7 +5,7 @@ Inputs and outputs have the neutral layout, in exports too; see `layers` for ins
 
 import os
 import tempfile
-from typing import Any, Dict, Optional
+from typing import Any, Callable, Dict, Optional
 
 import numpy
 
@@ -87,6 +87,12 @@ def _execution():
 def multiply(a: protocol.Array, b: protocol.Array) -> protocol.Array:
     """Matrix product on the device."""
     return tf.matmul(_tensor(a), _tensor(b)).numpy()
+
+
+def tiny_product() -> Callable[[], Any]:
+    """Return a product of one number by one, as a function; eager, as users call it."""
+    x = _tensor(numpy.ones((1, 1), "float32"))
+    return lambda: tf.matmul(x, x)
 
 
 class Model:

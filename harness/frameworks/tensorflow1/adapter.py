@@ -1,6 +1,7 @@
 """TensorFlow 1: a static graph that a session runs."""
 
-from typing import Any, Dict
+import functools
+from typing import Any, Callable, Dict
 
 import numpy
 
@@ -50,6 +51,15 @@ def multiply(a: protocol.Array, b: protocol.Array) -> protocol.Array:
         product = tf.matmul(tf.constant(a), tf.constant(b))
     with _session(graph) as session:
         return session.run(product)
+
+
+def tiny_product() -> Callable[[], Any]:
+    """Return a product of one number by one, as a function: a run of a graph that is there."""
+    graph = tf.Graph()
+    with graph.as_default():
+        x = tf.constant([[1.0]])
+        product = tf.matmul(x, x)
+    return functools.partial(_session(graph).run, product)
 
 
 class Model:

@@ -3,7 +3,9 @@
 import contextlib
 import functools
 import sys
-from typing import Any, Dict, Optional
+from typing import Any, Callable, Dict, Optional
+
+import numpy
 
 import harness.adapters as protocol
 from harness.graphs.inputs.sample_inputs import Sampling
@@ -70,6 +72,12 @@ def describe() -> Dict[str, Any]:
 def multiply(a: protocol.Array, b: protocol.Array) -> protocol.Array:
     """Matrix product on the device."""
     return (_tensor(a) @ _tensor(b)).cpu().numpy()
+
+
+def tiny_product() -> Callable[[], Any]:
+    """Return a product of one number by one, as a function."""
+    x = _tensor(numpy.ones((1, 1), "float32"))
+    return lambda: x @ x
 
 
 def build(network: Dict[str, Any], weights: protocol.Arrays, rate: float) -> Any:

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from harness.probes import called
+from harness.frameworks.torch import parallel
+from harness.probes import called, work_together
 
 
 def tensor(array, grad=False):
@@ -182,3 +183,7 @@ def step(model, x, y):
     loss.backward()
     optimiser.step()
     return loss.item()
+
+
+def data_parallel(x, y, w1, w2):
+    return work_together(parallel.work, {"x": x, "y": y, "w1": w1, "w2": w2})

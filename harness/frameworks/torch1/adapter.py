@@ -18,6 +18,7 @@ from harness.frameworks.torch.adapter import (  # noqa: F401 - the rest of the a
     start,
     step,
     synchronise,
+    tiny_product,
 )
 
 #: The two libraries of Lua's Torch, each with one of its functions.
