@@ -155,9 +155,10 @@ def test_a_model_is_verified_on_machines_that_ssh_reaches(
     if not own:
         pytest.skip(f"no cell has Python {PYTHON}")
     fleet = ssh_fleet(tmp_path, client, "one", module="deepmatrix")
-    options = ["--only", own[0], "--fleet", str(fleet), "--runs", str(tmp_path / "runs")]
-    assert main.main(["verify", str(MODEL), *options]) == 0, capsys.readouterr().err
-    (run,) = (Run.open(path) for path in (tmp_path / "runs").iterdir() if path.is_dir())
+    runs = tmp_path / "runs"
+    arguments = ["verify", str(MODEL), "--only", own[0], "--fleet", str(fleet), "--runs", str(runs)]
+    assert main.main(arguments) == 0, capsys.readouterr().err
+    (run,) = (Run.open(path) for path in runs.iterdir() if path.is_dir())
     assert [(facts["worker"], facts["fleet"]) for facts in run.engines().values()] == [
         ("one", "fleet.yaml")
     ]
