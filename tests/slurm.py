@@ -26,7 +26,7 @@ PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scancel", "sinfo", "sque
 #: Where Debian has daemons, which is not on everybody's PATH.
 PLACES = f"{os.environ.get('PATH', os.defpath)}{os.pathsep}/usr/sbin"
 
-STARTS_S = 30.0
+STARTS_S = 90.0
 
 CONFIGURATION = """
 ClusterName=deepmatrix

@@ -13,7 +13,7 @@ from pathlib import Path
 
 PROGRAMS = ("ssh", "ssh-keygen", "sshd")
 PLACES = f"{os.environ.get('PATH', os.defpath)}{os.pathsep}/usr/sbin"
-STARTS_S = 30.0
+STARTS_S = 90.0
 
 #: Where a server of root's is confined; the package's service makes it.
 CONFINED = Path("/run/sshd")

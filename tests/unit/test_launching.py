@@ -37,7 +37,7 @@ pytestmark = real_processes
 
 MODEL = ROOT / "tests" / "models" / "softmax11.onnx"
 PYTHON = "{}.{}".format(*sys.version_info)
-ENDS_S = 30.0
+ENDS_S = 90.0
 
 needs_ssh = pytest.mark.skipif(
     bool(sshd.missing()), reason=f"not installed: {', '.join(sshd.missing())}"
@@ -71,12 +71,12 @@ def ssh_fleet(folder: Path, client: Path, *names: str, module: str = "tests.flee
         }
         for name in names
     ]
-    return write(folder, {"hosts": hosts, "wait_s": 60.0})
+    return write(folder, {"hosts": hosts, "wait_s": 180.0})
 
 
 def slurm_fleet(folder: Path, module: str = "tests.fleet_program") -> Path:
     jobs = {"jobs": 2, "cpus": 1, "memory": "256 MiB", "engine": "here"}
-    return write(folder, {"slurm": {**jobs, "command": command(module, folder)}, "wait_s": 60.0})
+    return write(folder, {"slurm": {**jobs, "command": command(module, folder)}, "wait_s": 180.0})
 
 
 @pytest.fixture
