@@ -18,7 +18,7 @@ from deepmatrix.errors import ArgumentError, EngineError
 from deepmatrix.execution.interrupting import (
     RESUMED,
     engine_names,
-    fleet_addresses,
+    fleet_names,
     how_to_go_on,
     not_resumed,
 )
@@ -44,12 +44,12 @@ def resume(
     command: str,
     console: Console,
     planning: list[object],
-    stack: contextlib.ExitStack | None = None,
+    stack: contextlib.ExitStack,
 ) -> tuple[Run, Sequence[Engine]]:
     """Open the run to finish, on the kind of engine that it began on, as far as it is trusted.
 
-    *planning* holds the values of the options that plan a run: none may be given. With a *stack* it
-    may be finished on a fleet, to which the connection ends with the stack.
+    *planning* holds the values of the options that plan a run: none may be given. It may be
+    finished on a fleet, to which the connection ends with *stack*.
 
     Raises:
         ArgumentError: an option that plans is given, another command made the run, it served
@@ -81,20 +81,21 @@ def resume(
 
 
 def _choose_engines(
-    run: Run, options: argparse.Namespace, console: Console, stack: contextlib.ExitStack | None
+    run: Run, options: argparse.Namespace, console: Console, stack: contextlib.ExitStack
 ) -> Sequence[Engine]:
     """Return the engines that finish a run: of a fleet where it began on one."""
-    began_at, matrix = fleet_addresses(run), run.manifest.matrix
-    is_named = stack is not None and fleets.check_options(options)
+    began_at, matrix = fleet_names(run), run.manifest.matrix
+    is_named = fleets.check_options(options)
     if bool(began_at) != is_named and engine_names(run):
         raise ArgumentError(
-            f"{run.id} began on {f'the fleet at {began_at[0]}' if began_at else 'one machine'}",
+            f"{run.id} began on {f'the fleet {began_at[0]}' if began_at else 'one machine'}",
             hint=how_to_go_on(run),
         )
-    if stack is None or not is_named:
+    if not is_named:
         return [choose_engine(run, options, starting.line_printer(console))]
-    engines = fleets.connect(options, matrix, stack)
-    fleets.check_match(options, matrix, run.manifest.plan, engines)
+    fleet = fleets.open_fleet(options, console, stack)
+    engines = fleets.choose_engines(options, fleet, matrix, console, stack)
+    fleets.check_match(fleet, run.manifest.plan.cells, engines)
     return engines
 
 

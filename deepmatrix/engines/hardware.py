@@ -16,7 +16,8 @@ CPUINFO: Final = Path("/proc/cpuinfo")
 #: What the fact of an emulator's program begins with; an architecture follows.
 EMULATOR: Final = "emulator of "
 
-#: The facts of an engine that a fleet has: the scheduler's address, and its worker's name there.
+#: The facts of an engine that a fleet has: the scheduler's address or the name of
+#: the file that lists it, and its worker's name there.
 FLEET: Final = "fleet"
 WORKER: Final = "worker"
 

@@ -29,8 +29,9 @@ def resume_command(run: Run) -> str:
     """Return the command that finishes the run, wherever it is."""
     path = run.path.resolve()
     command = run.manifest.plan.command
-    if addresses := fleet_addresses(run):
-        fleet = ["--fleet", addresses[0], "--tls", "FOLDER"]
+    if fleets := fleet_names(run):
+        is_address = "://" in fleets[0]
+        fleet = ["--fleet", fleets[0], *(["--tls", "FOLDER"] if is_address else [])]
         return command_line(command, "--resume", path.name, *fleet, "--runs", str(path.parent))
     weaker = [name for name in engine_names(run) if name != "docker"]
     engine = ["--engine", weaker[0]] if weaker else []  # a run alone may not choose it
@@ -42,8 +43,8 @@ def engine_names(run: Run) -> list[str]:
     return sorted({facts.get("engine", "") for facts in run.engines().values()})
 
 
-def fleet_addresses(run: Run) -> list[str]:
-    """Return the schedulers of the fleets on which the run began, as it says."""
+def fleet_names(run: Run) -> list[str]:
+    """Return the fleets on which the run began, as it says: addresses, or names of files."""
     return sorted({facts[FLEET] for facts in run.engines().values() if FLEET in facts})
 
 

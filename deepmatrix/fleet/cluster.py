@@ -47,14 +47,19 @@ class Lost(WorkerFailed):
 class Cluster:
     """A connection to the scheduler at *address*; *folder* has the certificates of a client.
 
+    *label*: what the user calls the fleet; its address, if left out.
+
     Raises:
         ArgumentError: the address or the folder is wrong.
         EngineError: no scheduler answers, or it refuses these certificates.
     """
 
-    def __init__(self, address: str, folder: Path, *, return_s: float = RETURN_S) -> None:
+    def __init__(
+        self, address: str, folder: Path, *, return_s: float = RETURN_S, label: str = ""
+    ) -> None:
         check_address(address)
         self.address = address
+        self.label = label or address
         self.return_s = return_s
         security = certificates.security(folder, "client")
         logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what is wrong is told here

@@ -20,18 +20,19 @@ LISTED_CELLS = 8
 
 @contextlib.contextmanager
 def connected(
-    address: str, folder: Path, matrix: Matrix, *, return_s: float = RETURN_S
+    address: str, folder: Path, matrix: Matrix, *, return_s: float = RETURN_S, label: str = ""
 ) -> Iterator[list[WorkerEngine]]:
     """Yield the engines of the workers at a scheduler, by their names; close all of it after.
 
-    *return_s*: for how long each may be away before it counts as gone, in seconds.
+    *return_s*: for how long each may be away before it counts as gone, in seconds. *label*: what
+    the user calls the fleet; its address, if left out.
 
     Raises:
         ArgumentError: the address or the certificates are wrong.
         EngineError: the scheduler does not answer, or has no worker; or one does not answer, or
             has another version of this program.
     """
-    cluster = Cluster(address, folder, return_s=return_s)
+    cluster = Cluster(address, folder, return_s=return_s, label=label)
     with contextlib.ExitStack() as closing:
         closing.callback(cluster.close)
         names = sorted(cluster.workers())

@@ -97,7 +97,7 @@ class WorkerEngine:
 
     def describe(self) -> dict[str, str]:
         """Facts about the worker's engine and machine."""
-        return {**self._offer.facts, FLEET: self._cluster.address, WORKER: self.worker}
+        return {**self._offer.facts, FLEET: self._cluster.label, WORKER: self.worker}
 
     def prepare(self, cells: Sequence[Cell], progress: Progress) -> dict[str, Prepared]:
         """Make every cell ready on the worker's machine. See `deepmatrix.engines.Engine`."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -75,20 +76,7 @@ def schedule(folder: Path, *, host: str, port: int, say: Say) -> None:
     security = certificates.security(folder, "scheduler")
 
     async def run(over: asyncio.Event) -> None:
-        try:
-            scheduler = await Scheduler(
-                host=host,
-                port=port,
-                protocol="tls://",
-                security=security,
-                dashboard=False,
-                dashboard_address="127.0.0.1:0",
-            )
-        except OSError as error:
-            raise EngineError(
-                f"cannot listen at {host}:{port}: {error.strerror or error}",
-                hint="name another --port",
-            ) from None
+        scheduler = await _listening(security, host, port)
         async with scheduler:
             say(f"scheduler at {scheduler.address}")
             await over.wait()
@@ -96,15 +84,63 @@ def schedule(folder: Path, *, host: str, port: int, say: Say) -> None:
     _run(run, {**QUIET, **SCHEDULING})
 
 
-def work(address: str, folder: Path, host: Host, say: Say) -> None:
+async def _listening(security: Security, host: str, port: int) -> Scheduler:
+    """Return a scheduler that listens. Raises EngineError."""
+    try:
+        scheduler: Scheduler = await Scheduler(
+            host=host,
+            port=port,
+            protocol="tls://",
+            security=security,
+            dashboard=False,
+            dashboard_address="127.0.0.1:0",
+        )
+    except OSError as error:
+        raise EngineError(
+            f"cannot listen at {host}:{port}: {error.strerror or error}", hint="name another port"
+        ) from None
+    return scheduler
+
+
+@contextlib.contextmanager
+def scheduling(folder: Path, *, port: int) -> Iterator[str]:
+    """Run the scheduler of a fleet in a thread; yield its address, end it after.
+
+    Raises EngineError where it cannot listen.
+    """
+    security = certificates.security(folder, "scheduler")
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what is wrong is told here
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+
+    def wait_for(work: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, loop).result()
+
+    with dask.config.set({**QUIET, **SCHEDULING}):
+        try:
+            scheduler = wait_for(_listening(security, "0.0.0.0", port))
+            try:
+                yield scheduler.address
+            finally:
+                wait_for(scheduler.close())
+        finally:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            loop.close()
+
+
+def work(address: str, folder: Path, host: Host, say: Say, *, away_s: float | None = None) -> None:
     """Be a worker of the scheduler at *address* until a signal comes.
 
-    Where the scheduler goes away, what runs is ended, and the worker looks for it until it is back.
-    One that is started again waits until the scheduler has noticed that it was away.
+    Where the scheduler goes away, what runs is ended, and the worker looks for it until it is back,
+    or for *away_s* seconds. One that is started again waits until the scheduler has noticed that it
+    was away.
 
     Raises:
         ArgumentError: the address is wrong, or there are no certificates.
-        EngineError: the engine does not answer, or another worker has the name.
+        EngineError: the engine does not answer, another worker has the name, or the scheduler was
+            away for too long.
     """
     check_address(address)
     security = certificates.security(folder, "worker")
@@ -131,6 +167,11 @@ def work(address: str, folder: Path, host: Host, say: Say) -> None:
                 await _until(over, worker)
                 say("disconnected")
                 began = time.monotonic()
+            if away_s is not None and time.monotonic() - began > away_s and not over.is_set():
+                raise EngineError(
+                    f"no scheduler has answered at {address} for {away_s:g} s",
+                    hint="start it, then this worker again",
+                )
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(over.wait(), AGAIN_S)
 

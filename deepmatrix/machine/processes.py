@@ -24,6 +24,9 @@ QUOTED_LINES = 15
 #: How long a program may take to end after it was asked to, in seconds.
 GRACE_S = 10.0
 
+#: A process that its caller ends.
+Process = subprocess.Popen[bytes]
+
 
 class CommandFailed(EngineError):
     """A program ended with an error, took too long, or is not installed.
@@ -113,20 +116,21 @@ def start(
     inherit: bool = True,
     cwd: Path | None = None,
     output: int | IO[Any] = subprocess.PIPE,
+    feed: bool = False,
     new_session: bool = False,
     hint: str = "",
-) -> subprocess.Popen[bytes]:
+) -> Process:
     """Start *command* with both its outputs going to *output*; the caller ends it.
 
-    Without *inherit*, *environment* is its whole environment. End it with `end`, or, where it has a
-    session of its own, with `kill_group`.
+    Without *inherit*, *environment* is its whole environment. With *feed* the caller writes its
+    input. End it with `end`, or, where it has a session of its own, with `kill_group`.
     """
     try:
         return subprocess.Popen(
             command,
             env=_over_own(environment) if inherit else environment or {},
             cwd=cwd,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if feed else subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=new_session,
@@ -135,7 +139,17 @@ def start(
         raise _cannot_start(command, error, hint) from None
 
 
-def end(process: subprocess.Popen[bytes], grace_s: float = GRACE_S) -> None:
+def end_with_input(process: Process, grace_s: float = GRACE_S) -> None:
+    """End the input of *process*; where it goes on for *grace_s* seconds, end it otherwise."""
+    assert process.stdin is not None
+    with contextlib.suppress(OSError):  # it has ended before
+        process.stdin.close()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(grace_s)
+    end(process)
+
+
+def end(process: Process, grace_s: float = GRACE_S) -> None:
     """Ask *process* to end, kill it after *grace_s* seconds, and close its pipe."""
     if process.poll() is None:
         process.terminate()
@@ -148,7 +162,7 @@ def end(process: subprocess.Popen[bytes], grace_s: float = GRACE_S) -> None:
         process.stdout.close()
 
 
-def kill_group(process: subprocess.Popen[bytes]) -> None:
+def kill_group(process: Process) -> None:
     """Kill *process*, started with a session of its own, and its descendants in that session.
 
     Works after *process* itself has ended, too; the caller still waits for it.

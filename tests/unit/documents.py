@@ -38,9 +38,17 @@ PLACEHOLDERS = {
 #: What the documents show of other programs: exactly this.
 OTHER_LINES = {
     "python3 -m pip install cryptography==50.0.2 distributed==2026.8.0",
+    "python3 -m pip install dask-jobqueue==0.9.0",
+    "python -m tests.slurm COMMAND",
     "apt-get install bubblewrap",
     "apt-get install qemu-user-static",
     "export PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu",
+    "kubectl apply --filename docs/kubernetes.yaml",
+    "kubectl create secret generic deepmatrix-scheduler --from-file=fleet-tls/authority.pem "
+    "--from-file=fleet-tls/scheduler.pem --from-file=fleet-tls/scheduler.key",
+    "kubectl create secret generic deepmatrix-worker --from-file=fleet-tls/authority.pem "
+    "--from-file=fleet-tls/worker.pem --from-file=fleet-tls/worker.key",
+    "kubectl port-forward service/deepmatrix-scheduler 8786",
     "model-explorer model.onnx --extensions model_explorer_onnx --node_data_paths node-errors.json",
     "pipx install nox",
     "pipx install uv",

@@ -361,6 +361,7 @@ HUGE = {
     "--max-p99": f"{'9' * 5000}s",
     "--max-error": f"{'9' * 5000}",
     "--max-image": f"{'9' * 5000}GB",
+    "--scheduler-timeout": f"{'9' * 5000}h",
 }
 
 
@@ -369,7 +370,7 @@ def test_a_value_out_of_bounds_is_one_short_error(
     option: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     commands = {"--rounds": "compare", "--export": "merge", "--link": "review", "--most": "jobs"}
-    commands["--threads"] = "matrix"
+    commands |= {"--threads": "matrix", "--scheduler-timeout": "worker"}
     command = {**commands, "--push": "image"}.get(option, "verify")
     arguments = ["fleet", "scheduler", "."] if option == "--port" else [command, "m.onnx"]
     assert main.main([*arguments, option, HUGE[option]]) == 2

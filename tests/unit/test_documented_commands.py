@@ -35,6 +35,7 @@ NOT_RUN = {
     "worker --tls": "as the worker itself",
     "matrix --fleet": "it needs a scheduler and workers; unit tests have them",
     "matrix --tls": "it needs a scheduler and workers; unit tests have them",
+    "verify --fleet": "it needs a scheduler and workers; unit tests have them",
     "engine --stop": "it ends the engine that others use; a unit test stops another",
     "history --parquet": "it needs the optional duckdb; a unit test runs it",
     "lock": "it rewrites the locks",

@@ -80,7 +80,8 @@ def _create_run(
     """Create a run of the selected cells for the engine, or the fleet, that the user named."""
     matrix = starting.load_matrix(options)
     name, reuse = shared.check_run_name(options.name), resuming.reused_run(options, "matrix")
-    engines = fleets.choose_engines(options, matrix, console, stack)
+    fleet = fleets.open_fleet(options, console, stack)
+    engines = fleets.choose_engines(options, fleet, matrix, console, stack)
     able = joint([engine.capabilities() for engine in engines])
     planned = plan_matrix(
         matrix,
@@ -92,7 +93,8 @@ def _create_run(
     )
     planned = replace(planned, isolate=options.isolate)
     starting.check_limits(matrix, able)
-    fleets.check_match(options, matrix, planned, engines)
+    skipped = [each.cell for each in planned.skipped if not matrix.exclusion(each.cell.id)]
+    fleets.check_match(fleet, [*planned.cells, *skipped], engines)
     if not planned.cells:
         reasons = sorted({f"{skipped.cell.id}: {skipped.reason}" for skipped in planned.skipped})
         raise ArgumentError("none of the selected cells can run", hint="\n".join(reasons))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from deepmatrix.boundary import removing
 from deepmatrix.boundary.opening import is_there
 from deepmatrix.cli import options as shared
 from deepmatrix.cli import resuming, running, starting
+from deepmatrix.cli.fleet import options as fleets
 from deepmatrix.cli.own_models import choosing, projects, refusing
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.config.sections import Infer
@@ -23,8 +25,9 @@ from deepmatrix.engines import Engine
 from deepmatrix.errors import ArgumentError, CellFailed, DeepmatrixError
 from deepmatrix.invocation import command_line
 from deepmatrix.models import budgets, files, inputs, project
+from deepmatrix.planning.cells import Capabilities, joint
 from deepmatrix.planning.model_plan import plan_models
-from deepmatrix.planning.plan import RETRIES
+from deepmatrix.planning.plan import RETRIES, Plan
 from deepmatrix.planning.subjects import SampleRequest
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.runs import Run
@@ -40,6 +43,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     _add_models(parser)
     shared.add_engine(parser)
+    fleets.add_fleet(parser)
     shared.add_trust(parser)
     _add_inputs(parser)
     parser.add_argument(
@@ -154,12 +158,14 @@ def run(options: argparse.Namespace) -> None:
     console = make_console()
     is_resumed = options.resume is not None
     if config := options.config if is_resumed else projects.chosen(options):
-        _verify_project(options, config, console)
+        with contextlib.ExitStack() as stack:
+            _verify_project(options, config, console, stack)
     elif options.models or is_resumed:
         if options.models and project.FILE.is_file():
             line = f"{project.FILE} is not used for models that are named; --config takes it"
             print_line(console, f"{line}: --config {project.FILE}", "yellow", wrap=False)
-        _verify(options, console)
+        with contextlib.ExitStack() as stack:
+            _verify(options, console, stack)
     else:
         raise ArgumentError(
             "no model is named",
@@ -168,8 +174,12 @@ def run(options: argparse.Namespace) -> None:
         )
 
 
-def _verify_project(options: argparse.Namespace, path: Path, console: Console) -> None:
+def _verify_project(
+    options: argparse.Namespace, path: Path, console: Console, stack: contextlib.ExitStack
+) -> None:
     """Verify each model of the project's file *path*, also after one that fails.
+
+    A fleet is connected until *stack* ends.
 
     Raises:
         CellFailed: a model is not as expected, or is not served.
@@ -180,6 +190,7 @@ def _verify_project(options: argparse.Namespace, path: Path, console: Console) -
     matrix = starting.load_matrix(options)
     document = projects.load(path, matrix)
     entries = list(projects.options_by_entry(options, document, path.parent))
+    fleet = fleets.open_fleet(options, console, stack)
     failures: list[DeepmatrixError] = []
     without_run: dict[Path, ArgumentError] = {}
     for number, (entry, own_options) in enumerate(entries):
@@ -187,18 +198,17 @@ def _verify_project(options: argparse.Namespace, path: Path, console: Console) -
         print_line(console, f"{path}: {entry.model}", "bold", wrap=False)
         created = None
         try:
-            created = _create_run(own_options, console)
-            _serve(*created, own_options, console)
+            with contextlib.ExitStack() as connection:
+                created = _create_run(own_options, fleet, console, connection)
+                _serve(*created, own_options, console)
         except (CellFailed, ArgumentError) as error:
             failures.append(error)
             if isinstance(error, ArgumentError) and not (created and is_there(created[0].path)):
                 without_run |= refusing.by_path(path.parent / entry.model, error)
-            name = f"{entry.model}: "
+            name = entry.model
             if isinstance(error, ArgumentError):
-                name = f"{projects.as_written(error, path, entry, document)}: "
-            print_line(console, f"✗ {name}{error.message}", "red", wrap=False)
-            if error.hint:
-                print_block(console, f"hint: {error.hint}")
+                name = projects.as_written(error, path, entry, document)
+            _print_failure(f"{name}: {error.message}", error.hint, console)
         except (DeepmatrixError, KeyboardInterrupt) as error:
             unverified = [entry for entry, _ in entries[number + (created is not None) :]]
             left = {path.parent / entry.model: projects.NOT_REACHED for entry in unverified}
@@ -216,6 +226,12 @@ def _verify_project(options: argparse.Namespace, path: Path, console: Console) -
     raise CellFailed(message)
 
 
+def _print_failure(message: str, hint: str, console: Console) -> None:
+    print_line(console, f"✗ {message}", "red", wrap=False)
+    if hint:
+        print_block(console, f"hint: {hint}")
+
+
 def _refuse_models_options(options: argparse.Namespace, path: Path) -> None:
     """Raise ArgumentError for options that the file *path* has for each model, and --resume."""
     if options.resume is not None:
@@ -231,10 +247,11 @@ def _refuse_models_options(options: argparse.Namespace, path: Path) -> None:
             )
 
 
-def _verify(options: argparse.Namespace, console: Console) -> None:
+def _verify(options: argparse.Namespace, console: Console, stack: contextlib.ExitStack) -> None:
     if options.resume is None:
+        fleet = fleets.open_fleet(options, console, stack)
         try:
-            verification, engine = _create_run(options, console)
+            verification, engines = _create_run(options, fleet, console, stack)
         except refusing.NothingServed as error:
             _leave_report(options, error.errors, starting.load_matrix(options))
             raise
@@ -244,8 +261,8 @@ def _verify(options: argparse.Namespace, console: Console) -> None:
         planning += [options.shape, options.range, options.repeats, options.original, options.isa]
         planning += [options.isolate, options.max_p99, options.max_error, options.max_image]
         planning += [options.reuse is not None, options.beside]
-        verification, (engine,) = resuming.resume(options, "verify", console, planning)
-    _serve(verification, engine, options, console)
+        verification, engines = resuming.resume(options, "verify", console, planning, stack)
+    _serve(verification, engines, options, console)
 
 
 def _leave_report(
@@ -258,14 +275,14 @@ def _leave_report(
 
 
 def _serve(
-    verification: Run, engine: Engine, options: argparse.Namespace, console: Console
+    verification: Run, engines: Sequence[Engine], options: argparse.Namespace, console: Console
 ) -> None:
     """Run a verification and report it; a model that is refused leaves a report, too."""
     running.announce(verification, console)
     try:
         running.execute(
             verification,
-            [engine],
+            engines,
             console,
             check=lambda: refusing.check_inspected(verification, options),
             explain=options.explain,
@@ -280,15 +297,21 @@ def _serve(
     reporting.report([verification], console)
 
 
-def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Engine]:
+def _create_run(
+    options: argparse.Namespace,
+    fleet: fleets.Fleet | None,
+    console: Console,
+    stack: contextlib.ExitStack,
+) -> tuple[Run, Sequence[Engine]]:
     """Create a run of the models that the user named, with all that belongs to them."""
     _check_sweep(options)
     name, reuse = shared.check_run_name(options.name), resuming.reused_run(options, "verify")
     matrix = starting.load_matrix(options).overridden(options.overrides, options.images)
     readable, refused = choosing.recognise(options)
     own_inputs, reference = _read_arrays(options)
-    engine = starting.choose_engine(options, matrix, console)
-    own_models, refused = choosing.split_served(readable, refused, options, matrix, engine)
+    engines = fleets.choose_engines(options, fleet, matrix, console, stack)
+    able = joint([engine.capabilities() for engine in engines])
+    own_models, refused = choosing.split_served(readable, refused, options, matrix, able)
     for error in refused.values():
         print_line(console, f"✗ not served: {error.message}", "red", wrap=False)
     own_models, duplicates = files.drop_duplicates(own_models)
@@ -302,31 +325,43 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
         print_line(console, line, "dim", wrap=False)
     one_for_all = choosing.first(options) != "served"
     files.check_declared(own_models, options.inputs, same=one_for_all)
-    planned = plan_models(
-        matrix,
-        [(model.name, model.format, model.main) for model in own_models],
-        choosing.selection(options),
-        engine.capabilities(),
-        seed=options.seed,
-        infer=OWN_MODEL.model_copy(update={"repeats": options.repeats or REPEATS}),
-        first=choosing.first(options),
-        isas=options.isa,
-    )
-    planned = replace(planned, isolate=options.isolate, refused=refusing.refusals(refused))
-    if options.max_p99 is not None:
-        planned = replace(planned, retries=RETRIES)
-    planned = planned.with_sources({model.name: str(model.path) for model in own_models})
-    request = SampleRequest(shapes=dict(options.shape), ranges=dict(options.range))
-    planned = planned.with_sample_request(request)
-    starting.check_limits(matrix, engine.capabilities())
-    starting.check_trust(planned, engine, trusted=options.trust)
+    planned = _plan(options, matrix, own_models, able)
+    planned = replace(planned, refused=refusing.refusals(refused))
+    starting.check_limits(matrix, able)
+    for engine in engines:
+        starting.check_trust(planned, engine, trusted=options.trust)
     new_run = Run.create(options.runs, planned, matrix, version=__version__, name=name, reuse=reuse)
     limits = budgets.Budgets(options.max_p99, options.max_error, options.max_image)
     budgets.save(limits, new_run)
     for model in own_models:
         files.copy_model(model, new_run.model_path(model.name))
     files.keep_arrays(own_inputs, reference, new_run)
-    return new_run, engine
+    return new_run, engines
+
+
+def _plan(
+    options: argparse.Namespace,
+    matrix: Matrix,
+    own_models: Sequence[files.Model],
+    able: Capabilities,
+) -> Plan:
+    """Return the plan of the models that are served, for what is *able* to."""
+    planned = plan_models(
+        matrix,
+        [(model.name, model.format, model.main) for model in own_models],
+        choosing.selection(options),
+        able,
+        seed=options.seed,
+        infer=OWN_MODEL.model_copy(update={"repeats": options.repeats or REPEATS}),
+        first=choosing.first(options),
+        isas=options.isa,
+    )
+    planned = replace(planned, isolate=options.isolate)
+    if options.max_p99 is not None:
+        planned = replace(planned, retries=RETRIES)
+    planned = planned.with_sources({model.name: str(model.path) for model in own_models})
+    request = SampleRequest(shapes=dict(options.shape), ranges=dict(options.range))
+    return planned.with_sample_request(request)
 
 
 def _check_sweep(options: argparse.Namespace) -> None:

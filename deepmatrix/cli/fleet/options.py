@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -13,23 +14,43 @@ from deepmatrix.cli import starting
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.engines import Engine
 from deepmatrix.errors import ArgumentError
-from deepmatrix.planning.plan import Plan
+from deepmatrix.fleet.launching import document
+from deepmatrix.planning.cells import Cell
 
 #: The packages of the extra ``fleet``, as `pyproject.toml` pins them.
 PACKAGES = ("cryptography==50.0.2", "distributed==2026.8.0")
 
+#: What the extra ``slurm`` has beside them.
+SLURM_PACKAGES = ("dask-jobqueue==0.9.0",)
+
 #: Their modules, and those that they need.
 MODULES = ("cryptography", "dask", "distributed")
+SLURM_MODULE = "dask_jobqueue"
 
 
-def add_certificates(parser: argparse.ArgumentParser, *, required: bool) -> None:
-    """Add the option that names the folder of the certificates."""
+@dataclass(frozen=True, kw_only=True)
+class Fleet:
+    """A fleet whose scheduler answers: *address*, and the *folder* of its certificates.
+
+    *label*: what the user named: the address, or the name of the file that lists it.
+    """
+
+    address: str
+    folder: Path
+    label: str
+
+
+def add_certificates(
+    parser: argparse.ArgumentParser, *, required: bool, addition: str = ""
+) -> None:
+    """Add the option that names the folder of the certificates; *addition* ends its help."""
     parser.add_argument(
         "--tls",
         type=Path,
         required=required,
         metavar="FOLDER",
-        help="the folder with the certificates of the fleet, as `fleet certificates` makes them",
+        help="the folder with the certificates of the fleet, as `fleet certificates` makes them"
+        + addition,
     )
 
 
@@ -37,31 +58,66 @@ def add_fleet(parser: argparse.ArgumentParser) -> None:
     """Add the options that run cells on the machines of a fleet."""
     parser.add_argument(
         "--fleet",
-        metavar="ADDRESS",
-        help="run on the workers of this scheduler instead of here: tls://name:8786",
+        metavar="ADDRESS|FILE",
+        help="run on the workers of this scheduler instead of here: tls://name:8786; or start "
+        "those that a file lists: fleet.yaml",
     )
     add_certificates(parser, required=False)
 
 
-def choose_engines(
-    options: argparse.Namespace, matrix: Matrix, console: Console, stack: contextlib.ExitStack
-) -> Sequence[Engine]:
-    """Return the engines of the fleet that the user named, until *stack* ends; else the one here.
+def open_fleet(
+    options: argparse.Namespace, console: Console, stack: contextlib.ExitStack
+) -> Fleet | None:
+    """Return the fleet that the user named, None without any.
+
+    One that a file lists is started, and ends with *stack*.
 
     Raises:
         ArgumentError: the options contradict each other, or what a fleet needs is missing.
-        EngineError: the engine, the scheduler or a worker does not answer.
+        ConfigError: the file is wrong.
+        EngineError: a worker of the file does not come.
     """
     if not check_options(options):
+        return None
+    if not document.is_file(options.fleet):
+        return Fleet(address=options.fleet, folder=options.tls, label=options.fleet)
+    with installed():
+        from deepmatrix.fleet.launching.launch import launched  # noqa: PLC0415  # optional packages
+
+        path = Path(options.fleet)
+        address, folder = stack.enter_context(launched(path, starting.line_printer(console)))
+    return Fleet(address=address, folder=folder, label=path.name)
+
+
+def choose_engines(
+    options: argparse.Namespace,
+    fleet: Fleet | None,
+    matrix: Matrix,
+    console: Console,
+    stack: contextlib.ExitStack,
+) -> Sequence[Engine]:
+    """Return the engines of a fleet, until *stack* ends; without any, the one here.
+
+    Raises:
+        ArgumentError: what a fleet needs is missing.
+        EngineError: the engine, the scheduler or a worker does not answer.
+    """
+    if fleet is None:
         return [starting.choose_engine(options, matrix, console)]
-    return connect(options, matrix, stack)
+    return connect(fleet, matrix, stack)
 
 
 def check_options(options: argparse.Namespace) -> bool:
-    """Return whether the user named a fleet. Raises ArgumentError for half of its options."""
+    """Return whether the user named a fleet. Raises ArgumentError where its options are wrong."""
     if options.fleet is None and options.tls is None:
         return False
-    if options.fleet is None or options.tls is None:
+    if options.fleet and document.is_file(options.fleet):
+        if options.tls is not None:
+            raise ArgumentError(
+                f"--tls is for a scheduler that runs already, and {options.fleet} starts one",
+                hint="leave --tls out: the fleet of a file has certificates of its own",
+            )
+    elif options.fleet is None or options.tls is None:
         raise ArgumentError(
             "--fleet and --tls go together",
             hint="write: --fleet tls://name:8786 --tls FOLDER, with the fleet's certificates",
@@ -74,25 +130,20 @@ def check_options(options: argparse.Namespace) -> bool:
     return True
 
 
-def connect(
-    options: argparse.Namespace, matrix: Matrix, stack: contextlib.ExitStack
-) -> Sequence[Engine]:
-    """Return the engines of the fleet that the user named, until *stack* ends."""
+def connect(fleet: Fleet, matrix: Matrix, stack: contextlib.ExitStack) -> Sequence[Engine]:
+    """Return the engines of a fleet's workers, until *stack* ends."""
     with installed():
         from deepmatrix.fleet.connecting import connected  # noqa: PLC0415  # optional packages
-    return stack.enter_context(connected(options.fleet, options.tls, matrix))
+    return stack.enter_context(connected(fleet.address, fleet.folder, matrix, label=fleet.label))
 
 
-def check_match(
-    options: argparse.Namespace, matrix: Matrix, plan: Plan, engines: Sequence[Engine]
-) -> None:
+def check_match(fleet: Fleet | None, cells: Sequence[Cell], engines: Sequence[Engine]) -> None:
     """Raise ArgumentError for cells of an architecture or a device that no worker has."""
-    if options.fleet is None:
+    if fleet is None:
         return
     from deepmatrix.fleet import connecting  # noqa: PLC0415  # optional packages
 
-    skipped = [each.cell for each in plan.skipped if not matrix.exclusion(each.cell.id)]
-    connecting.check_match([*plan.cells, *skipped], [each.capabilities() for each in engines])
+    connecting.check_match(cells, [each.capabilities() for each in engines])
 
 
 @contextlib.contextmanager
@@ -101,9 +152,11 @@ def installed() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in MODULES:
+        name = (error.name or "").partition(".")[0]
+        if name not in (*MODULES, SLURM_MODULE):
             raise
+        packages = (*PACKAGES, *(SLURM_PACKAGES if name == SLURM_MODULE else ()))
         raise ArgumentError(
             f"a fleet needs the package {error.name}",
-            hint=f"pip install {' '.join(PACKAGES)}",
+            hint=f"pip install {' '.join(packages)}",
         ) from None

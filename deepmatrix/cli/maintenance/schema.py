@@ -11,6 +11,7 @@ from deepmatrix.comparison import accepted, changes
 from deepmatrix.comparison.history import lines
 from deepmatrix.config import expected_failures, matrix_file
 from deepmatrix.errors import CellFailed
+from deepmatrix.fleet.launching import document
 from deepmatrix.models import project
 from deepmatrix.paths import SCHEMAS
 from deepmatrix.planning import fan_out
@@ -31,6 +32,7 @@ def run(options: argparse.Namespace) -> None:
         "matrix.schema.json": matrix_file.schema(),
         "expected-failures.schema.json": expected_failures.schema(),
         "project.schema.json": project.schema(),
+        "fleet.schema.json": document.schema(),
         "results.schema.json": rows.schema(),
         "comparison.schema.json": changes.schema(),
         "accepted.schema.json": accepted.schema(),

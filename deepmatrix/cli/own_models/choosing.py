@@ -8,9 +8,9 @@ from pathlib import Path
 
 from deepmatrix.cli.own_models.refusing import NothingServed
 from deepmatrix.config.matrix import Matrix
-from deepmatrix.engines import Engine
 from deepmatrix.errors import ArgumentError
 from deepmatrix.models import files
+from deepmatrix.planning.cells import Capabilities
 from deepmatrix.planning.model_plan import First, find_unserved
 from deepmatrix.planning.selection import Selection
 
@@ -48,14 +48,13 @@ def split_served(
     refused: Reasons,
     options: argparse.Namespace,
     matrix: Matrix,
-    engine: Engine,
+    able: Capabilities,
 ) -> tuple[list[files.Model], Reasons]:
-    """Return the models that a selected cell serves, and *refused* with the others.
+    """Return the models that a selected cell serves where it is *able*, *refused* with the others.
 
     Raises NothingServed where none is served, or not all that are compared with the first.
     """
     named = [(str(model.path), model.format, model.main) for model in own_models]
-    able = engine.capabilities()
     role = first(options)
     unserved = find_unserved(matrix, named, selection(options), able, first=role, isas=options.isa)
     served = [model for model in own_models if str(model.path) not in unserved]

@@ -1,0 +1,130 @@
+"""Workers that are jobs of Slurm: dask-jobqueue submits and cancels them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from dask_jobqueue.slurm import SLURMJob
+
+from deepmatrix.errors import EngineError
+from deepmatrix.fleet.launching.document import Slurm
+from deepmatrix.fleet.launching.logs import quoted
+from deepmatrix.machine import processes
+
+#: For how long a job looks for a scheduler that is away before it ends by itself.
+AWAY = "1m"
+
+
+#: For how long jobs that are cancelled are waited for, and how soon their end is noticed, in
+#: seconds.
+ENDS_S = 30.0
+LOOK_S = 0.5
+
+
+class _WorkerJob(SLURMJob):
+    """A job whose script runs *line*: a worker of ours instead of one of Dask's."""
+
+    def __init__(self, line: str, **options: Any) -> None:
+        super().__init__(**options)
+        self.line = line
+
+    def job_script(self) -> str:
+        """Return the script of the job."""
+        return f"{self.shebang}\n{self.job_header}\nexec {self.line}\n"
+
+
+class SlurmWorkers:
+    """The workers of a Slurm cluster. See `deepmatrix.fleet.launching.Launcher`.
+
+    Where this process is killed, a job ends once no scheduler has answered for a minute.
+    """
+
+    def __init__(self, slurm: Slurm, address: str, tls: Path, logs: Path) -> None:
+        self.names = slurm.workers
+        self._logs = logs
+        self._jobs = {
+            name: _WorkerJob(
+                _line(slurm, address, tls, name),
+                scheduler=address,
+                name=name,
+                job_name=name,
+                cores=slurm.cpus,
+                processes=1,
+                memory=f"{int(slurm.memory)}B",
+                walltime=slurm.time,
+                queue=slurm.partition,
+                account=slurm.account,
+                job_extra_directives=list(slurm.directives),
+                log_directory=str(logs),
+            )
+            for name in self.names
+        }
+
+    def start(self) -> None:
+        """Submit the jobs. Raises EngineError where Slurm refuses one."""
+
+        async def submit() -> None:
+            for job in self._jobs.values():
+                await job.start()
+
+        try:
+            asyncio.run(submit())
+        except FileNotFoundError:
+            raise EngineError(
+                f"cannot start {SLURMJob.submit_command}: there is no such program",
+                hint="run this where jobs of Slurm are submitted",
+            ) from None
+        except (RuntimeError, ValueError) as error:
+            raise EngineError(f"Slurm refused a job: {error}") from None
+
+    def check(self, missing: set[str]) -> None:
+        """Raise EngineError where a job of the missing workers is over."""
+        mine = {name: job for name, job in self._jobs.items() if name in missing}
+        if not mine:
+            return
+        ids = _queued_ids()
+        for name, job in mine.items():
+            if job.job_id not in ids:
+                raise EngineError(
+                    f"the job {job.job_id} of {name} has ended{quoted(self._logs_of(name))}",
+                    hint="the lines above are the end of its log",
+                )
+
+    def log(self) -> str:
+        """Return what the jobs printed last, indented below an error."""
+        return quoted(path for name in self.names for path in self._logs_of(name))
+
+    def end(self) -> None:
+        """Cancel the jobs, and wait until none runs: each removes what it made."""
+
+        async def cancel() -> None:
+            for job in self._jobs.values():
+                with contextlib.suppress(FileNotFoundError):
+                    await job.close()
+
+        asyncio.run(cancel())
+        ids = {job.job_id for job in self._jobs.values()}
+        end = time.monotonic() + ENDS_S
+        while ids & _queued_ids() and time.monotonic() < end:
+            time.sleep(LOOK_S)
+
+    def _logs_of(self, name: str) -> list[Path]:
+        return sorted(self._logs.glob(f"{name}-*"))
+
+
+def _queued_ids() -> set[str]:
+    """Return the ids of this user's jobs that wait or run. Raises EngineError."""
+    return set(processes.run(["squeue", "--me", "--noheader", "--format=%i"]).split())
+
+
+def _line(slurm: Slurm, address: str, tls: Path, name: str) -> str:
+    """Return the line of a shell that runs a worker."""
+    here = shlex.join([sys.executable, "-m", "deepmatrix"])
+    arguments = ["worker", address, "--tls", str(tls), "--name", name, "--engine", slurm.engine]
+    return f"{slurm.command or here} {shlex.join([*arguments, '--scheduler-timeout', AWAY])}"
