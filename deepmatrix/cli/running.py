@@ -28,6 +28,10 @@ def open_run(path: Path, parent: Path) -> Run:
 #: At most this many cells are listed by name.
 LISTED_CELLS = 8
 
+#: When what makes reports is loaded, in seconds after a run began: its first process is started
+#: before, which takes some calls of the engine and would wait for the imports.
+LOADED_AFTER_S = 0.4
+
 
 def announce(run: Run, console: Console) -> None:
     """Print the name of a run, where it is, and its cells: the user may see that they are many."""
@@ -64,7 +68,9 @@ def execute(
             run=run, engine=engines[0], watcher=display, cells=cells, others=engines[1:]
         )
         with runner.open(runner.pending_cells(first)) as opened:
-            threading.Thread(target=_load_reporting, daemon=True).start()
+            loading = threading.Timer(LOADED_AFTER_S, _load_reporting)
+            loading.daemon = True
+            loading.start()
             opened.run_waves(first)
             if check:
                 check()
@@ -81,7 +87,7 @@ def execute(
 
 
 def _load_reporting() -> None:
-    """Import what makes reports and compile its templates, while the first process starts.
+    """Import what makes reports and compile its templates, while the first process loads its own.
 
     Both take half a second, in which this process would only wait.
     """

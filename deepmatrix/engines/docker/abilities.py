@@ -65,8 +65,10 @@ def _kernel_facts(info: Info) -> dict[str, str]:
     """Return the processor, and what the programs of emulators hash to, by architecture."""
     native = binfmt.docker_name(info.architecture)
     programs = {
-        hardware.EMULATOR + name: binfmt.program_digest(binfmt.registered_program(name))[:12]
-        for name in sorted(binfmt.emulated_architectures() - {native})
+        hardware.EMULATOR + name: digest[:12]
+        for name, digest in binfmt.program_digests(
+            binfmt.emulated_architectures() - {native}
+        ).items()
     }
     return {**hardware.processor_facts(), **programs}
 
