@@ -41,7 +41,7 @@ import resource, sys
 from pathlib import Path
 import numpy as np
 from deepmatrix.boundary.files import Damaged
-from deepmatrix.cli import running  # imports everything
+from deepmatrix.cli import reporting  # imports everything
 from deepmatrix.comparison.history import lines as history
 from deepmatrix.judging import deviations
 from deepmatrix.results import merging

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from deepmatrix.cli import main
-from deepmatrix.cli.running import report
+from deepmatrix.cli.reporting import report
 from deepmatrix.reports.tables import result_tables
 from deepmatrix.results.rows import Results
 from deepmatrix.store.runs import Run
