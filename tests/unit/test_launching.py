@@ -226,6 +226,19 @@ def test_what_slurm_refuses_is_an_error(tmp_path: Path) -> None:
         pass
 
 
+def test_a_machine_without_slurm_is_an_error_that_names_the_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    settings = {"jobs": 1, "cpus": 1, "memory": "256 MiB"}
+    with (
+        pytest.raises(EngineError, match="cannot start sbatch: there is no such program"),
+        launched(write(tmp_path, {"slurm": settings}), print),
+    ):
+        pass
+    assert not list(tmp_path.glob(".deepmatrix-fleet-*"))
+
+
 def test_a_worker_whose_scheduler_stays_away_ends_where_it_is_told_to(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -109,10 +109,11 @@ class SlurmWorkers:
                     await job.close()
 
         asyncio.run(cancel())
-        ids = {job.job_id for job in self._jobs.values()}
+        ids = {job.job_id for job in self._jobs.values() if job.job_id}
         end = time.monotonic() + ENDS_S
-        while ids & _queued_ids() and time.monotonic() < end:
-            time.sleep(LOOK_S)
+        with contextlib.suppress(EngineError):  # why the fleet ends says more
+            while ids and ids & _queued_ids() and time.monotonic() < end:
+                time.sleep(LOOK_S)
 
     def _logs_of(self, name: str) -> list[Path]:
         return sorted(self._logs.glob(f"{name}-*"))
