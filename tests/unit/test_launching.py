@@ -75,8 +75,9 @@ def ssh_fleet(folder: Path, client: Path, *names: str, module: str = "tests.flee
 
 
 def slurm_fleet(folder: Path, module: str = "tests.fleet_program") -> Path:
+    line = f"cd / && {command(module, folder)}"  # a line of a shell, not only a program
     jobs = {"jobs": 2, "cpus": 1, "memory": "256 MiB", "engine": "here"}
-    return write(folder, {"slurm": {**jobs, "command": command(module, folder)}, "wait_s": 180.0})
+    return write(folder, {"slurm": {**jobs, "command": line}, "wait_s": 180.0})
 
 
 @pytest.fixture

@@ -35,8 +35,8 @@ class _WorkerJob(SLURMJob):
         self.line = line
 
     def job_script(self) -> str:
-        """Return the script of the job."""
-        return f"{self.shebang}\n{self.job_header}\nexec {self.line}\n"
+        """Return the script of the job: it waits for the worker that a signal ends."""
+        return f"{self.shebang}\n{self.job_header}\ntrap : TERM\n{self.line}\n"
 
 
 class SlurmWorkers:
