@@ -98,6 +98,7 @@ def serve(run: Run, fleet: Path) -> None:
     """Serve the artifacts of a run on a fleet that a file lists."""
     matrix = run.manifest.matrix
     with launched(fleet, print) as (address, tls), connected(address, tls, matrix) as engines:
+        assert not (tls / certificates.AUTHORITY_KEY).exists()
         runner = Runner(
             run=run, engine=engines[0], watcher=Quiet(), cells={CONSUMER}, others=engines[1:]
         )
@@ -186,6 +187,7 @@ def test_a_worker_that_ssh_started_ends_with_who_started_it(
         assert controller.stdout is not None
         assert any(line == b"up\n" for line in controller.stdout)
         assert len(workers_of(tmp_path)) >= 1
+        assert all("--scheduler-timeout" in line for line in workers_of(tmp_path))
         controller.send_signal(number)
     await_end(tmp_path)
 

@@ -15,6 +15,9 @@ from deepmatrix.config.documents import Problem, Section, Text
 #: How such a file's name ends.
 SUFFIXES = (".yaml", ".yml")
 
+#: For how long a worker looks for a scheduler that is away before it ends by itself.
+AWAY = "1m"
+
 #: How Slurm writes a time: minutes, or with hours and days.
 _TIME = re.compile(r"(\d+-)?\d+(:\d+){0,2}")
 

@@ -53,6 +53,7 @@ def launched(path: Path, say: Callable[[str], None]) -> Iterator[tuple[str, Path
     with _folder(path, fleet) as folder, contextlib.ExitStack() as ending:
         tls = folder / "tls"
         certificates.make_certificates(tls)
+        (tls / certificates.AUTHORITY_KEY).unlink()  # nobody joins this fleet later
         address = ending.enter_context(serving.scheduling(tls, port=fleet.port))
         if fleet.address:
             address = f"{SCHEME}{fleet.address}:{address.rpartition(':')[2]}"

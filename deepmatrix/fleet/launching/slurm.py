@@ -13,13 +13,9 @@ from typing import Any
 from dask_jobqueue.slurm import SLURMJob
 
 from deepmatrix.errors import EngineError
-from deepmatrix.fleet.launching.document import Slurm
+from deepmatrix.fleet.launching.document import AWAY, Slurm
 from deepmatrix.fleet.launching.logs import quoted
 from deepmatrix.machine import processes
-
-#: For how long a job looks for a scheduler that is away before it ends by itself.
-AWAY = "1m"
-
 
 #: For how long jobs that are cancelled are waited for, and how soon their end is noticed, in
 #: seconds.

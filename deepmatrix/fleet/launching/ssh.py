@@ -8,7 +8,7 @@ from pathlib import Path
 
 from deepmatrix.errors import EngineError
 from deepmatrix.fleet.launching import bundle
-from deepmatrix.fleet.launching.document import SshHost
+from deepmatrix.fleet.launching.document import AWAY, SshHost
 from deepmatrix.fleet.launching.logs import quoted
 from deepmatrix.machine import processes
 
@@ -17,7 +17,8 @@ class SshWorker:
     """The worker of a machine that ssh reaches. See `deepmatrix.fleet.launching.Launcher`.
 
     It gets its certificates over its standard input, and ends with it: when the run is over, and
-    also when this process is killed or the connection breaks.
+    also when this process is killed or the connection breaks. Where the network goes without a
+    word, it ends once no scheduler has answered for a minute.
     """
 
     def __init__(self, host: SshHost, address: str, tls: Path, log: Path) -> None:
@@ -29,7 +30,8 @@ class SshWorker:
         """Start the worker. Raises EngineError where there is no ssh."""
         host = self._host
         arguments = ["worker", self._address, "--tls", "-", "--name", host.worker]
-        there = f"{host.command} {shlex.join([*arguments, '--engine', host.engine])}"
+        arguments += ["--engine", host.engine, "--scheduler-timeout", AWAY]
+        there = f"{host.command} {shlex.join(arguments)}"
         options = ["-T", "-o", "BatchMode=yes", *host.options]
         with self._log.open("wb") as output:
             self._process = processes.start(
