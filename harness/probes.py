@@ -10,6 +10,7 @@ does not.
 """
 
 import multiprocessing
+import multiprocessing.connection
 import os
 import socket
 import tempfile
@@ -74,6 +75,9 @@ def called(function: str, kernel: Any) -> str:
 WORKERS = 2
 WORKERS_S = 400
 
+#: For how long a worker that is told to end is waited for, in seconds.
+ENDS_S = 10
+
 #: What a worker does: its number, the addresses of all, what to compute with -> the answers.
 Work = Callable[[int, List[str], Arrays], Arrays]
 
@@ -81,7 +85,8 @@ Work = Callable[[int, List[str], Arrays], Arrays]
 def work_together(work: Work, arrays: Arrays) -> Arrays:
     """Run *work* in `WORKERS` new processes at once, which may meet at addresses of this machine.
 
-    Returns the answers of the first. Raises RuntimeError with the traceback of one that failed.
+    Returns the answers of the first. Raises RuntimeError with the traceback of one that failed, for
+    which the others may wait: they are ended.
     """
     context = multiprocessing.get_context("spawn")  # a framework does not survive a fork
     addresses = ["127.0.0.1:%d" % port for port in _free_ports(WORKERS)]
@@ -93,12 +98,25 @@ def work_together(work: Work, arrays: Arrays) -> Arrays:
         ]
         for worker in workers:
             worker.start()
-        deadline = time.monotonic() + WORKERS_S
-        for worker in workers:
-            worker.join(max(0.0, deadline - time.monotonic()))
+        _await(workers, folder)
         for worker in workers:
             worker.terminate()
+        for worker in workers:
+            worker.join(ENDS_S)
         return _first_answers(folder)
+
+
+def _await(workers: List[Any], folder: str) -> None:
+    """Wait until all workers have ended, or one has without answers, or it takes too long."""
+    deadline = time.monotonic() + WORKERS_S
+    alive = list(range(len(workers)))
+    while alive and time.monotonic() < deadline:
+        sentinels = [workers[rank].sentinel for rank in alive]
+        multiprocessing.connection.wait(sentinels, max(0.0, deadline - time.monotonic()))
+        ended = [rank for rank in alive if not workers[rank].is_alive()]
+        if not all(os.path.exists(os.path.join(folder, "%d.npz" % rank)) for rank in ended):
+            return
+        alive = [rank for rank in alive if rank not in ended]
 
 
 def _free_ports(count: int) -> List[int]:
@@ -132,11 +150,12 @@ def _save(path: str, arrays: Arrays) -> None:
 
 
 def _first_answers(folder: str) -> Arrays:
-    for rank in range(WORKERS):
-        path = os.path.join(folder, str(rank))
+    paths = [os.path.join(folder, str(rank)) for rank in range(WORKERS)]
+    for rank, path in enumerate(paths):
         if os.path.exists(path + ".txt"):
             with open(path + ".txt", encoding="utf-8") as report:
                 raise RuntimeError("worker %d: %s" % (rank, report.read()))
+    for rank, path in enumerate(paths):
         if not os.path.exists(path + ".npz"):
             raise RuntimeError("worker %d ended without answers" % rank)
     with numpy.load(os.path.join(folder, "0.npz")) as answers:

@@ -249,6 +249,7 @@ def rows_of(reports: dict[str, dict[str, Any]]) -> list[ProbeRow]:
 
 WORK = """
 import os
+import time
 
 import numpy
 
@@ -261,6 +262,12 @@ def fail(rank, addresses, arrays):
     if rank == 1:
         raise ValueError("the second cannot")
     return arrays
+
+
+def fail_alone(rank, addresses, arrays):
+    if rank == 0:
+        time.sleep(3600)
+    raise ValueError("the second cannot")
 
 
 def vanish(rank, addresses, arrays):
@@ -285,6 +292,11 @@ def test_workers_get_all_arrays_and_different_addresses_and_the_first_answers(wo
 def test_what_fails_in_a_worker_is_the_error_of_the_probe(work: Any) -> None:
     with pytest.raises(RuntimeError, match=r"(?s)worker 1: .*the second cannot"):
         harness_probes.work_together(work.fail, {"x": np.arange(4.0)})
+
+
+def test_nobody_waits_for_a_worker_that_has_failed(work: Any) -> None:
+    with pytest.raises(RuntimeError, match=r"(?s)worker 1: .*the second cannot"):
+        harness_probes.work_together(work.fail_alone, {})
 
 
 def test_a_worker_that_ends_without_answers_is_an_error(work: Any) -> None:
