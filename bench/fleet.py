@@ -240,7 +240,7 @@ def measure(count: int, workers: int, seconds: float, folder: Path) -> None:
         for number, native in enumerate(natives):
             start_worker(started, f"worker{number:02}", native, seconds)
         for number in range(workers):
-            started.said(f"worker{number:02}", "connected")
+            started.await_line(f"worker{number:02}", "connected")
         clock = Clock()
         serve(run, started.address, started.tls, clock)
     statuses = Counter(run.record(job).status for job in jobs)
@@ -263,7 +263,7 @@ def try_chaos(seed: int, folder: Path) -> dict[str, int]:
         for name in names:
             start_worker(started, name, "amd64", 0.5, "full" if name == full else "")
         for name in names:
-            started.said(name, "connected")
+            started.await_line(name, "connected")
         arguments = (started.address, str(started.tls), str(run.path))
         started.start("controller", __file__, "--controller", *arguments)
         finals: dict[str, str] = {}

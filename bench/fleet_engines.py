@@ -90,7 +90,7 @@ def run_on_fleet(local: Run, selection: Sequence[str], runs: Path) -> Run:
             options += ["--engine", f"docker:{engines[name].url}"]
             started.start(name, "-m", "deepmatrix", "worker", started.address, *options)
         for name in WORKERS:
-            started.said(name, "connected")
+            started.await_line(name, "connected")
         fleet = ("--fleet", started.address, "--tls", str(started.tls))
         name = f"fleet-{int(time.time())}"
         forget_some(run_matrix(selection, runs, name, *fleet))

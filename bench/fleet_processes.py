@@ -34,12 +34,12 @@ class Processes:
                 [sys.executable, *command], stdout=log, stderr=log, env=environment
             )
 
-    def said(self, name: str, word: str) -> str:
+    def await_line(self, name: str, word: str) -> str:
         """Return the last line with a word, once a process has printed one."""
         while True:
             text = (self.folder / f"{name}.log").read_text()
-            if found := [line for line in text.splitlines() if word in line]:
-                return found[-1]
+            if lines := [line for line in text.splitlines() if word in line]:
+                return lines[-1]
             if self.started[name].poll() is not None:
                 raise SystemExit(f"{name} ended: {text}")
             time.sleep(0.1)
@@ -48,7 +48,7 @@ class Processes:
         """Start the scheduler; return its address."""
         options = ("--host", "127.0.0.1", "--port", str(port))
         self.start("scheduler", "-m", "deepmatrix", "fleet", "scheduler", str(self.tls), *options)
-        return self.said("scheduler", "scheduler at ").split()[-1]
+        return self.await_line("scheduler", "scheduler at ").split()[-1]
 
     def restart_scheduler(self) -> None:
         """Kill the scheduler, and start it again at its address."""

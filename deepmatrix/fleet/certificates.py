@@ -58,7 +58,7 @@ def make_certificates(folder: Path) -> list[Path]:
     )
     files = [_write_key(folder / AUTHORITY_KEY, key)]
     for role in ROLES:
-        files += _make_one(folder, role, authority, key)
+        files += _make_pair(folder, role, authority, key)
     return [*files, _write(folder / AUTHORITY, authority)]  # last: then all are there
 
 
@@ -84,7 +84,7 @@ def security(folder: Path, role: Role) -> Security:
     )
 
 
-def _make_one(
+def _make_pair(
     folder: Path, role: Role, authority: x509.Certificate, authority_key: ec.EllipticCurvePrivateKey
 ) -> list[Path]:
     key = ec.generate_private_key(ec.SECP256R1())
