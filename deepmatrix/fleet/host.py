@@ -120,8 +120,12 @@ class Host:
         for name in gone:
             self.end_visit(name)
         engine, folder = self._choose(matrix), Path(tempfile.mkdtemp(dir=self.folder))
+        begun = _Visit(engine=engine, folder=folder, heard=time.monotonic())
         with self._lock:
-            self._visits[visit] = _Visit(engine=engine, folder=folder, heard=time.monotonic())
+            is_first = self._visits.setdefault(visit, begun) is begun
+        if not is_first:  # it was asked again while an engine was chosen
+            engine.close()
+            removing.remove(folder)
 
     def open_run(self, visit: str, run_id: str) -> None:
         """Start a run, once. See `deepmatrix.engines.Engine`. Raises EngineError."""

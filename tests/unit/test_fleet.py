@@ -13,6 +13,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ import pytest
 
 from deepmatrix.cli import main
 from deepmatrix.cli.maintenance import reference
+from deepmatrix.config.matrix import Matrix
 from deepmatrix.errors import ArgumentError, EngineError, Interrupted
 from deepmatrix.execution.tasks import GRACE_S
 from deepmatrix.fleet import certificates, cluster, engine, parcels
@@ -32,7 +34,7 @@ from deepmatrix.machine import locks
 from deepmatrix.planning.plan import Job
 from deepmatrix.store.records import JobRecord
 from tests.fleet_processes import STARTS_S, Fleet, be_controller, be_worker
-from tests.fleet_worker import HostOfTests
+from tests.fleet_worker import HostOfTests, Processes
 from tests.line import Line
 from tests.unit.examples import MATRIX, planned
 from tests.unit.test_sessions import (
@@ -250,6 +252,25 @@ def test_a_worker_offers_the_architectures_that_it_is_told_to(
     host = HostOfTests("one", tmp_path, settings)
     offered = host.offer().capabilities
     assert (offered.native, offered.emulated) == (native, emulated)
+    host.close()
+
+
+class HostThatChoosesTogether(HostOfTests):
+    """A host that chooses no engine before two are asked for."""
+
+    together = threading.Barrier(2, timeout=STARTS_S)
+
+    def _choose(self, matrix: Matrix) -> Processes:
+        self.together.wait()
+        return super()._choose(matrix)
+
+
+def test_a_controller_that_asks_again_meanwhile_is_let_in_once(tmp_path: Path) -> None:
+    host = HostThatChoosesTogether("worker", tmp_path, {})
+    before = set(host.folder.iterdir())
+    with ThreadPoolExecutor(2) as asking:
+        list(asking.map(lambda _: host.begin_visit("visit", MATRIX), range(2)))
+    assert len(set(host.folder.iterdir()) - before) == 1
     host.close()
 
 
