@@ -24,6 +24,7 @@ from deepmatrix.comparison.verdicts import (
     compare_verdicts,
     meaning,
 )
+from deepmatrix.drawing import numbers
 from deepmatrix.errors import ArgumentError
 from deepmatrix.results.rows import Results
 from tests.unit import verifications
@@ -411,3 +412,10 @@ def test_where_nothing_could_be_compared_a_limit_on_times_says_so_once() -> None
     comparison = compare_results(nothing, nothing, ("base", "head"))
     assert comparison.is_void
     assert limits.broken(comparison, limits.parse("new-failure,slower:5%")) == (limits.VOID,)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "text"), [(0.00031, "0.00031×"), (1.001, "1.001×"), (3e24, "3e+24×")]
+)
+def test_a_tiny_or_huge_ratio_has_its_leading_digits_and_no_others(ratio: float, text: str) -> None:
+    assert numbers.ratio(ratio) == text
