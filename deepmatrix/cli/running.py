@@ -68,7 +68,7 @@ def execute(
         runner = Runner(
             run=run, engine=engines[0], watcher=display, cells=cells, others=engines[1:]
         )
-        with runner.open(runner.pending_cells(first)) as opened, _loading_reporting():
+        with runner.open(runner.pending_cells(first)) as opened, loading_reporting():
             opened.run_waves(first)
             if check:
                 check()
@@ -85,7 +85,7 @@ def execute(
 
 
 @contextlib.contextmanager
-def _loading_reporting() -> Iterator[None]:
+def loading_reporting() -> Iterator[None]:
     """Load what makes reports a while after this begins, unless it has ended before."""
     loading = threading.Timer(LOADED_AFTER_S, _load_reporting)
     loading.daemon = True
