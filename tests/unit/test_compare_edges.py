@@ -94,13 +94,16 @@ def outcome(word: str) -> Outcome | None:
 def test_what_another_verdict_means(before: str, after: str, word: str) -> None:
     key: Key = ("serving", "artifact", "cell")
     base, head = outcome(before), outcome(after)
-    told = compare_verdicts({key: base} if base else {}, {key: [head]} if head else {})
-    counted = [name for name in ("unchanged", "added", "gone") if getattr(told, name)]
-    named = ["failure" if told.failures else meaning(change).split()[0] for change in told.changes]
-    named += ["failure"] * len(told.failures)
+    compared = compare_verdicts({key: base} if base else {}, {key: [head]} if head else {})
+    counted = [name for name in ("unchanged", "added", "gone") if getattr(compared, name)]
+    named = [
+        "failure" if compared.failures else meaning(change).split()[0]
+        for change in compared.changes
+    ]
+    named += ["failure"] * len(compared.failures)
     expected = {".": [] if before == ABSENT else ["unchanged"]}.get(word, [word])
     assert [*counted, *named] == expected
-    for change in told.failures:
+    for change in compared.failures:
         assert meaning(change) == "new failure"
 
 
