@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -67,10 +68,7 @@ def execute(
         runner = Runner(
             run=run, engine=engines[0], watcher=display, cells=cells, others=engines[1:]
         )
-        with runner.open(runner.pending_cells(first)) as opened:
-            loading = threading.Timer(LOADED_AFTER_S, _load_reporting)
-            loading.daemon = True
-            loading.start()
+        with runner.open(runner.pending_cells(first)) as opened, loading_reporting():
             opened.run_waves(first)
             if check:
                 check()
@@ -84,6 +82,18 @@ def execute(
 
                 reporting.report_verdicts(run, console)
                 explain_all(opened, display.explained, explain, explain_s)
+
+
+@contextlib.contextmanager
+def loading_reporting() -> Iterator[None]:
+    """Load what makes reports a while after this begins, unless it has ended before."""
+    loading = threading.Timer(LOADED_AFTER_S, _load_reporting)
+    loading.daemon = True
+    loading.start()
+    try:
+        yield
+    finally:
+        loading.cancel()
 
 
 def _load_reporting() -> None:

@@ -122,7 +122,9 @@ def ratio(value: float | None, low: float | None = None, high: float | None = No
 
 
 def _factor(value: float) -> str:
-    """Return a factor with so many digits that a change of a thousandth is seen."""
+    """Return a factor with so many digits that a change of a thousandth is seen, or three."""
+    if not 0.1 <= value < 1e6:
+        return f"{value:.3g}"
     decimals = 3 if value < 10 else 2 if value < 100 else 1
     return f"{value:,.{decimals}f}"
 

@@ -69,7 +69,7 @@ def nodes_rows(manifest: Manifest, runs: Sequence[Run]) -> Iterator[NodesRow]:
     for run in runs:
         for path, measured in run.node_errors():
             largest = sorted(measured.nodes, key=_added, reverse=True)[:MOST_NODES]
-            first_wrong = next(filter(_is_wrong, measured.nodes), None)
+            first_wrong = next((node for node in measured.nodes if node.is_wrong), None)
             yield NodesRow(
                 artifact=measured.artifact,
                 model=names.get(measured.artifact, ""),
@@ -91,10 +91,6 @@ def _thinned(nodes: Sequence[NodeError]) -> Iterator[tuple[int, float | None]]:
         neighbours = range(first, min(first + every, len(nodes)))
         worst = max(neighbours, key=lambda number: _badness(nodes[number]))
         yield worst, nodes[worst].error
-
-
-def _is_wrong(node: NodeError) -> bool:
-    return node.error is None or not node.error <= node.tolerance
 
 
 def _badness(node: NodeError) -> float:

@@ -72,6 +72,11 @@ class NodeError(Part):
     tolerance: Measure
     note: Line = ""
 
+    @property
+    def is_wrong(self) -> bool:
+        """Whether it is beyond its tolerance, or has no number."""
+        return self.error is None or not self.error <= self.tolerance
+
 
 class NodeErrors(Part):
     """All nodes of an artifact on a consumer, in the order of the graph.

@@ -24,6 +24,7 @@ from deepmatrix.comparison.verdicts import (
     compare_verdicts,
     meaning,
 )
+from deepmatrix.drawing import numbers
 from deepmatrix.errors import ArgumentError
 from deepmatrix.results.rows import Results
 from tests.unit import verifications
@@ -93,13 +94,16 @@ def outcome(word: str) -> Outcome | None:
 def test_what_another_verdict_means(before: str, after: str, word: str) -> None:
     key: Key = ("serving", "artifact", "cell")
     base, head = outcome(before), outcome(after)
-    told = compare_verdicts({key: base} if base else {}, {key: [head]} if head else {})
-    counted = [name for name in ("unchanged", "added", "gone") if getattr(told, name)]
-    named = ["failure" if told.failures else meaning(change).split()[0] for change in told.changes]
-    named += ["failure"] * len(told.failures)
+    compared = compare_verdicts({key: base} if base else {}, {key: [head]} if head else {})
+    counted = [name for name in ("unchanged", "added", "gone") if getattr(compared, name)]
+    named = [
+        "failure" if compared.failures else meaning(change).split()[0]
+        for change in compared.changes
+    ]
+    named += ["failure"] * len(compared.failures)
     expected = {".": [] if before == ABSENT else ["unchanged"]}.get(word, [word])
     assert [*counted, *named] == expected
-    for change in told.failures:
+    for change in compared.failures:
         assert meaning(change) == "new failure"
 
 
@@ -411,3 +415,10 @@ def test_where_nothing_could_be_compared_a_limit_on_times_says_so_once() -> None
     comparison = compare_results(nothing, nothing, ("base", "head"))
     assert comparison.is_void
     assert limits.broken(comparison, limits.parse("new-failure,slower:5%")) == (limits.VOID,)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "text"), [(0.00031, "0.00031×"), (1.001, "1.001×"), (3e24, "3e+24×")]
+)
+def test_a_tiny_or_huge_ratio_has_its_leading_digits_and_no_others(ratio: float, text: str) -> None:
+    assert numbers.ratio(ratio) == text

@@ -225,6 +225,19 @@ def test_what_did_not_run_in_an_interrupted_run_is_one_finding(tmp_path: Path) -
     assert f"Not run: {sum(row.missing for row in results.cells)} jobs of" in page.text
 
 
+def test_a_cell_that_could_not_be_built_is_not_counted_as_not_run_yet(tmp_path: Path) -> None:
+    run = whole(tmp_path)
+    for folder in sorted((run.path / "records").glob("*/*"))[::2]:
+        shutil.rmtree(folder)
+    results = merging.merge([run])
+    first = next(row for row in results.cells if row.missing)
+    unbuilt = first.model_copy(update={"status": "build-failed"})
+    rows = tuple(unbuilt if row is first else row for row in results.cells)
+    page = page_of(results.model_copy(update={"cells": rows}))
+    jobs = sum(row.missing for row in results.cells) - first.missing
+    assert f"Not run: {jobs} job" in page.text
+
+
 def test_what_an_engine_failed_at_is_not_pending(tmp_path: Path) -> None:
     results = merging.merge([whole(tmp_path)])
     assert not any(row.pending for row in (*results.training, *results.portability))

@@ -113,8 +113,8 @@ def test_what_is_only_checked_runs_in_one_round_whose_times_do_not_count() -> No
 
 def test_the_table_of_a_plan_names_what_is_only_checked() -> None:
     plan = make("torch-debian12-amd64-cpu")
-    said = " Only checked, not timed: seq2seq-tiny, googlenet-tiny."
-    assert plan_table.table(plan, "docker").note.endswith(said)
+    note = " Only checked, not timed: seq2seq-tiny, googlenet-tiny."
+    assert plan_table.table(plan, "docker").note.endswith(note)
     assert (
         "checked"
         not in plan_table.table(replace(plan, checked_workloads=frozenset()), "docker").note

@@ -24,7 +24,7 @@ class Graph:
     """The errors of a consumer along a graph: the places of nodes, left to right.
 
     *broken*: the places of nodes whose error is no number. *first_wrong*: where the answer is
-    wrong, the first node beyond its tolerance, of those that add most, with its place.
+    wrong, the first node beyond its tolerance, with its place.
     """
 
     row: NodesRow
@@ -49,7 +49,7 @@ def graphs(results: Results, evidence: Evidence) -> Iterator[Graph]:
         if up is None:
             continue
         is_right = (row.artifact, row.consumer) in matching
-        first = None if is_right else next(filter(_is_wrong, row.largest), None)
+        first = None if is_right else next((node for node in row.largest if node.is_wrong), None)
         yield Graph(
             row=row,
             up=up,
@@ -66,10 +66,6 @@ def graphs(results: Results, evidence: Evidence) -> Iterator[Graph]:
                 *evidence.link(explorer_file(PurePosixPath(row.file).name), "for Model Explorer"),
             ),
         )
-
-
-def _is_wrong(node: NodeError) -> bool:
-    return node.error is None or not node.error <= node.tolerance
 
 
 def _first_place(first: NodeError | None, row: NodesRow) -> float | None:

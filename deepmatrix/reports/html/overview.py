@@ -14,7 +14,7 @@ from deepmatrix.reports.html.evidence import Evidence, Link
 from deepmatrix.reports.tables.own_models import headlines
 from deepmatrix.reports.tables.own_models import overview as all_models
 from deepmatrix.results import remarks
-from deepmatrix.results.rows import PortabilityRow, Results, TrainingRow
+from deepmatrix.results.rows import CellRow, PortabilityRow, Results, TrainingRow
 
 #: So many of what is wrong are shown at once; more are folded, and more than those counted.
 MOST_SHOWN, MOST_FOLDED = 12, 200
@@ -136,9 +136,14 @@ def _other_problems(results: Results, problems: Sequence[str]) -> Iterator[Findi
         )
 
 
+def _unfinished(results: Results) -> list[CellRow]:
+    """Return the cells that can run, and have jobs that did not."""
+    return [row for row in results.cells if row.missing and row.status != "build-failed"]
+
+
 def _pending_problems(results: Results) -> set[str]:
     """Return the problems that are no more than jobs that have not run yet."""
-    unfinished = (row for row in results.cells if row.missing and row.status != "build-failed")
+    unfinished = _unfinished(results)
     rows: list[TrainingRow | PortabilityRow] = [*results.training, *results.portability]
     lines = {
         *map(remarks.cell_problem, unfinished),
@@ -151,7 +156,7 @@ def _pending(results: Results, problems: Collection[str]) -> Iterator[Finding]:
     """Yield the problems that are only pending as one: they have one cause, and one remedy."""
     if not problems:
         return
-    cells = [row for row in results.cells if row.missing]
+    cells = _unfinished(results)
     jobs = sum(row.missing for row in cells)
     yield Finding(
         kind="not run yet",

@@ -14,7 +14,7 @@ from deepmatrix.comparison.changes import (
 )
 from deepmatrix.comparison.limits import by_cell, time_title
 from deepmatrix.comparison.verdicts import Meaning
-from deepmatrix.comparison.verdicts import meaning as told
+from deepmatrix.comparison.verdicts import meaning as meaning_of
 from deepmatrix.drawing import numbers
 from deepmatrix.drawing.layout import (
     Column,
@@ -57,7 +57,7 @@ def tables(comparison: Comparison, *, whole: bool = False) -> list[Table]:
         *(
             _verdicts(title, changes, mood, whole=whole)
             for meaning, title, mood in PARTS
-            if (changes := [each for each in comparison.changes if told(each) == meaning])
+            if (changes := [each for each in comparison.changes if meaning_of(each) == meaning])
         ),
         _drifts(comparison.drifts),
         _times("Slower", comparison.slower, "bad", whole=whole),
@@ -122,8 +122,8 @@ def _verdict_rows(changes: Sequence[VerdictChange], mood: Mood, *, whole: bool) 
         first = group[0].subject if kind == "serving" else f"{kind} of {group[0].subject}"
         subject = first if len(group) == 1 else f"{len(group)} subjects, such as {first}"
         moods: tuple[Mood, ...] = ("plain", "plain", "plain", mood, "plain")
-        told_reason = group[0].reason if whole else shortened(group[0].reason)
-        reason = f"expected: {expected}" if expected else told_reason
+        own_reason = group[0].reason if whole else shortened(group[0].reason)
+        reason = f"expected: {expected}" if expected else own_reason
         yield Row(
             texts=(cell, subject, base, head, reason),
             moods=moods,
