@@ -19,6 +19,7 @@ from rich.console import Console
 from deepmatrix.cli import plan_table
 from deepmatrix.comparison.changes import (
     Comparison,
+    OperatorChange,
     Side,
     SizeChange,
     TimeChange,
@@ -471,6 +472,7 @@ def compared() -> Comparison:
             high=ratio + 0.02,
             p=0.0012,
             word=word,
+            operators=(OperatorChange(kind="FusedMatMul", base_s=None, head_s=1.3e-4),),
         )
         for word, ratio in (("slower", 1.1), ("faster", 0.9))
     ]
