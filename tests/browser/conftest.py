@@ -42,8 +42,9 @@ PAGES = ("matrix", "verification", "hostile", "comparison", "evaluation", "inter
 
 
 def study_tables(runs: list[Results]) -> list[Table]:
-    rated = ratings.rate(runs, MATRIX, packages.load())
-    return evaluation.tables(rated, decide(statements.load(), runs, MATRIX), runs)
+    listed = packages.load()
+    rated = ratings.rate(runs, MATRIX, listed)
+    return evaluation.tables(rated, decide(statements.load(), runs, MATRIX), runs, listed)
 
 
 @pytest.fixture(scope="session")
