@@ -111,7 +111,8 @@ def _await(workers: List[Any], folder: str) -> None:
     deadline = time.monotonic() + WORKERS_S
     alive = list(range(len(workers)))
     while alive and time.monotonic() < deadline:
-        sentinels = [workers[rank].sentinel for rank in alive]
+        # A process has had a sentinel since Python 3.3; `sentinel` alone is of Python 3.15.
+        sentinels = [workers[rank].sentinel for rank in alive]  # novermin
         multiprocessing.connection.wait(sentinels, max(0.0, deadline - time.monotonic()))
         ended = [rank for rank in alive if not workers[rank].is_alive()]
         if not all(os.path.exists(os.path.join(folder, "%d.npz" % rank)) for rank in ended):
