@@ -7,6 +7,8 @@ import re
 import sys
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
+from harness.measuring.machine import mapped_files, read_text
+
 #: The name of a requirement, which goes on with versions, extras and markers.
 REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -41,10 +43,8 @@ def describe(name: str) -> Optional[Dict[str, Any]]:
 
 def shared_objects() -> Optional[Dict[str, int]]:
     """Return how many shared objects this process has loaded, and their bytes on disk."""
-    try:
-        with open("/proc/self/maps", encoding="utf-8", errors="replace") as maps:
-            paths = {line.split(None, 5)[-1].strip() for line in maps if "/" in line}
-    except OSError:
+    paths = mapped_files()
+    if not paths:
         return None
     files = [path for path in paths if re.search(r"\.so(\.[0-9.]+)?$", path)]
     sizes = [os.path.getsize(path) for path in files if os.path.exists(path)]
@@ -68,7 +68,7 @@ def _normalized(name: str) -> str:
 
 def _metadata(path: str) -> "email.message.Message":
     for name in ("METADATA", "PKG-INFO", ""):
-        text = _read(os.path.join(path, name) if name else path)
+        text = read_text(os.path.join(path, name) if name else path)
         if text:
             return email.parser.HeaderParser().parsestr(text)
     return email.message.Message()
@@ -81,7 +81,7 @@ def _requirements(path: str) -> List[str]:
         for line in _metadata(path).get_all("Requires-Dist") or []
         if not re.search(r"\bextra\s*==", str(line))
     ]
-    for line in _read(os.path.join(path, "requires.txt")).splitlines():
+    for line in read_text(os.path.join(path, "requires.txt")).splitlines():
         if line.startswith("["):
             break
         lines.append(line)
@@ -97,11 +97,3 @@ def _licence(metadata: "email.message.Message") -> Optional[str]:
     named = [entry.split(" :: ")[-1] for entry in classifiers if entry.startswith(LICENCES)]
     text = str(metadata["License"] or "").replace(UNKNOWN, "").strip().splitlines()
     return ", ".join(named) or (text[0][:LONGEST_LICENCE] if text else None)
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as source:
-            return source.read()
-    except OSError:
-        return ""

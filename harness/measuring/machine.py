@@ -3,9 +3,7 @@
 import os
 import platform
 import sys
-from typing import Any, Dict, List, Optional, Tuple
-
-from harness.measuring import installed
+from typing import Any, Dict, List, Optional, Set, Tuple
 
 #: Names of architectures in a cell, where the system has other names.
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -59,6 +57,8 @@ def environment(job: Dict[str, Any], described: Optional[Dict[str, Any]]) -> Dic
 
 def _brought_along(described: Dict[str, Any]) -> Dict[str, Any]:
     """Return what a framework brings along. The first of the versions is its own."""
+    from harness.measuring import installed  # slow, and nothing for who only serves
+
     name = next(iter(described.get("versions", {})), "")
     return {
         "distribution": installed.describe(name),
@@ -77,7 +77,7 @@ def libc() -> Optional[str]:
 def processor() -> Optional[str]:
     """Return the processor's name, else implementer and part; under QEMU often None."""
     facts: Dict[str, str] = {}
-    for line in _read("/proc/cpuinfo").splitlines():
+    for line in read_text("/proc/cpuinfo").splitlines():
         key, _, value = line.partition(":")
         facts.setdefault(key.strip(), value.strip())
     if "model name" in facts:
@@ -98,15 +98,20 @@ def process_threads() -> Optional[int]:
 def thread_names() -> List[str]:
     """Return the names of this process's threads. Raises OSError where the system has no list."""
     tasks = os.listdir("/proc/self/task")
-    return [_read(f"/proc/self/task/{task}/comm").strip() for task in tasks]
+    return [read_text(f"/proc/self/task/{task}/comm").strip() for task in tasks]
+
+
+def mapped_files() -> Set[str]:
+    """Return the paths of the files in this process's memory, none where the system has no list."""
+    maps = read_text("/proc/self/maps").splitlines()
+    return {line.split(None, 5)[-1] for line in maps if "/" in line}
 
 
 def openblas() -> Optional[str]:
     """Return numpy's OpenBLAS and the core type it chose, read from the loaded library."""
     import ctypes
 
-    paths = {line.split(None, 5)[-1] for line in _read("/proc/self/maps").splitlines()}
-    for path in sorted(path for path in paths if "openblas" in os.path.basename(path)):
+    for path in sorted(path for path in mapped_files() if "openblas" in os.path.basename(path)):
         try:
             library = ctypes.CDLL(path)
         except OSError:
@@ -162,7 +167,7 @@ def _peak_of_group() -> Tuple[str, int]:
             ("cgroup2", "/sys/fs/cgroup/memory.peak"),
             ("cgroup1", "/sys/fs/cgroup/memory/memory.max_usage_in_bytes"),
         ):
-            value = _read(path).strip()
+            value = read_text(path).strip()
             if value.isdigit():
                 return source, int(value)
     return "process", 0
@@ -176,7 +181,7 @@ def peak_resident() -> int:
     """
     import resource
 
-    for line in _read("/proc/self/status").splitlines():
+    for line in read_text("/proc/self/status").splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     return _resident(resource.RUSAGE_SELF)
@@ -194,7 +199,8 @@ def _numpy_version() -> Optional[str]:
     return getattr(module, "__version__", None)
 
 
-def _read(path: str) -> str:
+def read_text(path: str) -> str:
+    """Return the text of a file, nothing where it cannot be read."""
     try:
         with open(path, encoding="utf-8", errors="replace") as source:
             return source.read()
