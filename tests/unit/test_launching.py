@@ -306,7 +306,9 @@ def test_certificates_over_the_standard_input_are_a_worker_s_own(tmp_path: Path)
     assert {path.name for path in received.iterdir()} == set(bundle.FILES)
     assert {path.stat().st_mode & 0o777 for path in received.iterdir()} == {0o600}
     certificates.security(received, "worker")
-    (tmp_path / "line").write_bytes(b'{"../evil": ""}\n')
-    with (tmp_path / "line").open("rb") as stream, pytest.raises(ArgumentError):
-        bundle.unpack(stream, nothing)
-    assert not list(nothing.iterdir())
+    foreign = json.dumps(dict.fromkeys(bundle.FILES, "\N{EURO SIGN}")).encode()
+    for line in (b'{"../evil": ""}', foreign):
+        (tmp_path / "line").write_bytes(line + b"\n")
+        with (tmp_path / "line").open("rb") as stream, pytest.raises(ArgumentError):
+            bundle.unpack(stream, nothing)
+        assert not list(nothing.iterdir())

@@ -33,7 +33,7 @@ def unpack(stream: BinaryIO, folder: Path) -> None:
         contents = _CONTENTS.validate_json(stream.readline(LONGEST))
     except ValidationError:
         contents = {}
-    if contents.keys() != set(FILES):
+    if contents.keys() != set(FILES) or not all(map(str.isascii, contents.values())):
         raise ArgumentError(
             "no certificates on the standard input",
             hint="`--tls -` is for workers that a fleet's file starts; name a folder",
