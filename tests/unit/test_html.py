@@ -110,6 +110,14 @@ def test_no_tag_has_a_handler_a_style_or_an_address_elsewhere() -> None:
             assert not re.match(r"[\w+.-]+:|//", attributes.get("href", ""))
 
 
+def test_a_graph_without_a_number_still_has_its_note() -> None:
+    results = drifting()
+    (row,) = (each.model_copy(update={"errors": ()}) for each in results.nodes)
+    page = page_of(results.model_copy(update={"nodes": (row,)}))
+    assert "No node has a number." in page.text
+    assert row.note in page.text
+
+
 def test_the_policy_allows_the_own_script_and_style_and_nothing_else() -> None:
     source = html.run_page(drifting(), html.Evidence())
     page = Page(source)

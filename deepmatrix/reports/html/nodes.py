@@ -23,12 +23,12 @@ WIDTH, HEIGHT = 600, 120
 class Graph:
     """The errors of a consumer along a graph: the places of nodes, left to right.
 
-    *broken*: the places of nodes whose error is no number. *first_wrong*: where the answer is
-    wrong, the first node beyond its tolerance, with its place.
+    *up*: None where no node has a number. *broken*: the places of nodes whose error is no number.
+    *first_wrong*: where the answer is wrong, the first node beyond its tolerance, with its place.
     """
 
     row: NodesRow
-    up: Scale
+    up: Scale | None
     dots: tuple[tuple[float, float], ...]
     broken: tuple[float, ...]
     first_wrong: NodeError | None
@@ -46,8 +46,6 @@ def graphs(results: Results, evidence: Evidence) -> Iterator[Graph]:
     for row in results.nodes:
         finite = [error for _, error in row.errors if error is not None and math.isfinite(error)]
         up = scales.logarithmic(finite, HEIGHT, numbers.error)
-        if up is None:
-            continue
         is_right = (row.artifact, row.consumer) in matching
         first = None if is_right else next((node for node in row.largest if node.is_wrong), None)
         yield Graph(
@@ -56,7 +54,7 @@ def graphs(results: Results, evidence: Evidence) -> Iterator[Graph]:
             dots=tuple(
                 (_across(number, row), round(HEIGHT - up.place(error), 1))
                 for number, error in row.errors
-                if error is not None and math.isfinite(error)
+                if up and error is not None and math.isfinite(error)
             ),
             broken=tuple(_across(number, row) for number, error in row.errors if error is None),
             first_wrong=first,
