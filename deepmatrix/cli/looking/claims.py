@@ -42,24 +42,28 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Decide the study's statements by some runs; if several can decide, the last one counts."""
-    document = statements.load(options.claims)
-    decided = decisions.decide(document, merged(options), starting.load_matrix(options))
+    document, runs = statements.load(options.claims), open_runs(options)
+    results = merged(runs, options)
+    decided = decisions.decide(document, results, starting.load_matrix(options))
     tables = [*statement_tables(decided), *edition_tables(document)]
-    write(options, "The study's statements", tables)
+    write(options, "The study's statements", tables, runs)
 
 
-def merged(options: argparse.Namespace) -> list[Results]:
-    """Return the results of the runs that are named, each with its own expected failures."""
-    expected_failures = starting.load_expected_failures(options)
-    return [merging.merge([run], expected_failures) for run in _runs(options)]
-
-
-def _runs(options: argparse.Namespace) -> list[Run]:
+def open_runs(options: argparse.Namespace) -> list[Run]:
+    """Open the runs that are named. Raises ArgumentError."""
     return [running.open_run(path, options.runs) for path in options.parts]
 
 
-def write(options: argparse.Namespace, title: str, tables: list[Table]) -> None:
-    """Print tables, and write the pages that are asked for."""
+def merged(runs: Sequence[Run], options: argparse.Namespace) -> list[Results]:
+    """Return the results of runs, each with its own expected failures."""
+    expected_failures = starting.load_expected_failures(options)
+    return [merging.merge([run], expected_failures) for run in runs]
+
+
+def write(
+    options: argparse.Namespace, title: str, tables: list[Table], runs: Sequence[Run]
+) -> None:
+    """Print tables of runs, and write the pages that are asked for."""
     reports.show_tables(make_console(), tables)
     if options.into:
         markdown.insert(
@@ -67,8 +71,8 @@ def write(options: argparse.Namespace, title: str, tables: list[Table]) -> None:
             lambda titles: reports.tables_page(title, markdown.select(tables, titles)),
         )
     if options.html:
-        runs = html.beside(options.html, _folders(_runs(options)))
-        write_named(options.html, html.tables_page(title, tables, runs))
+        evidence = html.beside(options.html, _folders(runs))
+        write_named(options.html, html.tables_page(title, tables, evidence))
 
 
 def _folders(runs: Sequence[Run]) -> dict[str, Path]:

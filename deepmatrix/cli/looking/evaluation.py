@@ -19,10 +19,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Rate the study's systems then and now by some runs, with its statements and its table."""
     document = statements.load(options.claims)
-    runs = claims.merged(options)
+    runs = claims.open_runs(options)
+    results = claims.merged(runs, options)
     matrix = starting.load_matrix(options)
     listed = packages.load()
     tables = evaluation.tables(
-        ratings.rate(runs, matrix, listed), decisions.decide(document, runs, matrix), runs, listed
+        ratings.rate(results, matrix, listed),
+        decisions.decide(document, results, matrix),
+        results,
+        listed,
     )
-    claims.write(options, "Evaluation of deep learning toolkits", tables)
+    claims.write(options, "Evaluation of deep learning toolkits", tables, runs)
