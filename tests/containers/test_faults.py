@@ -26,6 +26,7 @@ from deepmatrix.engines.docker.engine import DockerEngine
 from deepmatrix.engines.setup.daemon import Daemon
 from deepmatrix.errors import EngineError
 from deepmatrix.machine import owner, processes
+from deepmatrix.machine.clocks import Stopwatch
 
 from .conftest import EXTRA, LIMITS, MIB, ROOT, Lab, Waiter, left, listed
 
@@ -337,14 +338,16 @@ def test_watching_looks_and_asks_the_engine_seldom(
     count(watch.Wake, "wait")
     count(requests.Session, "send")
 
-    def counts_in(deadline_s: float) -> Counter[str]:
+    def counts_in(deadline_s: float) -> tuple[Counter[str], float]:
         counts.clear()
+        watch = Stopwatch()
         assert lab.run("hang", deadline_s=deadline_s).ending == "timeout"
-        return counts.copy()
+        return counts.copy(), watch.wall_s
 
-    short, long = counts_in(1), counts_in(6)
-    assert long["wait"] - short["wait"] <= 21  # four times a second
-    assert long["send"] - short["send"] <= 4  # a size each two seconds, and whose volume it is
+    (short, short_s), (long, long_s) = counts_in(1), counts_in(6)
+    assert long["wait"] - short["wait"] <= (long_s - short_s) / 0.25 + 1
+    # A size each two seconds, at once where one is due, and whose volume it is.
+    assert long["send"] - short["send"] <= long_s / 2 + 1 + 1
 
 
 def test_leftovers_of_a_killed_host_are_swept(lab: Lab, until: Waiter) -> None:
