@@ -64,8 +64,27 @@ def judge(records: Sequence[JobRecord], terms: Terms, missing: str) -> Verdict:
     """
     if not records:
         return Verdict(name="not-run", reason=missing)
-    verdicts = [_judge_round(record, terms) for record in records]
+    verdicts = [_judge_round(record, terms) for record in _differing(records)]
     return max(verdicts, key=lambda verdict: (ORDER.index(verdict.name), verdict.error or 0.0))
+
+
+def _differing(records: Sequence[JobRecord]) -> Iterator[JobRecord]:
+    """Yield the rounds without those that answered as the one before: most do, and judge alike."""
+    last = None
+    for record in records:
+        answer = _answer(record)
+        if answer is None or answer != last:
+            yield record
+        last = answer
+
+
+def _answer(record: JobRecord) -> tuple[object, ...] | None:
+    """Return all that a verdict on a round that answered depends on; None: it did not."""
+    if record.status != "ok" or record.output is None:
+        return None
+    answered = record.output.infer()
+    repeated = (answered.repeatable, answered.stateful, answered.repeats) if answered else ()
+    return (record.output.environment.precision, record.agreement, record.generated, *repeated)
 
 
 def _judge_round(record: JobRecord, terms: Terms) -> Verdict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from deepmatrix.config.sections import Override, Precision, Tolerances
 from deepmatrix.judging import deviations
 from deepmatrix.judging.terms import Terms, terms_of
-from deepmatrix.judging.verdicts import Verdict, judge
+from deepmatrix.judging.verdicts import ORDER, Verdict, judge
 from deepmatrix.planning.cells import all_cells
 from deepmatrix.results import remarks
 from deepmatrix.results.rows import PortabilityRow
@@ -512,3 +513,28 @@ def test_gold_that_was_computed_in_bfloat16_is_no_more_exact_than_that() -> None
     assert terms.allowed_of(output, agreement(9e-3)) == allowed
     precise = output.model_copy(update={"rounded": False})
     assert terms.allowed_of(precise, agreement(9e-3))[0] == 1e-6
+
+
+ROUNDS = (
+    record(JOB, agreement=agreement(2e-7)),
+    record(JOB, agreement=agreement(2e-7), wall_s=9.0),
+    record(JOB, agreement=agreement(9e-7)),
+    record(JOB, agreement=agreement(3e-6)),
+    record(JOB, agreement=agreement(NAN)),
+    repeated(0.0),
+    repeated(2e-3),
+    repeated(2e-3, stateful=True),
+    threads_apart(2e-3),
+    record(JOB, agreement=None),
+    record(JOB, status="crashed", cause="SIGSEGV"),
+    record(JOB, status="crashed", cause="SIGILL"),
+)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_rounds_that_answer_alike_are_judged_as_each_by_itself(count: int) -> None:
+    alone = {id(each): judge([each], TERMS, "") for each in ROUNDS}
+    for rounds in itertools.product(ROUNDS, repeat=count):
+        verdicts = [alone[id(each)] for each in rounds]
+        worst = max(verdicts, key=lambda each: (ORDER.index(each.name), each.error or 0.0))
+        assert repr(judge(rounds, TERMS, "")) == repr(worst)  # NaN is not NaN
