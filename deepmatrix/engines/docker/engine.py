@@ -173,12 +173,14 @@ class DockerEngine:
             raise EngineError(f"{image} cannot be read: {error_line(error)}") from None
 
     def open(self, run_id: str) -> None:
-        """Remove the leftovers of dead runs. The harness is shipped with the first process."""
+        """Remove the leftovers of dead runs, and begin to ship the harness."""
         self._run_id = run_id
         try:
             leftovers.sweep_dead(self._api)
         except FAILURES as error:
             raise no_answer(self.endpoint, error) from None
+        if image := next(filter(None, self.references.values()), None):
+            self._harness.fill_ahead(image, run_id)
 
     def close(self) -> None:
         """Remove the harness, and the leftovers from when the engine was away.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import threading
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from docker.types import Mount
 
 from deepmatrix.engines import archives
 from deepmatrix.engines.docker import leftovers
+from deepmatrix.engines.docker.connection import FAILURES
 
 #: Where the processes of a container find the harness.
 MOUNT_POINT = "/opt/deepmatrix"
@@ -37,15 +39,29 @@ class HarnessVolume:
                 self._name = self._make(image, run_id)
             return self._name
 
+    def fill_ahead(self, image: str, run_id: str) -> None:
+        """Begin to fill it, in a thread, while the first process is still being planned.
+
+        What goes wrong then goes wrong again with the first process, which reports it.
+        """
+
+        def fill() -> None:
+            with contextlib.suppress(*FAILURES):
+                self.fill(image, run_id)
+
+        threading.Thread(target=fill, daemon=True, name="harness").start()
+
     def remove(self) -> None:
-        """Remove the volume, if there is one."""
-        if self._name:
-            leftovers.remove_volume(self._api, self._name)
-            self._name = None
+        """Remove the volume, if there is one; wait for what fills it."""
+        with self._lock:
+            if self._name:
+                leftovers.remove_volume(self._api, self._name)
+                self._name = None
 
     def forget(self) -> None:
         """Take note that a sweep removed the volume."""
-        self._name = None
+        with self._lock:
+            self._name = None
 
     def _make(self, image: str, run_id: str) -> str:
         name = f"deepmatrix-{secrets.token_hex(6)}"
