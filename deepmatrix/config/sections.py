@@ -130,9 +130,11 @@ class System(Section):
 
     *pins* names the system whose locked wheels it uses; *distribution* is the package among them
     whose version is shown, by default the one named like the system. *options* go to the adapter,
-    *environment* to its processes. *compile_cache* are variables by which its compiler keeps what
-    it made in a ``{folder}``, from one run to the next, under emulation only. *precision* is the
-    lowest that it may compute in by itself. *float32_by* is what a user sets to keep it to float32,
+    *environment* to its processes. Two are for emulated processes on this project's own networks,
+    where compilers take minutes: *compile_cache* are variables by which its compiler keeps what it
+    made in a ``{folder}``, from one run to the next; *emulated_environment* are further ones. A
+    user's own model is compiled as anywhere. *precision* is the lowest that it may compute in by
+    itself. *float32_by* is what a user sets to keep it to float32,
     where it computes in less. *language* is that of the program that uses it. *deadline_factor*
     multiplies its deadline.
     """
@@ -145,6 +147,7 @@ class System(Section):
     options: dict[Name, Text] = Field(default_factory=dict)
     environment: dict[Variable, Text] = Field(default_factory=dict)
     compile_cache: dict[Variable, Text] = Field(default_factory=dict)
+    emulated_environment: dict[Variable, Text] = Field(default_factory=dict)
     bases: tuple[Name, ...] | None = None
     devices: tuple[Device, ...] | None = None
     pins: Name | None = None

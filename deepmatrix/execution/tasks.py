@@ -46,7 +46,9 @@ def process_environment(run: Run, capabilities: Capabilities, cell: Cell) -> dic
     architecture = run.manifest.matrix.architectures[cell.architecture]
     emulation = {} if is_native else architecture.emulation
     processor = {QEMU_CPU: cell.processor} if cell.processor else {}
-    return {**emulation, **processor, **cell.environment}
+    is_slow = capabilities.emulates(cell) and not run.manifest.plan.imports
+    emulated = cell.emulated_environment if is_slow else {}
+    return {**emulation, **processor, **cell.environment, **emulated}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -150,6 +150,11 @@ class Cell:
         return self.system.compile_cache
 
     @property
+    def emulated_environment(self) -> Mapping[str, str]:
+        """Variables of its emulated processes on our own networks."""
+        return self.system.emulated_environment
+
+    @property
     def precision(self) -> Precision:
         """The lowest precision that it may compute in."""
         return self.system.precision

@@ -7,8 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from deepmatrix.config.sections import Infer
+from deepmatrix.execution.tasks import process_environment
 from deepmatrix.images import compiled
 from deepmatrix.images.compiled import CompileCache
+from deepmatrix.planning.model_plan import plan_models
+from deepmatrix.planning.selection import Selection
+from tests.unit.examples import DOCKER, MATRIX, new_run, planned
+
+INFER = Infer(batches=(1,), samples=5, min_s=0.0, max_s=1.0, warmup=1)
 
 
 @pytest.fixture
@@ -113,3 +120,17 @@ def test_a_damaged_cache_is_made_anew(cache: CompileCache, tmp_path: Path) -> No
 
 def test_variables_name_the_folder() -> None:
     assert compiled.environment({"A": "{folder}/x", "B": "0"}, "/c") == {"A": "/c/x", "B": "0"}
+
+
+def test_only_emulated_processes_on_our_own_networks_compile_in_another_way(tmp_path: Path) -> None:
+    ours = planned("jax-debian12-amd64-cpu", "jax-debian13-arm64-cpu")
+    models = (("m", "onnx", "model.onnx"),)
+    users = plan_models(MATRIX, models, Selection(), DOCKER, seed=0, infer=INFER)
+    runs = [new_run(tmp_path / plan.command, plan) for plan in (ours, users)]
+    flagged = [
+        (run.manifest.plan.command, cell.architecture)
+        for run in runs
+        for cell in ours.cells
+        if "XLA_FLAGS" in process_environment(run, DOCKER, cell)
+    ]
+    assert flagged == [("matrix", "arm64")]

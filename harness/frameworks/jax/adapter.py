@@ -114,15 +114,20 @@ class Model:
             logits = forward(weights, x)
             return optax.softmax_cross_entropy_with_integer_labels(logits, y).mean()
 
-        def step(weights, state, x, y):
-            value, gradients = jax.value_and_grad(loss)(weights, x, y)
+        @jax.jit
+        def update(weights, state, gradients):
             updates, state = optimiser.update(gradients, state, weights)
-            return value, optax.apply_updates(weights, updates), state
+            return optax.apply_updates(weights, updates), state
+
+        def step(weights, state, x, y):
+            value, gradients = self.differentiate(weights, x, y)
+            return (value, *update(weights, state, gradients))
 
         self.forward = jax.jit(forward)
         self.values = jax.jit(values)
-        self.gradients = jax.jit(jax.grad(loss))
-        self.step = jax.jit(step)
+        self.differentiate = jax.jit(jax.value_and_grad(loss))
+        # One program. Emulated, XLA would compile the gradients for minutes, which it has already.
+        self.step = step if machine.emulated else jax.jit(step)
         self.initial = optimiser.init
         set_weights(self, weights)
 
@@ -153,7 +158,7 @@ def forward(model: Any, batch: Any) -> Any:
 def backward(model: Any, batch: Any) -> Any:
     """Compute the gradients of a batch, on the device, by neutral name."""
     global pending
-    pending = model.gradients(model.weights, *batch)
+    _, pending = model.differentiate(model.weights, *batch)
     return pending
 
 
