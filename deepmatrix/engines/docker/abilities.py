@@ -18,7 +18,9 @@ from deepmatrix.machine import binfmt, processes
 def emulated_architectures(endpoint: Endpoint, info: Info) -> frozenset[str]:
     """Return the architectures that the engine's machine runs by emulation, by Docker's names."""
     if _shares_kernel(endpoint, info):
-        return binfmt.emulated_architectures()
+        emulated = binfmt.emulated_architectures()
+        binfmt.hash_ahead(emulated - {binfmt.docker_name(info.architecture)})
+        return emulated
     # What another machine can run, BuildKit there finds out by trying.
     builder = endpoint.context or "default"
     try:
