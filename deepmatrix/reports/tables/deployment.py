@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from deepmatrix.drawing import numbers
 from deepmatrix.drawing.layout import Row, Table, judged_row, key, mark, native, number, text
@@ -59,9 +59,12 @@ def _exporters(rows: Iterable[ExportRow]) -> str:
 
 def deployment(results: Results) -> Table:
     """Every cell that served: its image, its memory, and its time to first inference."""
-    served = {row.cell for row in results.serving}
+    starts: dict[str, dict[str, float]] = {row.cell: {} for row in results.serving}
+    for row in results.serving:
+        if row.start_s:
+            starts[row.cell][row.workload] = row.start_s.median
     cells = sorted(
-        (cell for cell in results.cells if cell.cell in served),
+        (cell for cell in results.cells if cell.cell in starts),
         key=lambda cell: (cell.emulated, cell.image_bytes or 0),
     )
     served_first = ", ".join(sorted({cell.serving_memory_of for cell in cells} - {""}))
@@ -74,7 +77,7 @@ def deployment(results: Results) -> Table:
             number("first inference"),
             text("of", optional=1),
         ),
-        rows=tuple(_deployment_row(cell, results) for cell in cells),
+        rows=tuple(_deployment_row(cell, starts[cell.cell]) for cell in cells),
         note=(
             "The smallest image first. First inference: from starting the container (or the "
             "process) to the first answer; median over rounds. Peak memory: of a fresh process "
@@ -83,12 +86,7 @@ def deployment(results: Results) -> Table:
     )
 
 
-def _deployment_row(cell: CellRow, results: Results) -> Row:
-    starts = {
-        row.workload: row.start_s.median
-        for row in results.serving
-        if row.cell == cell.cell and row.start_s
-    }
+def _deployment_row(cell: CellRow, starts: Mapping[str, float]) -> Row:
     seconds = statistics.median(starts.values()) if starts else None
     texts = (
         cell.cell + mark(cell.emulated),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from deepmatrix.drawing import numbers
 from deepmatrix.drawing.layout import Mood, Row, Table, key, mark, number, text
-from deepmatrix.results.rows import CellRow, PortabilityRow, Results
+from deepmatrix.results.rows import CellRow, PortabilityRow, Results, TrainingRow
 
 #: The verdict of a right answer.
 RIGHT = "match"
@@ -15,6 +15,14 @@ RIGHT = "match"
 
 def summary(results: Results) -> Table:
     """Return a line for each cell that ran, in the order of the plan."""
+    trained: dict[str, list[TrainingRow]] = defaultdict(list)
+    judged: dict[str, list[PortabilityRow]] = defaultdict(list)
+    for produced in results.training:
+        trained[produced.cell].append(produced)
+    for answered in results.portability:
+        if not answered.isa:
+            judged[answered.consumer].append(answered)
+    exports = Counter(row.cell for row in results.exports)
     return Table(
         title="Summary",
         columns=(
@@ -30,14 +38,17 @@ def summary(results: Results) -> Table:
             ),
             number("work", optional=1, note="Work: the time of its jobs together."),
         ),
-        rows=tuple(_line(cell, results) for cell in results.cells if cell.jobs),
+        rows=tuple(
+            _line(cell, trained[cell.cell], judged[cell.cell], exports[cell.cell])
+            for cell in results.cells
+            if cell.jobs
+        ),
     )
 
 
-def _line(cell: CellRow, results: Results) -> Row:
-    trained = [row for row in results.training if row.cell == cell.cell]
-    judged = [row for row in results.portability if row.consumer == cell.cell and not row.isa]
-    exports = sum(row.cell == cell.cell for row in results.exports)
+def _line(
+    cell: CellRow, trained: Sequence[TrainingRow], judged: Sequence[PortabilityRow], exports: int
+) -> Row:
     wrong = [row for row in judged if row.verdict != RIGHT]
     mood: Mood = "muted" if cell.emulated else "plain"
     is_unexpected = any(not row.expected_failure for row in wrong) or cell.status != "ok"
