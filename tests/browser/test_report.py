@@ -82,7 +82,7 @@ def test_the_page_is_no_wider_than_a_phone(name: str, open_page: Open) -> None:
 
 
 #: The texts of a page's tables that are wider than the place they stand in.
-OVERFLOWING = """[...document.querySelectorAll("td[class^=m-]")]
+OVERFLOWING = """[...document.querySelectorAll("td[class^=m-], .heat tbody th")]
   .filter((field) => field.scrollWidth > field.clientWidth + 1)
   .map((field) => field.innerText)"""
 
