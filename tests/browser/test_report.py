@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from deepmatrix.drawing import escaping
+from deepmatrix.drawing.layout import Column, Table, row
+from deepmatrix.reports import html
 from deepmatrix.results.counting import EXPECTED
 from tests.browser.conftest import PAGES
-from tests.unit.pages import HOSTILE
+from tests.unit.pages import HOSTILE, drifting
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -291,6 +293,33 @@ def test_numbers_with_units_are_sorted_by_what_they_count(open_page: Open) -> No
 
 def test_the_worst_line_can_be_put_first(open_page: Open) -> None:
     page = open_page("matrix")
+def test_times_with_intervals_are_sorted_by_their_units(open_page: Open) -> None:
+    times = ("1.20 [1.10, 1.30] ms", "71.2 [70.0, 72.5] µs", "–", "900 µs")
+    table = Table(
+        title="Times", columns=(Column("time", numeric=True),), rows=tuple(map(row, times))
+    )
+    page = open_page("matrix")
+    page.set_content(html.tables_page("Times", [table]))
+    page.locator("th button").click()
+    assert page.locator("tbody td").all_inner_texts() == [times[1], times[3], times[0], times[2]]
+
+
+def test_what_is_not_known_is_sorted_last(open_page: Open) -> None:
+    results = drifting()
+    cells = tuple(
+        cell.model_copy(update={"serving_memory_bytes": number % 3 * 10**6 or None})
+        for number, cell in enumerate(results.cells)
+    )
+    page = open_page("matrix")
+    source = html.run_page(results.model_copy(update={"cells": cells}), html.Evidence())
+    page.set_content(source)
+    table = page.locator("section:has(#costs) table")
+    table.locator("th:nth-child(4) button").click()
+    texts = table.locator("td:nth-child(4)").all_inner_texts()
+    assert 0 < texts.count("–") < len(texts)
+    assert texts == sorted(texts, key="–".__eq__)
+
+
     page.select_option("select[name=order]", "worst")
     first = page.locator("tr[data-verdict]").first
     assert first.get_attribute("data-verdict") == "error"

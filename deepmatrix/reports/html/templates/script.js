@@ -80,8 +80,10 @@
     GiB: 2 ** 30,
   };
 
+  // The unit of "1.20 [1.18, 1.25] ms" stands after the interval.
   const numberOf = (text) => {
-    const [, digits, unit] = /^([+-]?[\d.,]+(?:e[+-]?\d+)?)\s*([^\s\d,;[]*)/i.exec(text) ?? [];
+    const pattern = /^([+-]?[\d.,]+(?:e[+-]?\d+)?)\s*(?:\[[^\]]*\]\s*)?([^\s\d,;[]*)/i;
+    const [, digits, unit] = pattern.exec(text) ?? [];
     const number = digits === undefined ? Number.NaN : Number(digits.replaceAll(",", ""));
     return unit in units ? number * units[unit] : number;
   };
