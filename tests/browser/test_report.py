@@ -255,8 +255,10 @@ def test_a_link_of_the_map_leads_to_what_the_filter_hides(open_page: Open) -> No
     target.wait_for(state="visible", timeout=2_000)
 
 
-def test_each_link_of_the_menu_ends_at_its_heading(open_page: Open) -> None:
-    page = open_page("matrix")
+@pytest.mark.parametrize("name", ["matrix", "evaluation"])
+def test_each_link_of_the_menu_ends_at_its_heading(name: str, open_page: Open) -> None:
+    page = open_page(name)
+    assert page.locator("nav a").count() > 3
     for link in page.locator("nav a").all():
         link.click()
         page.wait_for_timeout(300)
@@ -291,8 +293,6 @@ def test_numbers_with_units_are_sorted_by_what_they_count(open_page: Open) -> No
     assert texts == sorted(texts, key="–".__eq__)
 
 
-def test_the_worst_line_can_be_put_first(open_page: Open) -> None:
-    page = open_page("matrix")
 def test_times_with_intervals_are_sorted_by_their_units(open_page: Open) -> None:
     times = ("1.20 [1.10, 1.30] ms", "71.2 [70.0, 72.5] µs", "–", "900 µs")
     table = Table(
@@ -320,6 +320,8 @@ def test_what_is_not_known_is_sorted_last(open_page: Open) -> None:
     assert texts == sorted(texts, key="–".__eq__)
 
 
+def test_the_worst_line_can_be_put_first(open_page: Open) -> None:
+    page = open_page("matrix")
     page.select_option("select[name=order]", "worst")
     first = page.locator("tr[data-verdict]").first
     assert first.get_attribute("data-verdict") == "error"

@@ -201,10 +201,10 @@ def test_a_page_that_is_not_beside_its_runs_has_no_link_to_them(
     (page := tmp_path / "far" / "away" / "page.html").parent.mkdir(parents=True)
     folders = two_runs(tmp_path)
     assert main.main(["compare", *map(str, folders.values()), "--html", str(page)]) == 0
-    assert Page(page.read_text()).links == ["#content"]
+    assert {link[0] for link in Page(page.read_text()).links} == {"#"}
     arguments = ["evaluation", "recorded", "--runs", str(recorded), "--html", str(page)]
     assert main.main(arguments) == 0
-    assert Page(page.read_text()).links == ["#content"]
+    assert {link[0] for link in Page(page.read_text()).links} == {"#"}
     assert "recorded/records/" in Page(page.read_text()).text
 
 
