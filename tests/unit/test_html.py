@@ -27,7 +27,7 @@ from deepmatrix.reports.html import scales, verdicts
 from deepmatrix.reports.html.scales import Scale
 from deepmatrix.reports.tables.comparison import MOST_LINES
 from deepmatrix.reports.tables.own_models import headlines
-from deepmatrix.results import merging
+from deepmatrix.results import merging, remarks
 from deepmatrix.store.records import record_path
 from tests.unit import verifications
 from tests.unit.examples import new_run, planned, record
@@ -53,6 +53,41 @@ def test_what_is_wrong_has_its_node_and_the_command_that_shows_it_again() -> Non
     text = page_of(drifting()).text
     assert f"First wrong node: {verifications.CAUSE.node}" in text
     assert f"See it again: {verifications.CAUSE.reproduce}" in text
+
+
+def test_a_cause_that_consumers_share_is_told_once() -> None:
+    results = drifting()
+    wrong = next(row for row in results.portability if row.cause)
+    assert wrong.cause
+    text = f"as on {wrong.consumer}: {wrong.cause.text}"
+    cause = wrong.cause.model_copy(update={"as_on": wrong.consumer, "text": text})
+    alike = next(row for row in results.portability if row.verdict == "match" and not row.judges)
+    both = results.model_copy(
+        update={
+            "portability": (
+                *(row for row in results.portability if row is not alike),
+                drifted := alike.model_copy(update={"verdict": "drift", "cause": cause}),
+            ),
+            "problems": (*results.problems, remarks.row_problem(drifted)),
+        }
+    )
+    findings, _, lines = page_of(both).text.partition("Map of verdicts")
+    assert findings.count(verifications.CAUSE.text) == 1
+    assert findings.count(verifications.CAUSE.reproduce) == 1
+    assert f"as on {wrong.consumer} " in findings
+    assert lines.count(verifications.CAUSE.text) == 2
+
+
+def test_a_graph_has_the_inputs_and_the_command_of_its_fault(tmp_path: Path) -> None:
+    results = drifting()
+    wrong = next(row for row in results.portability if row.cause)
+    folder = tmp_path / "causes" / f"{wrong.title}--on--{wrong.consumer}"
+    folder.mkdir(parents=True)
+    (folder / "inputs.npz").write_bytes(b"")
+    page = page_of(results, tmp_path)
+    _, _, graph = page.text.partition("Errors along the graph")
+    assert f"See it again: {verifications.CAUSE.reproduce}" in graph
+    assert "its inputs" in graph
 
 
 def test_every_verdict_has_its_word_its_sign_and_its_number() -> None:

@@ -25,6 +25,7 @@ class Graph:
 
     *up*: None where no node has a number. *broken*: the places of nodes whose error is no number.
     *first_wrong*: where the answer is wrong, the first node beyond its tolerance, with its place.
+    *command*: it shows the fault again.
     """
 
     row: NodesRow
@@ -33,20 +34,18 @@ class Graph:
     broken: tuple[float, ...]
     first_wrong: NodeError | None
     first_place: float | None
+    command: str
     links: tuple[Link, ...]
 
 
 def graphs(results: Results, evidence: Evidence) -> Iterator[Graph]:
     """Yield the graph of each consumer whose nodes were measured."""
-    matching = {
-        (judged.artifact, judged.consumer)
-        for judged in results.portability
-        if judged.verdict == "match"
-    }
+    verdicts = {(judged.artifact, judged.consumer): judged for judged in results.portability}
     for row in results.nodes:
         finite = [error for _, error in row.errors if error is not None and math.isfinite(error)]
         up = scales.logarithmic(finite, HEIGHT, numbers.error)
-        is_right = (row.artifact, row.consumer) in matching
+        judged = verdicts.get((row.artifact, row.consumer))
+        is_right = judged is not None and judged.verdict == "match"
         first = None if is_right else next((node for node in row.largest if node.is_wrong), None)
         yield Graph(
             row=row,
@@ -59,7 +58,9 @@ def graphs(results: Results, evidence: Evidence) -> Iterator[Graph]:
             broken=tuple(_across(number, row) for number, error in row.errors if error is None),
             first_wrong=first,
             first_place=_first_place(first, row),
+            command=judged.cause.reproduce if judged and judged.cause else "",
             links=(
+                *(evidence.of_cause(judged) if judged else ()),
                 *evidence.link(row.file, "all nodes"),
                 *evidence.link(explorer_file(PurePosixPath(row.file).name), "for Model Explorer"),
             ),

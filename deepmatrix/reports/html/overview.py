@@ -87,14 +87,22 @@ def _headline(results: Results) -> str:
 def _wrong_verdicts(
     results: Results, places: Mapping[tuple[str, str], str], evidence: Evidence
 ) -> Iterator[Finding]:
-    """Yield the verdicts that are wrong and not expected to be, the worst first."""
+    """Yield the verdicts that are wrong and not expected to be, the worst first.
+
+    A cause that several share is told once.
+    """
     problems = set(results.problems)
     wrong = [
         row
         for row in results.portability
         if not row.pending and remarks.row_problem(row) in problems
     ]
-    for judged in sorted(wrong, key=_badness)[:MOST_FOLDED]:
+    listed = sorted(wrong, key=_badness)[:MOST_FOLDED]
+    searched = {(row.artifact, row.consumer) for row in listed if row.cause and not row.cause.as_on}
+    for judged in listed:
+        as_on = judged.cause.as_on if judged.cause else ""
+        is_told = (judged.artifact, as_on) in searched
+        cause = None if is_told else judged.cause
         yield Finding(
             kind=judged.verdict,
             sign=SIGNS[judged.verdict],
@@ -102,10 +110,10 @@ def _wrong_verdicts(
             title=judged.title,
             place=judged.consumer,
             figure=_figure(judged),
-            explanation=verdicts.explanation(judged),
+            explanation=f"as on {as_on}" if is_told else verdicts.explanation(judged),
             anchor=places.get((judged.artifact, judged.consumer), ""),
-            command=judged.cause.reproduce if judged.cause else "",
-            node=judged.cause.node if judged.cause else "",
+            command=cause.reproduce if cause else "",
+            node=cause.node if cause else "",
             links=(*evidence.of_job(judged.consumer, judged.artifact), *evidence.of_cause(judged)),
         )
 
