@@ -11,7 +11,7 @@ import numpy as np
 from deepmatrix.boundary.bounds import one_line
 from deepmatrix.judging import masked
 from deepmatrix.judging.quantisation.quantised_steps import allowed_steps, as_gold_is, one_sided
-from deepmatrix.judging.similarity import accuracy, cosine, slices, top1, ulps
+from deepmatrix.judging.similarity import accuracy, cosine, flip_margin, slices, top1, ulps
 from deepmatrix.store import answers, arrays, truths
 from deepmatrix.store.arrays import TEXT, Values
 from deepmatrix.store.records import Agreement, Deviation
@@ -355,6 +355,7 @@ def deviation(
         max_rel=float((difference[nonzero] / np.abs(wanted[nonzero])).max(initial=0.0)),
         ulp=ulps(answer[finite], gold[finite].astype(answer.dtype)),
         top1=top1(name, answer, gold),
+        flip_margin=flip_margin(name, answer, gold, scale),
         cosine=cosine(answer, gold),
         row=_row(
             np.abs(np.where(finite, answer, 0).astype(np.float64) - np.where(finite, gold, 0))

@@ -18,10 +18,33 @@ def top1(name: str, answer: Values, gold: Values) -> float | None:
     Only (N, C) holds classes in rows for certain: a detector's (N, C, anchors) has its boxes there.
     A language model's (N, T, C) is told by the *name* that exporters give to it, ``logits``.
     """
-    has_classes = answer.ndim == 2 or (answer.ndim == 3 and "logits" in name.lower())
-    if not has_classes or answer.shape[-1] < 2 or not answer.size:
+    if not _has_classes(name, answer):
         return None
     return float((answer.argmax(axis=-1) == gold.argmax(axis=-1)).mean())
+
+
+def _has_classes(name: str, answer: Values) -> bool:
+    in_rows = answer.ndim == 2 or (answer.ndim == 3 and "logits" in name.lower())
+    return in_rows and answer.shape[-1] > 1 and answer.size > 0
+
+
+@np.errstate(invalid="ignore")  # between infinities there is no margin
+def flip_margin(name: str, answer: Values, gold: Values, scale: float) -> float | None:
+    """Return how clear gold is where the answer has another class: its largest margin.
+
+    The margin of a row is gold's largest value less its value at the index of the answer's largest,
+    over *scale*. None without classes as in `top1`, or where no row has another one.
+    """
+    if not _has_classes(name, answer):
+        return None
+    wanted, answered = (values.argmax(axis=-1)[..., None] for values in (gold, answer))
+    largest, instead = (
+        np.take_along_axis(gold, index, axis=-1).astype(np.float64) / scale
+        for index in (wanted, answered)
+    )
+    margins = (largest - instead)[wanted != answered]
+    known = margins[~np.isnan(margins)]
+    return float(known.max()) if known.size else None
 
 
 #: The number of axes of vectors in rows: (N, C), or (N, T, C) with T steps.

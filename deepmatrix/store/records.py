@@ -109,14 +109,16 @@ class Deviation(Part):
     *max_abs*: largest absolute difference. *error*: the same over the scale.
     *max_rel*: largest difference over each value's own gold. *ulp*: most floats of the output's
     dtype between a value and its gold. *top1*: top-1 agreement, the share of rows whose largest
-    value has the same index as in gold. *cosine*: of vectors, the smallest cosine similarity of a
-    row with its gold. *row*: the first one with the largest error, or with an
-    unexpected non-finite value. *dtype*, *producer_error*: of the producer's own output.
-    *caution*: why a match proves little. *judged_by*: where gold comes from.
-    *rounded*: gold is in the model's own precision. *computed_in*: the least exact float type below
-    float32 that it is computed in. *growth*: by what rounding costs more in its sums than in short
-    ones. *random*: it is random by design. *steps*: what a quantised output is allowed. *unjudged*:
-    it has no gold, and *note* says why. *slices*: where some of them are much smaller than others.
+    value has the same index as in gold; *flip_margin*: of those where it has not, gold's largest
+    value less its value at the answered index, over the scale; the largest counts. *cosine*: of
+    vectors, the smallest cosine similarity of a row with its gold. *row*: the first one with the
+    largest error, or with an unexpected non-finite value. *dtype*, *producer_error*: of the
+    producer's own output. *caution*: why a match proves little. *judged_by*: where gold comes
+    from. *rounded*: gold is in the model's own precision. *computed_in*: the least exact float type
+    below float32 that it is computed in. *growth*: by what rounding costs more in its sums than in
+    short ones. *random*: it is random by design. *steps*: what a quantised output is allowed.
+    *unjudged*: it has no gold, and *note* says why. *slices*: where some of them are much smaller
+    than others.
     """
 
     name: TensorName
@@ -125,6 +127,7 @@ class Deviation(Part):
     max_rel: Measure | None = None
     ulp: Ulp | None = None
     top1: Measure | None = None
+    flip_margin: Measure | None = None
     cosine: Cosine | None = None
     row: Count | None = None
     note: CutLine = ""

@@ -361,6 +361,17 @@ def test_only_two_dimensions_are_taken_for_classes_in_rows() -> None:
     assert similarity.top1("output0", boxes[0], boxes[0]) == 1.0
 
 
+def test_the_margin_of_a_flip_is_how_clear_gold_is_about_its_class() -> None:
+    gold = np.array([[0.0, 4.0, 3.9], [1.0, 3.0, 2.0], [8.0, 0.0, 1.0]])
+    answer = np.array([[0.0, 3.9, 4.0], [1.0, 2.0, 3.0], [8.0, 0.0, 1.0]])
+    assert similarity.flip_margin("y", answer, gold, 8.0) == 1.0 / 8.0
+    assert deviations.deviation("y", answer, gold, 8.0).flip_margin == 1.0 / 8.0
+    assert similarity.flip_margin("y", gold, gold, 8.0) is None
+    assert similarity.flip_margin("y", answer[:, None], gold[:, None], 8.0) is None
+    infinite = np.array([[np.inf, np.inf]])
+    assert similarity.flip_margin("y", np.array([[0.0, 1.0]]), infinite, 8.0) is None
+
+
 def test_an_output_without_an_order_is_compared_as_a_set_along_its_axis() -> None:
     gold = {"y": np.array([[3.0, 2.0], [5.0, 4.0]])}
     truth = Truth(gold=gold, produced=gold, unordered={"y": 1})

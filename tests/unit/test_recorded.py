@@ -113,6 +113,7 @@ GAINED: list[tuple[str, str, Any]] = [
     ("portability.*", "model", ""),
     ("portability.*", "judges", False),
     ("portability.*.outputs.*", "cosine", None),
+    ("portability.*.outputs.*", "flip_margin", None),
     ("portability.*.cause", "model", ""),
     ("portability.*.cause", "alone", False),
     ("portability.*.cause", "only_node", False),
