@@ -26,7 +26,7 @@ from deepmatrix.results import merging
 from deepmatrix.results.rows import Results
 from deepmatrix.store.runs import Run
 
-__all__ = ["load_templates", "report", "report_verdicts", "write"]
+__all__ = ["hold", "load_templates", "report", "report_verdicts", "write"]
 
 
 def write(run: Run) -> Results:
@@ -52,27 +52,36 @@ def _beside(run: Run, merged: Results, console: Console) -> Results:
     """Hold a run to its budgets and to the last one, and add it to the history.
 
     Return it with what is wrong there, and slower.
-
-    A file beside the records that cannot be used does not keep the report from being made.
     """
 
     def say_waiting(history: Path) -> None:
         line = f"waiting for another process that adds to {history}"
         print_line(console, line, "dim", wrap=False)
 
-    over_budget: tuple[str, ...] = ()
-    damaged = []
-    try:
-        over_budget = tuple(exceeded(budgets.load(run), merged))
-    except RecordError as error:
-        damaged.append(f"{error.message}; {error.hint}")
+    held = hold(run, merged)
     try:
         history_lines.append(run.path.parent, merged, say_waiting)
     except RecordError as error:
-        damaged.append(f"{error.message}; {error.hint}")
-    problems = (*merged.problems, *over_budget, *damaged)
-    held = merged.model_copy(update={"problems": problems, "over_budget": over_budget})
+        return _with_problems(held, f"{error.message}; {error.hint}")
+    return held
+
+
+def hold(run: Run, merged: Results) -> Results:
+    """Return the results of a run with the budgets that it breaks, and what became slower.
+
+    A file beside the records that cannot be used does not keep the report from being made.
+    """
+    try:
+        over_budget = tuple(exceeded(budgets.load(run), merged))
+    except RecordError as error:
+        held = _with_problems(merged, f"{error.message}; {error.hint}")
+    else:
+        held = _with_problems(merged, *over_budget).model_copy(update={"over_budget": over_budget})
     return with_slower(run, held)
+
+
+def _with_problems(results: Results, *lines: str) -> Results:
+    return results.model_copy(update={"problems": (*results.problems, *lines)})
 
 
 def report(

@@ -18,6 +18,7 @@ from deepmatrix.drawing.layout import (
     Mood,
     Row,
     Table,
+    shortened,
     shortened_name,
     without_empty_columns,
 )
@@ -27,6 +28,9 @@ from deepmatrix.drawing.verdicts import MOODS, SIGNS
 from deepmatrix.errors import ArgumentError
 from deepmatrix.invocation import command_line
 from deepmatrix.judging.verdicts import ORDER
+from deepmatrix.reports.tables import slower
+from deepmatrix.results.counting import EXPECTED, counted_as
+from deepmatrix.results.remarks import row_problem
 from deepmatrix.results.rows import CellRow, PortabilityRow, Results
 
 Value = TypeVar("Value")
@@ -37,6 +41,12 @@ NAME_SHARE = 0.45
 #: So many problems are listed.
 MOST_PROBLEMS = 8
 
+#: The longest problem that is shown, in characters: four lines of a narrow terminal.
+LONGEST_PROBLEM = 320
+
+#: The sign of an expected failure, which is told apart without colour.
+EXPECTED_SIGN = "~"
+
 #: The width of a sparkline.
 SPARKS = 16
 
@@ -46,12 +56,28 @@ def show_run(console: Console, results: Results) -> None:
     good = not results.problems
     text = "✓ all as expected" if good else f"✗ {numbers.count(len(results.problems), 'problem')}"
     print_line(console, f"{results.run}: {text}", STYLES["good" if good else "bad"])
-    for problem in results.problems[:MOST_PROBLEMS]:
-        print_line(console, f"  {problem}", STYLES["bad"])
+    for problem in _told(results, results.problems[:MOST_PROBLEMS]):
+        print_line(console, f"  {shortened(problem, LONGEST_PROBLEM)}", STYLES["bad"])
     if unlisted := len(results.problems[MOST_PROBLEMS:]):
         print_line(console, f"  and {unlisted} more", STYLES["bad"])
+    if not_slower := slower.line(results):
+        print_line(console, not_slower, STYLES["muted"])
+    if results.slower:
+        console.print()
+        print_table(console, slower.table(results))
     console.print()
     _print_map(console, results)
+
+
+def _told(results: Results, problems: Sequence[str]) -> Iterator[str]:
+    """Yield problems; a wrong answer with its cause, where that was searched."""
+    causes = {
+        row_problem(row): f"{row.title} on {row.consumer}: {row.verdict}: {row.cause.text}"
+        for row in results.portability
+        if row.cause
+    }
+    for problem in problems:
+        yield causes.get(problem, problem)
 
 
 def _print_map(console: Console, results: Results) -> None:
@@ -90,9 +116,31 @@ def _block(group: Sequence[PortabilityRow | None]) -> Text:
     present = [row for row in group if row is not None]
     if not present:
         return Text(" ")
-    worst = max(present, key=lambda row: (not row.expected_failure, ORDER.index(row.verdict)))
-    mood: Mood = "muted" if worst.expected_failure else MOODS[worst.verdict]
-    return Text(SIGNS[worst.verdict], style=STYLES[mood])
+    worst = max(present, key=_badness)
+    return Text(_sign(worst), style=STYLES[_mood(worst)])
+
+
+def _badness(row: PortabilityRow) -> tuple[bool, int]:
+    """Return how bad a verdict is: any match is better, any other failure worse than expected."""
+    is_failure = row.verdict not in ("match", "not-run") and not _is_expected(row)
+    return is_failure, ORDER.index(row.verdict)
+
+
+def _is_expected(row: PortabilityRow) -> bool:
+    return counted_as(row) == EXPECTED
+
+
+def _sign(row: PortabilityRow) -> str:
+    return EXPECTED_SIGN if _is_expected(row) else SIGNS[row.verdict]
+
+
+def _mood(row: PortabilityRow) -> Mood:
+    return "muted" if _is_expected(row) else MOODS[row.verdict]
+
+
+def _word(row: PortabilityRow) -> str:
+    """Return a verdict with its sign, and whether it is an expected failure."""
+    return f"{_sign(row)} {row.verdict}" + (f" ({EXPECTED})" if _is_expected(row) else "")
 
 
 def _shortened(name: str, width: int) -> str:
@@ -100,7 +148,8 @@ def _shortened(name: str, width: int) -> str:
 
 
 def _legend(artifacts: int, width: int) -> str:
-    signs = ", ".join(f"{sign} {verdict}" for verdict, sign in SIGNS.items())
+    words = {**SIGNS, EXPECTED: EXPECTED_SIGN}
+    signs = ", ".join(f"{sign} {word}" for word, sign in words.items())
     each = -(-artifacts // width)
     several = f"; a sign is the worst of {each} artifacts" if each > 1 else ""
     return (
@@ -183,13 +232,13 @@ def _verdicts(rows: Sequence[PortabilityRow], times: dict[tuple[str, str], float
 def _verdict(row: PortabilityRow, p50: float | None) -> Row:
     texts = (
         row.title,
-        f"{SIGNS[row.verdict]} {row.verdict}",
+        _word(row),
         numbers.error(row.error),
         numbers.meter(row.error, row.tolerance),
         numbers.duration(p50),
         row.cause.text if row.cause else row.reason,
     )
-    mood = MOODS[row.verdict]
+    mood = _mood(row)
     return Row(texts=texts, moods=("plain", mood, mood, mood, "plain", "plain"))
 
 
@@ -222,9 +271,11 @@ def show_verdict(
 def _facts(row: PortabilityRow) -> Iterator[tuple[str, Mood]]:
     tolerance = f", tolerance {numbers.error(row.tolerance)}: {row.basis}" if row.tolerance else ""
     yield (
-        f"{SIGNS[row.verdict]} {row.verdict}, error {numbers.error(row.error)}{tolerance}",
-        MOODS[row.verdict],
+        f"{_word(row)}, error {numbers.error(row.error)}{tolerance}",
+        _mood(row),
     )
+    if _is_expected(row):
+        yield f"expected: {row.expected_failure}", "muted"
     if row.cause:
         yield row.cause.text, "plain"
         if row.cause.reproduce:

@@ -53,8 +53,9 @@ def test_the_screen_has_what_became_slower(
 ) -> None:
     reported(tmp_path, "one", 1)
     slow = rounds_run(tmp_path, "two", 2, slower=1.5)
-    assert main.main(["merge", str(slow), "--runs", str(tmp_path)]) == 0
-    assert re.search(r"Slower than in one\n", capsys.readouterr().out)
+    for command in ("merge", "show"):
+        assert main.main([command, str(slow), "--runs", str(tmp_path)]) == 0
+        assert re.search(r"Slower than in one\n", capsys.readouterr().out), command
 
 
 def test_equal_and_faster_runs_are_slower_than_none(tmp_path: Path) -> None:

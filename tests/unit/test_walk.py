@@ -12,6 +12,8 @@ from deepmatrix.cli.main import main
 from deepmatrix.drawing import escaping
 from deepmatrix.drawing.sparks import parts, sparkline
 from deepmatrix.errors import ArgumentError
+from deepmatrix.models import budgets
+from deepmatrix.models.budgets import Budgets
 from deepmatrix.reports import walk
 from deepmatrix.results.rows import Results
 from tests.unit import verifications
@@ -46,8 +48,32 @@ def test_the_legend_explains_every_sign() -> None:
 
 
 def test_signs_are_told_apart_in_ascii_too() -> None:
-    plain = {escaping.encodable(sign, "ascii") for sign in walk.SIGNS.values()}
-    assert len(plain) == len(walk.SIGNS)
+    signs = [*walk.SIGNS.values(), walk.EXPECTED_SIGN]
+    assert len({escaping.encodable(sign, "ascii") for sign in signs}) == len(signs)
+
+
+def expecting(results: Results) -> Results:
+    """Return results in which the drift of a cell is an expected failure."""
+    rows = tuple(
+        row.model_copy(update={"expected_failure": "a known fault"})
+        if row.consumer == DRIFTING
+        else row
+        for row in results.portability
+    )
+    return results.model_copy(update={"portability": rows})
+
+
+def test_an_expected_failure_is_told_apart_without_colour(tmp_path: Path) -> None:
+    results = expecting(drifting())
+    text = screen(results)
+    line = next(line for line in text.splitlines() if line.startswith(DRIFTING))
+    assert line.removeprefix(DRIFTING).split()[0] == walk.EXPECTED_SIGN
+    assert f"{walk.EXPECTED_SIGN} expected failure" in " ".join(text.split())
+    console = Console(file=io.StringIO(), width=80)
+    walk.show_verdict(console, tmp_path, walk.find_verdict(results, DRIFTING, "resnet50"), [])
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "~ drift (expected failure)" in shown
+    assert "expected: a known fault" in shown
 
 
 def test_of_more_artifacts_than_there_is_room_for_the_worst_is_shown() -> None:
@@ -110,6 +136,28 @@ def test_the_command_walks_from_the_run_to_the_record(
         assert main(["show", "--runs", str(tmp_path), run.id, *further]) == 0
     shown = capsys.readouterr().out
     assert f"records/{record.cell}/{record.subject}/r0.json" in shown
+
+
+def test_a_run_that_breaks_its_budgets_is_not_as_expected(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = whole(tmp_path)
+    budgets.save(Budgets(p99_s=1e-9), run)
+    assert main(["show", "--runs", str(tmp_path), run.id]) == 0
+    shown = capsys.readouterr().out
+    assert "all as expected" not in shown
+    assert "is over the budget of" in shown
+
+
+def test_the_first_screen_has_the_cause_of_what_is_wrong() -> None:
+    lines = " ".join(screen(drifting()).split())
+    assert f"{DRIFTING}: drift: {verifications.CAUSE.text}" in lines
+
+
+def test_a_very_long_problem_leaves_room_for_the_map() -> None:
+    results = drifting().model_copy(update={"problems": ("no kernel for it " * 500,)})
+    lines = screen(results).splitlines()
+    assert next(at for at, line in enumerate(lines) if line.startswith(DRIFTING)) < 24
 
 
 def test_a_record_that_was_retried_is_listed_and_has_no_samples(

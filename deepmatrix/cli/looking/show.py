@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from deepmatrix.cli import options as shared
-from deepmatrix.cli import running
+from deepmatrix.cli import reporting, running
 from deepmatrix.drawing.terminal import make_console
 from deepmatrix.reports import walk
 from deepmatrix.results import merging
@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> None:
         opened = runs.latest(options.runs)
     results = merging.merge([opened])
     if not options.cell:
-        walk.show_run(console, results)
+        walk.show_run(console, reporting.hold(opened, results))
         return
     cell = walk.find_cell(results, options.cell)
     if not options.artifact:
