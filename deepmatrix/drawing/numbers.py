@@ -35,6 +35,11 @@ def span(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 119.5 else f"{seconds / 60:.0f} min"
 
 
+def minute(created: str) -> str:
+    """A time of ISO 8601 to the minute: ``2026-11-29 01:10``."""
+    return created[:16].replace("T", " ")
+
+
 def interval(estimate: Estimate | None) -> str:
     """A median with its interval in one unit: ``1.20 [1.18, 1.25] ms``.
 

@@ -134,7 +134,7 @@ def sides(comparison: Comparison) -> str:
 
 def _side(side: Side) -> str:
     details = [f"run {side.run}"] if side.run and side.run != side.name else []
-    details += [f"{side.created[:16]} UTC"] if side.created else []
+    details += [f"{numbers.minute(side.created)} UTC"] if side.created else []
     return f"{side.name} ({', '.join(details)})" if details else side.name
 
 

@@ -38,7 +38,7 @@ def browser() -> Iterator[playwright.Browser]:
 
 
 #: What the pages are of.
-PAGES = ("matrix", "verification", "hostile", "comparison", "evaluation", "interrupted")
+PAGES = ("matrix", "verification", "hostile", "comparison", "evaluation", "interrupted", "history")
 
 
 def study_tables(runs: list[Results]) -> list[Table]:
@@ -67,6 +67,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "comparison": comparison,
         "evaluation": html.tables_page("Evaluation", study_tables([recorded]), study),
         "interrupted": html.run_page(pages.interrupted(recorded), evidence),
+        "history": html.history_page(pages.many_series()),
     }
     for name, source in sources.items():
         write_text(run.path / f"{name}.html", source)

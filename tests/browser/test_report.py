@@ -216,8 +216,11 @@ def test_no_table_of_changes_or_statements_is_scrolled_to_a_side_on_a_phone(
     assert field.get_attribute("data-label") in before
 
 
-def test_a_long_table_is_folded_after_its_first_lines_in_any_order(open_page: Open) -> None:
-    page = open_page("evaluation")
+@pytest.mark.parametrize("name", ["evaluation", "history"])
+def test_a_long_table_is_folded_after_its_first_lines_in_any_order(
+    name: str, open_page: Open
+) -> None:
+    page = open_page(name)
     table = page.locator("table[data-first]").first
     lines = table.locator("tbody tr")
     count, first = lines.count(), int(table.get_attribute("data-first"))

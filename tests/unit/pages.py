@@ -7,6 +7,8 @@ from pathlib import Path
 
 from deepmatrix.comparison.changes import Comparison
 from deepmatrix.comparison.comparing import compare_results
+from deepmatrix.comparison.history.lines import Measurement
+from deepmatrix.comparison.history.series import Series, series
 from deepmatrix.reports import html
 from deepmatrix.results import merging, remarks
 from deepmatrix.results.rows import Results
@@ -145,3 +147,26 @@ def compared(folders: dict[str, Path]) -> Comparison:
     )
     head = head.model_copy(update={"portability": rows})
     return compare_results(base, head, ("before", "after"))
+
+
+def many_series(count: int = 30, runs: int = 12) -> list[Series]:
+    """Return series of times, the first of which grew by half in the middle."""
+    return series(
+        [
+            Measurement(
+                run=f"run{run}",
+                created=f"2026-01-{run + 1:02}T12:00:00+00:00",
+                version="0.1.0",
+                series=f"onnxruntime-debian12-amd64-cpu/model{number}--onnx/inference/1",
+                cell="onnxruntime-debian12-amd64-cpu",
+                subject=f"model{number}--onnx",
+                quantity="inference",
+                batch=1,
+                unit="s",
+                value=1e-3 * (1.5 if not number and run >= runs // 2 else 1) * (1 + run % 3 / 100),
+                machine="a processor",
+            )
+            for number in range(count)
+            for run in range(runs)
+        ]
+    )

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from deepmatrix.comparison.history.series import Series
+from deepmatrix.drawing import numbers
 from deepmatrix.reports.html import scales
+from deepmatrix.reports.html.overview import MOST_SHOWN
 from deepmatrix.reports.html.rendering import render
 from deepmatrix.reports.html.scales import Scale, Tick
 from deepmatrix.reports.tables import history as told
@@ -46,6 +48,7 @@ def history_page(all_series: Sequence[Series]) -> str:
         headline=f"{changed} of {len(ordered)} series changed",
         mood="warned" if changed else "good",
         table=told.table(ordered),
+        most_shown=MOST_SHOWN,
         drawings=[_drawn(series) for series in ordered[:MOST_DRAWN]],
         undrawn=max(len(ordered) - MOST_DRAWN, 0),
         height=HEIGHT,
@@ -69,7 +72,7 @@ def _drawn(series: Series) -> Drawn:
             (
                 _across(index, len(values)),
                 _down(up, value),
-                f"run {point.run}, {point.created[:16]}: {told.value(value, unit)}",
+                f"run {point.run}, {numbers.minute(point.created)}: {told.value(value, unit)}",
             )
             for index, (point, value) in enumerate(zip(series.points, values, strict=True))
         ),

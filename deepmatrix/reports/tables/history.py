@@ -50,7 +50,8 @@ def changes(shown: Series) -> Iterator[str]:
         point = shown.points[after.start]
         texts = f"{value(before.value, unit)}, then {value(after.value, unit)}"
         version = f", {point.cell} {point.cell_version}" if point.cell_version else ""
-        yield f"{point.created[:16]} run {point.run}: {texts} ({_change([before, after])}{version})"
+        change = f"{_change([before, after])}{version}"
+        yield f"{numbers.minute(point.created)} run {point.run}: {texts} ({change})"
 
 
 def remarks(shown: Series) -> Iterator[str]:
