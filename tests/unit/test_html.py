@@ -20,7 +20,7 @@ import pytest
 from deepmatrix import reports
 from deepmatrix.cli import main
 from deepmatrix.comparison.limits import time_title
-from deepmatrix.drawing import escaping, numbers
+from deepmatrix.drawing import escaping, layout, numbers
 from deepmatrix.drawing.verdicts import SIGNS
 from deepmatrix.reports import html
 from deepmatrix.reports.html import scales, verdicts
@@ -351,6 +351,17 @@ def test_many_verdicts_are_folded_and_those_that_match_are_only_counted(
     assert lines
     assert "match" not in lines
     assert "no finding are in the map" in page.text
+
+
+def test_code_in_our_own_words_is_drawn_as_code() -> None:
+    column = layout.Column("a", note="`results.json` has `more`.")
+    table = layout.Table(title="T", columns=(column,), rows=(layout.row("x"),))
+    page = Page(
+        html.tables_page("A title", [table], remarks=["see `compare --with`", "one ` only"])
+    )
+    assert len(page.named("code")) == 3
+    assert "results.json has more ." in page.text
+    assert "see compare --with one ` only" in page.text
 
 
 def test_a_page_of_tables_has_what_is_wrong_first() -> None:
