@@ -240,12 +240,50 @@ def test_without_script_a_long_table_is_whole(open_page: Open) -> None:
     assert all(line.is_visible() for line in table.locator("tbody tr").all())
 
 
+#: The sizes of the letters in drawings as they are seen, in pixels.
+LETTERS = """[...document.querySelectorAll("svg text")].map((text) =>
+  parseFloat(getComputedStyle(text).fontSize) * text.getScreenCTM().a)"""
+
+
+@pytest.mark.parametrize("name", ["matrix", "verification", "history"])
+@pytest.mark.parametrize("width", [390, 1400])
+def test_the_letters_of_drawings_can_be_read(name: str, width: int, open_page: Open) -> None:
+    page = open_page(name, viewport={"width": width, "height": 900})
+    page.evaluate("document.querySelectorAll('details').forEach((fold) => { fold.open = true; })")
+    assert min(page.evaluate(LETTERS)) > 8
+
+
+#: The headings of one word that are broken before their arrow.
+BROKEN_HEADINGS = """[...document.querySelectorAll("th button")].filter((button) =>
+  !/[ -]/.test(button.textContent)
+  && button.offsetHeight > 1.5 * parseFloat(getComputedStyle(button).lineHeight))
+  .map((button) => button.textContent)"""
+
+
+@pytest.mark.parametrize("name", ["matrix", "evaluation"])
+def test_the_arrow_of_a_column_stands_beside_its_name(name: str, open_page: Open) -> None:
+    page = open_page(name, viewport={"width": 900, "height": 900})
+    page.evaluate("document.querySelectorAll('details').forEach((fold) => { fold.open = true; })")
+    assert page.evaluate(BROKEN_HEADINGS) == []
+
+
 @pytest.mark.parametrize("width", [390, 1400])
 def test_long_names_leave_the_first_screen_to_what_is_wrong(width: int, open_page: Open) -> None:
     page = open_page("hostile", viewport={"width": width, "height": 1000})
     box = page.locator(".finding").first.bounding_box()
     assert box["y"] < 600
     assert all(each.bounding_box()["height"] < 1000 / 2 for each in page.locator(".finding").all())
+
+
+def test_a_match_near_its_tolerance_is_told_apart_without_colour(open_page: Open) -> None:
+    page = open_page("verification")
+    styles = [
+        page.locator(f".heat td.v-match{rest}").first.evaluate(
+            "(e) => getComputedStyle(e).outlineStyle"
+        )
+        for rest in (".close", ":not(.close)")
+    ]
+    assert styles == ["solid", "none"]
 
 
 def test_a_link_of_the_map_leads_to_what_the_filter_hides(open_page: Open) -> None:
