@@ -179,7 +179,7 @@ FIELDS = """(column) => {
 
 
 @pytest.mark.parametrize("name", ["matrix", "verification", "hostile"])
-@pytest.mark.parametrize("width", [390, 1400])
+@pytest.mark.parametrize("width", [390, 700, 1024, 1100, 1280, 1400])
 def test_verdict_error_tolerance_and_why_are_seen_without_scrolling_to_a_side(
     name: str, width: int, open_page: Open
 ) -> None:
@@ -318,6 +318,24 @@ def test_paper_has_what_is_folded_and_all_columns(name: str, open_page: Open) ->
     assert page.evaluate("document.documentElement.scrollWidth") <= 1050
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert page.evaluate("getComputedStyle(document.body).color") == "rgb(27, 31, 36)"
+
+
+#: The fields of verdicts on paper whose text of one word, or heading, is broken within.
+TORN = """[...document.querySelectorAll(".verdicts > thead th, .verdicts > tbody > tr > .number")]
+  .filter((field) => {
+    const range = new Range();
+    range.selectNodeContents(field);
+    const tops = new Set([...range.getClientRects()].map((box) => Math.round(box.top)));
+    return field.textContent.trim().split(/[ ,]+/).length < 2 && tops.size > 1;
+  }).map((field) => field.textContent)"""
+
+
+@pytest.mark.parametrize("name", ["matrix", "verification"])
+def test_no_number_of_a_verdict_is_broken_on_paper(name: str, open_page: Open) -> None:
+    page = open_page(name)
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 1050, "height": 800})
+    assert page.evaluate(TORN) == []
 
 
 def test_numbers_with_units_are_sorted_by_what_they_count(open_page: Open) -> None:
