@@ -78,6 +78,19 @@ def test_a_cause_that_consumers_share_is_told_once() -> None:
     assert lines.count(verifications.CAUSE.text) == 2
 
 
+def test_a_long_reason_that_many_share_is_told_once() -> None:
+    results = drifting()
+    reason = "infer: RuntimeError: " + "the engine went away " * 9
+    failed = {"verdict": "error", "reason": reason, "cause": None}
+    rows = tuple(row.model_copy(update=failed) for row in results.portability if not row.judges)
+    problems = tuple(map(remarks.row_problem, rows))
+    wrong = results.model_copy(update={"portability": rows, "problems": problems})
+    findings, _, _ = page_of(wrong).text.partition("Map of verdicts")
+    assert findings.count(reason.strip()) == 1
+    assert findings.count("as on ") == len(rows) - 1
+    assert all(row.consumer in findings for row in rows)
+
+
 def test_a_graph_has_the_inputs_and_the_command_of_its_fault(tmp_path: Path) -> None:
     results = drifting()
     wrong = next(row for row in results.portability if row.cause)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from deepmatrix.drawing import numbers
-from deepmatrix.drawing.layout import Mood
+from deepmatrix.drawing.layout import Mood, shortened
 from deepmatrix.drawing.verdicts import SIGNS
 from deepmatrix.judging.verdicts import ORDER
 from deepmatrix.reports.html import verdicts
@@ -18,6 +18,9 @@ from deepmatrix.results.rows import CellRow, PortabilityRow, Results, TrainingRo
 
 #: So many of what is wrong are shown at once; more are folded, and more than those counted.
 MOST_SHOWN, MOST_FOLDED = 12, 200
+
+#: A longer reason is told once, in characters: a line.
+LONGEST_REPEATED = 110
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +92,7 @@ def _wrong_verdicts(
 ) -> Iterator[Finding]:
     """Yield the verdicts that are wrong and not expected to be, the worst first.
 
-    A cause that several share is told once.
+    A cause or a long reason that several share is told once.
     """
     problems = set(results.problems)
     wrong = [
@@ -98,24 +101,50 @@ def _wrong_verdicts(
         if not row.pending and remarks.row_problem(row) in problems
     ]
     listed = sorted(wrong, key=_badness)[:MOST_FOLDED]
-    searched = {(row.artifact, row.consumer) for row in listed if row.cause and not row.cause.as_on}
+    first: dict[tuple[str, str], PortabilityRow] = {}
+    for row in listed:
+        first.setdefault(_shared(row), row)
+    searched = {
+        (row.artifact, row.consumer): row for row in listed if row.cause and not row.cause.as_on
+    }
     for judged in listed:
         as_on = judged.cause.as_on if judged.cause else ""
-        is_told = (judged.artifact, as_on) in searched
-        cause = None if is_told else judged.cause
-        yield Finding(
-            kind=judged.verdict,
-            sign=SIGNS[judged.verdict],
-            css=verdicts.css(judged),
-            title=judged.title,
-            place=judged.consumer,
-            figure=_figure(judged),
-            explanation=f"as on {as_on}" if is_told else verdicts.explanation(judged),
-            anchor=places.get((judged.artifact, judged.consumer), ""),
-            command=cause.reproduce if cause else "",
-            node=cause.node if cause else "",
-            links=(*evidence.of_job(judged.consumer, judged.artifact), *evidence.of_cause(judged)),
-        )
+        alike = searched.get((judged.artifact, as_on), first[_shared(judged)])
+        yield _wrong_verdict(judged, None if alike is judged else alike, places, evidence)
+
+
+def _shared(judged: PortabilityRow) -> tuple[str, str]:
+    """Return what wrong verdicts have alike that are told once: a verdict for one long reason."""
+    text = verdicts.explanation(judged)
+    told = text if len(text) > LONGEST_REPEATED else f"{judged.artifact} {judged.consumer}"
+    return judged.verdict, told
+
+
+def _wrong_verdict(
+    judged: PortabilityRow,
+    alike: PortabilityRow | None,
+    places: Mapping[tuple[str, str], str],
+    evidence: Evidence,
+) -> Finding:
+    """Return a verdict as a finding; *alike*: the one whose cause or reason is told for both."""
+    explanation = verdicts.explanation(judged)
+    if alike:
+        title = "" if alike.artifact == judged.artifact else f" of {shortened(alike.title)}"
+        explanation = f"as on {alike.consumer}{title}"
+    cause = None if alike else judged.cause
+    return Finding(
+        kind=judged.verdict,
+        sign=SIGNS[judged.verdict],
+        css=verdicts.css(judged),
+        title=judged.title,
+        place=judged.consumer,
+        figure=_figure(judged),
+        explanation=explanation,
+        anchor=places.get((judged.artifact, judged.consumer), ""),
+        command=cause.reproduce if cause else "",
+        node=cause.node if cause else "",
+        links=(*evidence.of_job(judged.consumer, judged.artifact), *evidence.of_cause(judged)),
+    )
 
 
 def _badness(judged: PortabilityRow) -> tuple[int, float]:
