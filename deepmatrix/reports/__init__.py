@@ -6,13 +6,14 @@ prints and the files ``report.html``, ``report.md``, ``results.json`` and ``juni
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from rich.console import Console
 
 from deepmatrix.boundary.writing import write_text
 from deepmatrix.conformance.suite import Change, Conformity, baseline, change
-from deepmatrix.drawing import escaping
+from deepmatrix.drawing import escaping, numbers
 from deepmatrix.drawing.console import print_table
 from deepmatrix.drawing.layout import Table
 from deepmatrix.reports import html, junit, markdown
@@ -46,6 +47,11 @@ __all__ = [
 ]
 
 
+#: No cell that could not be tried, and a page without the files of a run.
+NONE_BROKEN: Mapping[str, str] = MappingProxyType({})
+NO_EVIDENCE = html.Evidence()
+
+
 def show_conformance(console: Console, conformities: Sequence[Conformity]) -> int:
     """Print the outcomes of conformance tests; return how many failures are new."""
     changes = _changes(conformities)
@@ -53,10 +59,14 @@ def show_conformance(console: Console, conformities: Sequence[Conformity]) -> in
     return sum(len(change.worse) for change in changes.values() if change)
 
 
-def conformance_page(run_id: str, conformities: Sequence[Conformity]) -> str:
-    """Return the outcomes of conformance tests as Markdown."""
+def conformance_page(
+    run_id: str, conformities: Sequence[Conformity], broken: Mapping[str, str] = NONE_BROKEN
+) -> str:
+    """Return the outcomes of conformance tests as Markdown. *broken*: see `conformance_html`."""
     tables = list(conformance.tables(conformities, _changes(conformities)))
-    return tables_page(f"Conformance {escaping.markdown_code(run_id)}", tables)
+    page = tables_page(f"Conformance {escaping.markdown_code(run_id)}", tables)
+    lines = [f"- {escaping.markdown(line)}\n" for line in _untried(broken)]
+    return page + ("\n" + "".join(lines) if lines else "")
 
 
 def show_tables(console: Console, tables: Sequence[Table]) -> None:
@@ -71,19 +81,37 @@ def tables_page(title: str, tables: Sequence[Table]) -> str:
     return "\n\n".join([f"# {title}", *map(markdown.markdown_table, tables)]) + "\n"
 
 
-def conformance_html(run_id: str, conformities: Sequence[Conformity]) -> str:
-    """Return the outcomes of conformance tests as HTML."""
+def conformance_html(
+    run_id: str,
+    conformities: Sequence[Conformity],
+    broken: Mapping[str, str] = NONE_BROKEN,
+    evidence: html.Evidence = NO_EVIDENCE,
+) -> str:
+    """Return the outcomes of conformance tests as HTML.
+
+    *broken*: the cells that could not be tried, and why. *evidence*: of the run.
+    """
     changes = _changes(conformities)
     worse = [
         f"{cell}: {name}" for cell, change in changes.items() if change for name in change.worse
     ]
+    untried = list(_untried(broken))
+    words = [numbers.count(len(worse), "new failure")] if worse or not untried else []
+    words += [f"{numbers.count(len(untried), 'cell')} could not be tried"] if untried else []
+    is_bad = bool(worse or untried)
     return html.tables_page(
         f"Conformance {run_id}",
-        list(conformance.tables(conformities, changes)),
-        headline=f"{len(worse)} new failures" if worse else "No new failure",
-        mood="bad" if worse else "good",
-        broken=worse,
+        list(conformance.tables(conformities, changes, run_id)),
+        {run_id: evidence},
+        headline=f"{'✗' if is_bad else '✓'} {', '.join(words)}",
+        mood="bad" if is_bad else "good",
+        broken=[*untried, *worse],
     )
+
+
+def _untried(broken: Mapping[str, str]) -> Iterator[str]:
+    for cell, reason in broken.items():
+        yield f"{cell} could not be tried: {reason}"
 
 
 def _changes(conformities: Sequence[Conformity]) -> dict[str, Change | None]:

@@ -20,6 +20,7 @@ import pytest
 from deepmatrix import reports
 from deepmatrix.cli import main
 from deepmatrix.comparison.limits import time_title
+from deepmatrix.conformance import suite
 from deepmatrix.drawing import escaping, layout, numbers
 from deepmatrix.drawing.verdicts import SIGNS
 from deepmatrix.reports import html
@@ -32,6 +33,7 @@ from deepmatrix.store.records import record_path
 from tests.unit import verifications
 from tests.unit.examples import new_run, planned, record
 from tests.unit.pages import HOSTILE, Page, compared, drifting, hostile, page_of, two_runs
+from tests.unit.test_conformance import conformity
 from tests.unit.test_recorded import recorded  # noqa: F401 - a fixture
 from tests.unit.test_results import whole
 
@@ -364,6 +366,21 @@ def test_many_verdicts_are_folded_and_those_that_match_are_only_counted(
     assert lines
     assert "match" not in lines
     assert "no finding are in the map" in page.text
+
+
+def test_a_cell_that_could_not_be_tried_is_no_success(tmp_path: Path) -> None:
+    outcomes = conformity({"test_a": "no kernel"})
+    cell = outcomes.cell
+    suite.save(outcomes, suite.path_in(tmp_path, cell))
+    broken = {"openvino-debian12-amd64-cpu": "crashed: <b> 51 times"}
+    evidence = html.Evidence(folder=tmp_path)
+    page = Page(reports.conformance_html("a", [outcomes], broken, evidence))
+    assert "1 cell could not be tried" in page.text
+    assert "openvino-debian12-amd64-cpu could not be tried: crashed: <b> 51 times" in page.text
+    assert f"conformance/{cell}.json" in page.links
+    lines = reports.conformance_page("a", [outcomes], broken)
+    assert "- openvino-debian12-amd64-cpu could not be tried: crashed: &lt;b&gt; 51" in lines
+    assert "✓ 0 new failures" in Page(reports.conformance_html("a", [])).text
 
 
 def test_code_in_our_own_words_is_drawn_as_code() -> None:

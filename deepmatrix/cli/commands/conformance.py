@@ -18,6 +18,7 @@ from deepmatrix.errors import CellFailed
 from deepmatrix.execution.runner import Runner
 from deepmatrix.planning.selection import Selection
 from deepmatrix.planning.suite_plan import plan_suite
+from deepmatrix.reports.html import Evidence
 from deepmatrix.store.runs import Run
 
 
@@ -56,10 +57,11 @@ def run(options: argparse.Namespace) -> None:
         with runner.open(planned.cells) as opened:
             broken = suite.try_all(opened, Path(folder), finish)
     new_failures = reports.show_conformance(console, conformities)
-    page = reports.conformance_page(new_run.id, conformities)
+    page = reports.conformance_page(new_run.id, conformities, broken)
     write_text(new_run.path / "report.md", page)
-    html = reports.conformance_html(new_run.id, conformities)
-    write_text(new_run.path / "report.html", html)
+    evidence = Evidence(folder=new_run.path)
+    shown = reports.conformance_html(new_run.id, conformities, broken, evidence)
+    write_text(new_run.path / "report.html", shown)
     for cell_id, reason in broken.items():
         print_line(console, f"✗ {cell_id}: {reason}", "red", wrap=False)
     if broken or new_failures:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 
-from deepmatrix.conformance.suite import Change, Conformity
-from deepmatrix.drawing.layout import Row, Table, key, number, row, text
+from deepmatrix.conformance.suite import Change, Conformity, path_in
+from deepmatrix.drawing.layout import Row, Source, Table, files, key, number, row, text
 
 Changes = Mapping[str, Change | None]
 """By cell, the difference from its baseline; None where it has none."""
@@ -18,9 +20,14 @@ MOST_KINDS = 12
 LONGEST_EXAMPLE = 110
 
 
-def tables(conformities: Sequence[Conformity], changes: Changes) -> Iterator[Table]:
-    """Yield the counts, the new failures, and the kinds of all failures."""
-    yield _counts_table(conformities, changes)
+def tables(
+    conformities: Sequence[Conformity], changes: Changes, run_id: str = ""
+) -> Iterator[Table]:
+    """Yield the counts, the new failures, and the kinds of all failures.
+
+    *run_id*: of the run whose files are linked in a page.
+    """
+    yield _counts_table(conformities, changes, run_id)
     new_failures = [
         row(conformity.cell, name, outcome.ending, outcome.reason, mood="bad")
         for conformity in conformities
@@ -39,7 +46,7 @@ def tables(conformities: Sequence[Conformity], changes: Changes) -> Iterator[Tab
             yield _kinds_table(conformity)
 
 
-def _counts_table(conformities: Sequence[Conformity], changes: Changes) -> Table:
+def _counts_table(conformities: Sequence[Conformity], changes: Changes, run_id: str) -> Table:
     suite = conformities[0].suite if conformities else ""
     return Table(
         title=f"Conformance: {suite}, tests of single nodes",
@@ -53,8 +60,9 @@ def _counts_table(conformities: Sequence[Conformity], changes: Changes) -> Table
             number("not tried", optional=2),
             number("new failures"),
             number("fixed", optional=3),
+            *([files("evidence")] if run_id else []),
         ),
-        rows=tuple(_counts_row(conformity, changes) for conformity in conformities),
+        rows=tuple(_counts_row(conformity, changes, run_id) for conformity in conformities),
         note=(
             "Not tried: tests with a sequence, an optional or a dtype that NumPy lacks. New "
             "failures and fixed: the difference from the cell's baseline."
@@ -62,19 +70,22 @@ def _counts_table(conformities: Sequence[Conformity], changes: Changes) -> Table
     )
 
 
-def _counts_row(conformity: Conformity, changes: Changes) -> Row:
+def _counts_row(conformity: Conformity, changes: Changes, run_id: str) -> Row:
     change = changes[conformity.cell]
     versions = ", ".join(f"{name} {version}" for name, version in conformity.versions.items())
     counts = (conformity.counted(ending) for ending in ("pass", "wrong", "error", "crash"))
-    return row(
+    outcomes = path_in(Path(), conformity.cell).as_posix()
+    line = row(
         conformity.cell,
         versions,
         *map(str, counts),
         str(conformity.counted("unsupported") + len(conformity.skipped)),
         "no baseline" if change is None else str(len(change.worse)),
         "" if change is None else str(len(change.better)),
+        *([""] if run_id else []),
         mood="bad" if change and change.worse else "plain",
     )
+    return replace(line, sources=(Source(run=run_id, path=outcomes, words="outcomes"),))
 
 
 def _kinds_table(conformity: Conformity) -> Table:
