@@ -368,6 +368,14 @@ def test_many_verdicts_are_folded_and_those_that_match_are_only_counted(
     assert "no finding are in the map" in page.text
 
 
+@pytest.mark.parametrize(
+    ("error", "text"), [(0.0, "0"), (1.1, "1"), (2e-7, "2e-7"), (3e12, "3e+12")]
+)
+def test_an_error_in_the_map_has_no_digit_too_many(error: float, text: str) -> None:
+    judged = drifting().portability[0].model_copy(update={"verdict": "drift", "error": error})
+    assert verdicts.text_in_map(judged) == text
+
+
 def test_a_cell_that_could_not_be_tried_is_no_success(tmp_path: Path) -> None:
     outcomes = conformity({"test_a": "no kernel"})
     cell = outcomes.cell

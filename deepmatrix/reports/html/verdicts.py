@@ -95,7 +95,8 @@ def explanation(judged: PortabilityRow) -> str:
 def text_in_map(judged: PortabilityRow) -> str:
     """Return what stands beside the sign in the map: an error, or the precision below float32."""
     if judged.verdict in ("match", "drift") and judged.error is not None:
-        return f"{judged.error:.0e}".replace("e-0", "e-").replace("e+0", "e+")
+        text = f"{judged.error:.0e}".replace("e-0", "e-").replace("e+0", "e+")
+        return text.removesuffix("e+0")
     return {"unsupported": "no", "not-run": "", "error": "error", "drift": "drift"}.get(
         judged.verdict, ""
     )
