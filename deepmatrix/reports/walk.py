@@ -65,8 +65,9 @@ def show_run(console: Console, results: Results) -> None:
     if results.slower:
         console.print()
         print_table(console, slower.table(results))
-    console.print()
-    _print_map(console, results)
+    if results.portability:
+        console.print()
+        _print_map(console, results)
 
 
 def _told(results: Results, problems: Sequence[str]) -> Iterator[str]:
@@ -144,7 +145,11 @@ def _word(row: PortabilityRow) -> str:
 
 
 def _shortened(name: str, width: int) -> str:
-    return name if len(name) <= width else name[: width - 1] + "…"
+    """Return a name cut in its middle: cells begin with their runtime and end with their device."""
+    if len(name) <= width:
+        return name
+    end = (width - 1) // 2
+    return f"{name[: width - 1 - end]}…{name[len(name) - end :]}"
 
 
 def _legend(artifacts: int, width: int) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from deepmatrix.cli.main import main
+from deepmatrix.conformance import suite
 from deepmatrix.drawing import escaping
 from deepmatrix.drawing.sparks import parts, sparkline
 from deepmatrix.errors import ArgumentError
@@ -18,6 +20,7 @@ from deepmatrix.reports import walk
 from deepmatrix.results.rows import Results
 from tests.unit import verifications
 from tests.unit.pages import HOSTILE, drifting, hostile
+from tests.unit.test_conformance import conformity
 from tests.unit.test_results import whole
 
 DRIFTING = "openvino_default-debian13-arm64-cpu"
@@ -39,6 +42,17 @@ def test_each_cell_has_a_line_with_the_sign_of_its_verdict() -> None:
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_the_map_is_no_wider_than_the_console(width: int) -> None:
     assert max(map(len, screen(drifting(), width).splitlines())) <= width
+
+
+def test_a_cut_name_of_a_cell_keeps_its_begin_and_its_end() -> None:
+    names = [line.split()[0] for line in screen(drifting(), 60).splitlines() if "…" in line]
+    assert names
+    assert all(re.fullmatch(r"(onnx|open).*….*-a(md|rm)64-cpu", name) for name in names)
+
+
+def test_a_run_without_verdicts_has_no_map() -> None:
+    text = screen(drifting().model_copy(update={"portability": ()}))
+    assert "A column is an artifact" not in text
 
 
 def test_the_legend_explains_every_sign() -> None:
@@ -136,6 +150,18 @@ def test_the_command_walks_from_the_run_to_the_record(
         assert main(["show", "--runs", str(tmp_path), run.id, *further]) == 0
     shown = capsys.readouterr().out
     assert f"records/{record.cell}/{record.subject}/r0.json" in shown
+
+
+def test_a_run_of_a_suite_shows_its_outcomes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = whole(tmp_path)
+    outcomes = conformity({"test_a": "no kernel for it"})
+    suite.save(outcomes, suite.path_in(run.path, outcomes.cell))
+    assert main(["show", "--runs", str(tmp_path), run.id]) == 0
+    shown = capsys.readouterr().out
+    assert "no kernel for it" in shown
+    assert "all as expected" not in shown
 
 
 def test_a_run_that_breaks_its_budgets_is_not_as_expected(

@@ -6,8 +6,10 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
+from deepmatrix import reports
 from deepmatrix.cli import options as shared
 from deepmatrix.cli import reporting, running
+from deepmatrix.conformance import suite
 from deepmatrix.drawing.terminal import make_console
 from deepmatrix.reports import walk
 from deepmatrix.results import merging
@@ -37,6 +39,9 @@ def run(options: argparse.Namespace) -> None:
         opened = running.open_run(options.run, options.runs)
     else:
         opened = runs.latest(options.runs)
+    if not options.cell and (conformities := suite.load_all(opened.path)):
+        reports.show_conformance(console, conformities)
+        return
     results = merging.merge([opened])
     if not options.cell:
         walk.show_run(console, reporting.hold(opened, results))
