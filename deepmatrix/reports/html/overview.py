@@ -129,8 +129,8 @@ def _wrong_verdict(
     """Return a verdict as a finding; *alike*: the one whose cause or reason is told for both."""
     explanation = verdicts.explanation(judged)
     if alike:
-        title = "" if alike.artifact == judged.artifact else f" of {shortened(alike.title)}"
-        explanation = f"as on {alike.consumer}{title}"
+        title = "" if alike.artifact == judged.artifact else f"{shortened(alike.title)} "
+        explanation = f"as {title}on {alike.consumer}"
     cause = None if alike else judged.cause
     return Finding(
         kind=judged.verdict,
