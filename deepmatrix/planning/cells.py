@@ -13,7 +13,14 @@ from harness.formats import FORMATS
 Role = Literal["framework", "runtime"]
 
 #: The keys of a system that say which code runs, and how it is told to.
-CODE = ("adapter", "command", "environment", "options")
+CODE = (
+    "adapter",
+    "command",
+    "environment",
+    "emulated_environment",
+    "compile_cache",
+    "options",
+)
 
 
 #: Characters of a value that a message shows.

@@ -19,10 +19,12 @@ from typing import Any
 
 import pytest
 import requests
+from docker.errors import APIError
 
 from deepmatrix.engines import Ended, watch
 from deepmatrix.engines.docker import endpoints, interruptible, leftovers
 from deepmatrix.engines.docker.engine import DockerEngine
+from deepmatrix.engines.docker.volumes.harness import HarnessVolume
 from deepmatrix.engines.docker.volumes.sizes import VolumeSizes
 from deepmatrix.engines.setup.daemon import Daemon
 from deepmatrix.errors import EngineError
@@ -441,3 +443,19 @@ def test_an_engine_that_comes_back_is_swept(lab: Lab, second_daemon: Daemon, unt
     assert second_lab.still_works()
     engine.close()
     assert left(engine) == {}
+
+
+def test_a_harness_that_cannot_be_shipped_leaves_nothing(lab: Lab, tmp_path: Path) -> None:
+    before = left(lab.engine)
+    image = lab.engine.references[lab.cell.id]
+    faults = [("no-such-image", {}), (image, {"x": tmp_path / "missing"})]
+    for name, files in faults:
+        volume = HarnessVolume(lab.engine._api, files)
+        volume.fill_ahead(name, "tests")
+        for thread in threading.enumerate():
+            if thread.name == "harness":
+                thread.join(60)
+        assert left(lab.engine) == before
+        with pytest.raises((APIError, EngineError)):
+            volume.fill(name, "tests")  # the first process says what is wrong
+        assert left(lab.engine) == before

@@ -329,6 +329,16 @@ def test_exactly_the_jobs_that_a_change_concerns_are_done_anew(
     assert {record.job for record in records if record.anew} == affected(changes, plan)
 
 
+def test_variables_of_emulated_processes_concern_only_what_is_emulated(runs: Path) -> None:
+    plan, engine = small_plan(*CELLS), AnsweringEngine()
+    variables = {"XLA_FLAGS": "--xla_backend_optimization_level=0"}
+    cells = tuple(cell.with_system(emulated_environment=variables) for cell in plan.cells)
+    run = repeat(runs, replace(plan, cells=cells), engine)
+
+    assert set(engine.ran) == affected(frozenset({"arm64"}), plan) != set()
+    assert {record.anew for record in run.records()} == {"", "environment changed"}
+
+
 def test_a_cell_that_is_new_is_done_and_the_others_are_taken_over(runs: Path) -> None:
     before = small_plan(TORCH, ORT)
     base = Run.create(runs, before, small_matrix(), version="1", name="small")

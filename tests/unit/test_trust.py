@@ -87,6 +87,8 @@ def test_every_format_of_a_framework_that_runs_code_says_so() -> None:
 #: What a stranger may write into the plan of a run, to have code of his started.
 OTHER_CODE = {
     "environment": {"LD_PRELOAD": "/runs/one/given/x.so"},
+    "emulated_environment": {"LD_PRELOAD": "/runs/one/given/x.so"},
+    "compile_cache": {"LD_PRELOAD": "/runs/one/given/x.so"},
     "adapter": "given.x",
     "command": ["/runs/one/given/x"],
     "options": {"provider": "/runs/one/given/x.so"},

@@ -18,7 +18,7 @@ from deepmatrix.planning.cells import all_cells
 from deepmatrix.results import remarks
 from deepmatrix.results.rows import PortabilityRow
 from deepmatrix.store.manifests import Manifest
-from deepmatrix.store.records import Agreement, Deviation, JobRecord
+from deepmatrix.store.records import Agreement, Deviation, Generated, JobRecord
 from deepmatrix.store.reported.output import Output
 from deepmatrix.store.truths import Truth
 from tests.unit.examples import MATRIX, planned, record
@@ -515,6 +515,7 @@ def test_gold_that_was_computed_in_bfloat16_is_no_more_exact_than_that() -> None
     assert terms.allowed_of(precise, agreement(9e-3))[0] == 1e-6
 
 
+TOKENS = Generated(output="", prompt=4, steps=4, equal=4)
 ROUNDS = (
     record(JOB, agreement=agreement(2e-7)),
     record(JOB, agreement=agreement(2e-7), wall_s=9.0),
@@ -525,16 +526,26 @@ ROUNDS = (
     repeated(2e-3),
     repeated(2e-3, stateful=True),
     threads_apart(2e-3),
+    said(agreement(5e-3), "bfloat16"),
+    said(agreement(5e-3), "float32"),
+    record(JOB, agreement=agreement(2e-7), generated=TOKENS),
+    record(
+        JOB,
+        agreement=agreement(2e-7),
+        generated=TOKENS.model_copy(update={"repeatable": False}),
+    ),
     record(JOB, agreement=None),
     record(JOB, status="crashed", cause="SIGSEGV"),
     record(JOB, status="crashed", cause="SIGILL"),
 )
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("count", [2, 3])
-def test_rounds_that_answer_alike_are_judged_as_each_by_itself(count: int) -> None:
-    alone = {id(each): judge([each], TERMS, "") for each in ROUNDS}
+def test_rounds_that_answer_alike_are_judged_as_each_by_itself(count: int, precision: Any) -> None:
+    terms = replace(TERMS, precision=precision)
+    alone = {id(each): judge([each], terms, "") for each in ROUNDS}
     for rounds in itertools.product(ROUNDS, repeat=count):
         verdicts = [alone[id(each)] for each in rounds]
         worst = max(verdicts, key=lambda each: (ORDER.index(each.name), each.error or 0.0))
-        assert repr(judge(rounds, TERMS, "")) == repr(worst)  # NaN is not NaN
+        assert repr(judge(rounds, terms, "")) == repr(worst)  # NaN is not NaN

@@ -14,6 +14,7 @@ from docker.types import Mount
 from deepmatrix.engines import archives
 from deepmatrix.engines.docker import leftovers
 from deepmatrix.engines.docker.connection import FAILURES
+from deepmatrix.errors import EngineError
 
 #: Where the processes of a container find the harness.
 MOUNT_POINT = "/opt/deepmatrix"
@@ -46,7 +47,7 @@ class HarnessVolume:
         """
 
         def fill() -> None:
-            with contextlib.suppress(*FAILURES):
+            with contextlib.suppress(*FAILURES, EngineError):
                 self.fill(image, run_id)
 
         threading.Thread(target=fill, daemon=True, name="harness").start()
@@ -67,6 +68,15 @@ class HarnessVolume:
         name = f"deepmatrix-{secrets.token_hex(6)}"
         labels = leftovers.labels(run_id)
         self._api.create_volume(name, labels=labels)
+        try:
+            self._fill(image, name, labels)
+        except BaseException:  # without a name nobody would remove it
+            with contextlib.suppress(*FAILURES):
+                leftovers.remove_volume(self._api, name)
+            raise
+        return name
+
+    def _fill(self, image: str, name: str, labels: dict[str, str]) -> None:
         container = f"{name}-fill"
         mounts = [Mount(MOUNT_POINT, name, no_copy=True)]
         try:
@@ -81,4 +91,3 @@ class HarnessVolume:
                 self._api.put_archive(container, MOUNT_POINT, archive)
         finally:
             leftovers.remove_container(self._api, container)
-        return name
