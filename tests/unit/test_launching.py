@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -216,6 +217,44 @@ def test_a_job_that_ends_at_once_is_an_error_with_the_end_of_its_log(tmp_path: P
         pass
     assert "of slurm-" in raised.value.message
     assert not list(tmp_path.glob(".deepmatrix-fleet-*"))
+
+
+def put_first(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, script: str) -> None:
+    """Have a script of the shell found before the program of its name."""
+    path = folder / "programs" / name
+    path.parent.mkdir()
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{path.parent}{os.pathsep}{os.environ['PATH']}")
+
+
+@needs_slurm
+@pytest.mark.usefixtures("cluster")
+def test_a_queue_that_does_not_answer_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, real = tmp_path / "asked", shutil.which("squeue")
+    script = f'[ -e {asked} ] && exec {real} "$@"\ntouch {asked}\nexit 1'
+    put_first(tmp_path, monkeypatch, "squeue", script)
+    fleet = slurm_fleet(tmp_path)
+    with launched(fleet, print) as (address, tls), connected(address, tls, MATRIX) as engines:
+        assert {each.worker for each in engines} == {"slurm-1", "slurm-2"}
+    assert asked.exists()
+
+
+@needs_slurm
+@pytest.mark.usefixtures("cluster")
+def test_where_workers_do_not_come_the_error_says_why_the_queue_did_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_first(tmp_path, monkeypatch, "squeue", "echo no controller >&2; exit 1")
+    jobs = {"jobs": 1, "cpus": 1, "memory": "256 MiB", "command": "sleep 60 #"}
+    fleet = write(tmp_path, {"slurm": jobs, "wait_s": 3.0})
+    with (
+        pytest.raises(EngineError, match=r"(?s)did not come within 3 s.*no controller"),
+        launched(fleet, print),
+    ):
+        pass
 
 
 @needs_slurm
