@@ -2,12 +2,12 @@
 
     python bench/fleet_engines.py [GLOB ...] [--preset smoke] [--runs FOLDER]
 
-It runs a preset, or those of its cells, on the engine of this machine, then on a fleet: one worker
-offers arm64, which is emulated, and two offer amd64. Each has a daemon with a socket, data and a
-network namespace of its own; as such daemons reach no registry, they load the images that the first
-run has made. Some records are removed, and made again by --resume. It then compares the runs with
-`deepmatrix compare --fail-on changed`, counts the jobs of each worker, and counts which records say
-that they were emulated. Needs Linux, root and dockerd.
+It runs a preset without its GPU cells, or some of its cells, on the engine of this machine, then on
+a fleet: one worker offers arm64, which is emulated, and two offer amd64. Each has a daemon with a
+socket, data and a network namespace of its own; as such daemons reach no registry, they load the
+images that the first run has made. Some records are removed, and made again by --resume. It then
+compares the runs with `deepmatrix compare --fail-on changed`, counts the jobs of each worker, and
+counts which records say that they were emulated. Needs Linux, root and dockerd.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ from fleet_processes import processes
 from deepmatrix.engines.choose import discover
 from deepmatrix.engines.setup.daemon import Daemon
 from deepmatrix.store.runs import Run
+
+#: The cells that no worker offers: a fleet refuses them, where one machine leaves them out.
+GPU = "*-cuda"
 
 #: The workers, by name, and what each offers.
 WORKERS = {"board": "arm64", "first": "amd64", "second": "amd64"}
@@ -111,7 +114,7 @@ def main() -> None:
     parser.add_argument("--preset", default="smoke")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "fleet-engines")
     options = parser.parse_args()
-    selection = [*options.globs, "--preset", options.preset]
+    selection = [*options.globs, "--preset", options.preset, "--exclude", GPU]
     local = run_matrix(selection, options.runs, "local")
     far = run_on_fleet(local, selection, options.runs)
     workers = {facts["machine"]: facts["worker"] for facts in far.engines().values()}
