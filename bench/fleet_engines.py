@@ -25,11 +25,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from common import ROOT
-from fleet_processes import processes
 
+from deepmatrix.cli import main as cli
 from deepmatrix.engines.choose import discover
 from deepmatrix.engines.setup.daemon import Daemon
 from deepmatrix.store.runs import Run
+from tests.fleet_processes import Fleet, ended
 
 #: The cells that no worker offers: a fleet refuses them, where one machine leaves them out.
 GPU = "*-cuda"
@@ -87,17 +88,18 @@ def run_on_fleet(local: Run, selection: Sequence[str], runs: Path) -> Run:
         for name, daemon in engines.items():
             copy_images(local, daemon.url, WORKERS[name], source)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        started = stack.enter_context(processes(folder))
+        fleet = stack.enter_context(ended(Fleet(folder)))
+        fleet.start_scheduler()
         for name, architecture in WORKERS.items():
-            options = ["--tls", str(started.tls), "--name", name, "--architecture", architecture]
+            options = ["--tls", str(fleet.tls), "--name", name, "--architecture", architecture]
             options += ["--engine", f"docker:{engines[name].url}"]
-            started.start(name, "-m", "deepmatrix", "worker", started.address, *options)
+            fleet.processes.start(name, cli.main, ["worker", fleet.address, *options])
         for name in WORKERS:
-            started.await_line(name, "connected")
-        fleet = ("--fleet", started.address, "--tls", str(started.tls))
+            fleet.processes.wait_for(name, "connected")
+        at_fleet = ("--fleet", fleet.address, "--tls", str(fleet.tls))
         name = f"fleet-{int(time.time())}"
-        forget_some(run_matrix(selection, runs, name, *fleet))
-        return run_matrix(selection, runs, name, *fleet)
+        forget_some(run_matrix(selection, runs, name, *at_fleet))
+        return run_matrix(selection, runs, name, *at_fleet)
 
 
 def forget_some(run: Run) -> None:

@@ -416,8 +416,7 @@ def test_a_scheduler_and_a_worker_that_are_started_again_go_on(
         del job, record
         killed.append(len(killed))
         if len(killed) == 2:
-            fleet.processes.kill("scheduler")
-            fleet.start_scheduler()
+            fleet.restart_scheduler()
         if len(killed) == 8:
             fleet.processes.kill("two")
             fleet.start_worker("two")
