@@ -339,7 +339,7 @@ def _browser(session: nox.Session) -> dict[str, str]:
 
 
 #: Modules of bench/ that benchmarks share.
-SHARED = ("common", "fleet_processes", "random_operators")
+SHARED = ("common", "random_operators")
 
 
 @nox.session(default=False)

@@ -28,7 +28,6 @@ from typing import Any
 
 import numpy as np
 from common import Silent
-from fleet_processes import Processes, processes
 
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.engines import Ended, Prepared, Progress, Task
@@ -43,6 +42,7 @@ from deepmatrix.planning.cells import Capabilities, Cell
 from deepmatrix.planning.plan import Job, Plan
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Run
+from tests.fleet_processes import Fleet, ended
 from tests.unit.examples import MATRIX, output, planned, store_model
 
 CELL = "onnxruntime-debian12-amd64-cpu"
@@ -136,18 +136,19 @@ class BenchHost(Host):
         return super().serve(order, cancel)
 
 
-def be_worker(address: str, tls: str, name: str, work: str, native: str, rest: str) -> None:
-    seconds, full = rest.split(",")
-    locks.SAMPLING = Path(work) / f"{name}.lock"
-    host = BenchHost(name, Path(work), native.split("+"), float(seconds), full == "full")
+def be_worker(
+    address: str, tls: Path, name: str, work: Path, native: str, seconds: float, full: bool
+) -> None:
+    locks.SAMPLING = work / f"{name}.lock"
+    host = BenchHost(name, work, native.split("+"), seconds, full)
     try:
-        serving.work(address, Path(tls), host, lambda text: print(text, flush=True))
+        serving.work(address, tls, host, lambda text: print(text, flush=True))
     finally:
         host.close()
 
 
-def be_controller(address: str, tls: str, path: str) -> None:
-    serve(Run.open(Path(path)), address, Path(tls))
+def be_controller(address: str, tls: Path, path: Path) -> None:
+    serve(Run.open(path), address, tls)
 
 
 def serve(run: Run, address: str, tls: Path, watcher: Any = None) -> None:
@@ -165,13 +166,13 @@ def serve(run: Run, address: str, tls: Path, watcher: Any = None) -> None:
 
 
 def start_worker(
-    started: Processes, name: str, native: str, seconds: float, state: str = ""
+    fleet: Fleet, name: str, native: str, seconds: float, *, full: bool = False
 ) -> None:
-    """Start a worker of some architectures, which may be in a *state*: ``full``."""
-    work = started.folder / "work"
+    """Start a worker of some architectures, whose disk may be full."""
+    work = fleet.folder / "work"
     work.mkdir(exist_ok=True)
-    arguments = (started.address, str(started.tls), name, str(work), native, f"{seconds},{state}")
-    started.start(name, __file__, "--worker", *arguments)
+    arguments = (fleet.address, fleet.tls, name, work, native, seconds, full)
+    fleet.processes.start(name, be_worker, *arguments)
 
 
 def plan_of(names: Sequence[str], architectures: Sequence[str]) -> Plan:
@@ -236,13 +237,14 @@ def measure(count: int, workers: int, seconds: float, folder: Path) -> None:
     each = workers // len(ARCHITECTURES)
     natives = [name for name in ARCHITECTURES for _ in range(each)]
     natives += ["+".join(ARCHITECTURES)] * (workers - len(natives))
-    with processes(folder) as started:
+    with ended(Fleet(folder)) as fleet:
+        fleet.start_scheduler()
         for number, native in enumerate(natives):
-            start_worker(started, f"worker{number:02}", native, seconds)
+            start_worker(fleet, f"worker{number:02}", native, seconds)
         for number in range(workers):
-            started.await_line(f"worker{number:02}", "connected")
+            fleet.processes.wait_for(f"worker{number:02}", "connected")
         clock = Clock()
-        serve(run, started.address, started.tls, clock)
+        serve(run, fleet.address, fleet.tls, clock)
     statuses = Counter(run.record(job).status for job in jobs)
     span = max(clock.began[name] + took for name, took in clock.took.items())
     span -= min(clock.began.values())
@@ -259,19 +261,20 @@ def try_chaos(seed: int, folder: Path) -> dict[str, int]:
     names = [f"worker{number}" for number in range(5)]
     bad = dice.sample(names, 3)
     killed, hung, full = bad
-    with processes(folder) as started:
+    with ended(Fleet(folder)) as fleet:
+        fleet.start_scheduler()
         for name in names:
-            start_worker(started, name, "amd64", 0.5, "full" if name == full else "")
+            start_worker(fleet, name, "amd64", 0.5, full=name == full)
         for name in names:
-            started.await_line(name, "connected")
-        arguments = (started.address, str(started.tls), str(run.path))
-        started.start("controller", __file__, "--controller", *arguments)
+            fleet.processes.wait_for(name, "connected")
+        controller = ("controller", be_controller, fleet.address, fleet.tls, run.path)
+        fleet.processes.start(*controller)
         finals: dict[str, str] = {}
         faults = [
-            lambda: started.send(killed, signal.SIGKILL),
-            lambda: started.send(hung, signal.SIGSTOP),
-            started.restart_scheduler,
-            lambda: started.send("controller", signal.SIGKILL),
+            lambda: fleet.processes.kill(killed),
+            lambda: fleet.processes.send(hung, signal.SIGSTOP),
+            fleet.restart_scheduler,
+            lambda: fleet.processes.kill("controller"),
         ]
         dice.shuffle(faults)
         for fault in faults:
@@ -280,9 +283,9 @@ def try_chaos(seed: int, folder: Path) -> dict[str, int]:
             fault()
         for _ in range(5):  # as often as a person would start it again
             note(run, jobs, finals)
-            if started.started["controller"].wait() == 0:
+            if fleet.processes.wait("controller") == 0:
                 break
-            started.start("controller", __file__, "--controller", *arguments)
+            fleet.processes.start(*controller)
     records = {job.id: run.record(job) for job in jobs if run.record_path(job).is_file()}
     attempts = Counter(record.attempt for record in records.values())
     wanted = {job.id: "crashed" if fails(job.id) else "ok" for job in jobs}
@@ -309,14 +312,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--chaos", type=int, metavar="N")
-    parser.add_argument("--worker", nargs=6, help=argparse.SUPPRESS)
-    parser.add_argument("--controller", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.worker:
-        be_worker(*options.worker)
-    elif options.controller:
-        be_controller(*options.controller)
-    elif options.chaos:
+    if options.chaos:
         total: Counter[str] = Counter()
         for seed in range(options.chaos):
             with tempfile.TemporaryDirectory() as folder:

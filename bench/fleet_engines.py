@@ -2,12 +2,12 @@
 
     python bench/fleet_engines.py [GLOB ...] [--preset smoke] [--runs FOLDER]
 
-It runs a preset, or those of its cells, on the engine of this machine, then on a fleet: one worker
-offers arm64, which is emulated, and two offer amd64. Each has a daemon with a socket, data and a
-network namespace of its own; as such daemons reach no registry, they load the images that the first
-run has made. Some records are removed, and made again by --resume. It then compares the runs with
-`deepmatrix compare --fail-on changed`, counts the jobs of each worker, and counts which records say
-that they were emulated. Needs Linux, root and dockerd.
+It runs a preset without its GPU cells, or some of its cells, on the engine of this machine, then on
+a fleet: one worker offers arm64, which is emulated, and two offer amd64. Each has a daemon with a
+socket, data and a network namespace of its own; as such daemons reach no registry, they load the
+images that the first run has made. Some records are removed, and made again by --resume. It then
+compares the runs with `deepmatrix compare --fail-on changed`, counts the jobs of each worker, and
+counts which records say that they were emulated. Needs Linux, root and dockerd.
 """
 
 from __future__ import annotations
@@ -25,11 +25,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from common import ROOT
-from fleet_processes import processes
 
+from deepmatrix.cli import main as cli
 from deepmatrix.engines.choose import discover
 from deepmatrix.engines.setup.daemon import Daemon
 from deepmatrix.store.runs import Run
+from tests.fleet_processes import Fleet, ended
+
+#: The cells that no worker offers: a fleet refuses them, where one machine leaves them out.
+GPU = "*-cuda"
 
 #: The workers, by name, and what each offers.
 WORKERS = {"board": "arm64", "first": "amd64", "second": "amd64"}
@@ -84,17 +88,18 @@ def run_on_fleet(local: Run, selection: Sequence[str], runs: Path) -> Run:
         for name, daemon in engines.items():
             copy_images(local, daemon.url, WORKERS[name], source)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        started = stack.enter_context(processes(folder))
+        fleet = stack.enter_context(ended(Fleet(folder)))
+        fleet.start_scheduler()
         for name, architecture in WORKERS.items():
-            options = ["--tls", str(started.tls), "--name", name, "--architecture", architecture]
+            options = ["--tls", str(fleet.tls), "--name", name, "--architecture", architecture]
             options += ["--engine", f"docker:{engines[name].url}"]
-            started.start(name, "-m", "deepmatrix", "worker", started.address, *options)
+            fleet.processes.start(name, cli.main, ["worker", fleet.address, *options])
         for name in WORKERS:
-            started.await_line(name, "connected")
-        fleet = ("--fleet", started.address, "--tls", str(started.tls))
+            fleet.processes.wait_for(name, "connected")
+        at_fleet = ("--fleet", fleet.address, "--tls", str(fleet.tls))
         name = f"fleet-{int(time.time())}"
-        forget_some(run_matrix(selection, runs, name, *fleet))
-        return run_matrix(selection, runs, name, *fleet)
+        forget_some(run_matrix(selection, runs, name, *at_fleet))
+        return run_matrix(selection, runs, name, *at_fleet)
 
 
 def forget_some(run: Run) -> None:
@@ -111,7 +116,7 @@ def main() -> None:
     parser.add_argument("--preset", default="smoke")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "fleet-engines")
     options = parser.parse_args()
-    selection = [*options.globs, "--preset", options.preset]
+    selection = [*options.globs, "--preset", options.preset, "--exclude", GPU]
     local = run_matrix(selection, options.runs, "local")
     far = run_on_fleet(local, selection, options.runs)
     workers = {facts["machine"]: facts["worker"] for facts in far.engines().values()}

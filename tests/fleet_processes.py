@@ -1,4 +1,4 @@
-"""A fleet on this machine for the tests: a real scheduler and real workers, in processes, with TLS.
+"""A fleet on this machine: a real scheduler and real workers, in processes, with TLS.
 
 They are forked from a process that has imported all they need: to start takes them no time.
 """
@@ -55,7 +55,7 @@ def _write_to(log: Path, act: Callable[..., None], arguments: tuple[Any, ...]) -
 
 
 class Processes:
-    """Processes of the tests, each with what it printed so far."""
+    """Processes, each with what it printed so far."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -82,7 +82,12 @@ class Processes:
 
     def kill(self, name: str) -> None:
         self._started[name].kill()
+        self.wait(name)
+
+    def wait(self, name: str) -> int | None:
+        """Return the exit code of a process, once it has ended."""
         self._started[name].join()
+        return self._started[name].exitcode
 
     def send(self, name: str, number: int) -> None:
         pid = self._started[name].pid
@@ -124,6 +129,11 @@ class Fleet:
         self.processes.start("scheduler", be_scheduler, arguments, self.ttl_s)
         self.address = self.processes.wait_for("scheduler", "scheduler at ").split()[-1]
 
+    def restart_scheduler(self) -> None:
+        """Kill the scheduler, and start it again."""
+        self.processes.kill("scheduler")
+        self.start_scheduler()
+
     def start_worker(self, name: str, *settings: str) -> None:
         """Start a worker, with settings of `tests.fleet_worker`."""
         if not self.address:
@@ -151,3 +161,12 @@ class Fleet:
 
     def end(self) -> None:
         self.processes.end()
+
+
+@contextlib.contextmanager
+def ended(fleet: Fleet) -> Iterator[Fleet]:
+    """Yield a fleet, whose processes end after."""
+    try:
+        yield fleet
+    finally:
+        fleet.end()

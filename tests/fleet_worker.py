@@ -24,6 +24,7 @@ from deepmatrix.config import matrix_file
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.engines import Ended, Prepared, Progress, Task
 from deepmatrix.engines.local import LocalProcesses
+from deepmatrix.errors import EngineError
 from deepmatrix.fleet import parcels, serving
 from deepmatrix.fleet.host import Host
 from deepmatrix.fleet.parcels import Answer, Order
@@ -114,6 +115,18 @@ class HostOfTests(Host):
             cpus=int(self._settings.get("cpus", "1")),
             machine=self._settings.get("machine", owner.this_process().machine),
         )
+
+    def prepare(self, visit: str, cells: Sequence[Cell]) -> dict[str, Prepared]:
+        self._fail_at("prepare")
+        return super().prepare(visit, cells)
+
+    def open_run(self, visit: str, run_id: str) -> None:
+        self._fail_at("open")
+        super().open_run(visit, run_id)
+
+    def _fail_at(self, step: str) -> None:
+        if self._settings.get("fault") == step:
+            raise EngineError(f"it cannot {step}")
 
     def serve(self, order: Order, cancel: threading.Event) -> tuple[Answer, bytes]:
         fault = self._settings.get("fault", "")

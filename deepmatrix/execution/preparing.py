@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from deepmatrix.engines import Engine, Prepared
-from deepmatrix.errors import RecordError
+from deepmatrix.engines.hardware import WORKER
+from deepmatrix.errors import EngineError, RecordError
+from deepmatrix.execution.interrupting import how_to_go_on, interrupted
+from deepmatrix.execution.sessions.lanes import run_together
+from deepmatrix.execution.sessions.placing import places
 from deepmatrix.execution.watching import Watcher
 from deepmatrix.planning.cells import Capabilities, Cell
 from deepmatrix.store.runs import Run
@@ -14,12 +20,23 @@ from deepmatrix.store.runs import Run
 
 @dataclass(frozen=True, kw_only=True)
 class Preparation:
-    """Makes the cells of a run ready on an engine."""
+    """Makes the cells of a run ready on an engine; *aside* has why that gets nothing more to do."""
 
     run: Run
     engine: Engine
     capabilities: Capabilities
     watcher: Watcher
+    aside: list[str] = field(default_factory=list)
+
+    @property
+    def worker(self) -> str:
+        """The name of the engine's worker in a fleet, or nothing."""
+        return self.engine.describe().get(WORKER, "")
+
+    def put_aside(self, reason: str) -> None:
+        """Give the engine nothing more to do, and say so."""
+        self.aside.append(reason)
+        self.watcher.put_aside(self.worker, reason)
 
     def make_ready(self, cells: Sequence[Cell]) -> dict[str, Prepared]:
         """Make cells ready; return what each runs from, or why it cannot.
@@ -44,7 +61,8 @@ class Preparation:
         self.run.save_prepared(results)
         for cell_id, result in results.items():
             self.watcher.prepared(cell_id, result)
-        return {cell.id: cell for cell in cells if not results[cell.id].error}
+        ready = {cell_id for cell_id, result in results.items() if not result.error}
+        return {cell.id: cell for cell in cells if cell.id in ready}
 
     def _make(self, cells: Sequence[Cell]) -> dict[str, Prepared]:
         """Make each image once; cells that differ by instruction set or threads only share it.
@@ -86,3 +104,66 @@ class Preparation:
         if len(machines) > 1:
             return old.reference != new.reference
         return old.content != new.content
+
+
+def prepare(preparations: Sequence[Preparation], cells: Sequence[Cell]) -> list[dict[str, Cell]]:
+    """Make cells ready on each engine that is to run them; return those that are, by id.
+
+    One of several engines that fails is put aside, and others get its cells.
+
+    Raises:
+        EngineError: the only engine went away, or none is left for a cell.
+        Interrupted: Ctrl-C.
+        RecordError: a cell has records from another image.
+    """
+    prepared: list[dict[str, Prepared]] = [{} for _ in preparations]
+
+    def make_ready(place: int, share: Sequence[Cell]) -> None:
+        try:
+            prepared[place].update(preparations[place].make_ready(share))
+        except EngineError as error:
+            if len(preparations) == 1:
+                raise
+            preparations[place].put_aside(error.message)
+
+    try:
+        while shares := _missing_shares(preparations, cells, prepared):
+            works = [functools.partial(make_ready, *share) for share in shares.items()]
+            run_together(works, threading.Event())
+    except KeyboardInterrupt:
+        raise interrupted(preparations[0].run) from None
+    return [
+        {} if each.aside else each.record(cells, results)
+        for each, results in zip(preparations, prepared, strict=True)
+    ]
+
+
+def nothing_left(cell: str, preparations: Sequence[Preparation]) -> EngineError:
+    """Return the error for a cell that no engine is left for: why each was put aside."""
+    reasons = [f"{each.worker}: {each.aside[0]}" for each in preparations if each.aside]
+    return EngineError(
+        "\n".join([f"no machine is left for {cell}", *reasons]),
+        hint=f"start a worker for it, then {how_to_go_on(preparations[0].run)}",
+    )
+
+
+def _missing_shares(
+    preparations: Sequence[Preparation],
+    cells: Sequence[Cell],
+    prepared: Sequence[Mapping[str, Prepared]],
+) -> dict[int, list[Cell]]:
+    """Return what each engine that is left is to make ready, by its place.
+
+    Raises EngineError for a cell that only engines could run that are put aside.
+    """
+    left = [place for place, each in enumerate(preparations) if not each.aside]
+    for cell in cells:
+        aside = {bool(each.aside) for each in preparations if not each.capabilities.refusal(cell)}
+        if aside == {True} or not left:
+            raise nothing_left(cell.id, preparations)
+    shares = places(cells, [preparations[place].capabilities for place in left])
+    missing = {
+        place: [cell for cell in share if cell.id not in prepared[place]]
+        for place, share in zip(left, shares, strict=True)
+    }
+    return {place: share for place, share in missing.items() if share}

@@ -9,14 +9,14 @@ from collections import ChainMap
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from deepmatrix.engines import Engine, Prepared
+from deepmatrix.engines import Engine
 from deepmatrix.errors import EngineError
 from deepmatrix.execution.attempts import Attempts, Cancelled
 from deepmatrix.execution.interrupting import how_to_go_on, interrupted
-from deepmatrix.execution.preparing import Preparation
+from deepmatrix.execution.preparing import Preparation, nothing_left, prepare
 from deepmatrix.execution.reuse.reusing import Reuse, open_earlier
 from deepmatrix.execution.sessions.lanes import run_together
-from deepmatrix.execution.sessions.placing import measured_on, measuring, moved, places
+from deepmatrix.execution.sessions.placing import measured_on, measuring, moved
 from deepmatrix.execution.sessions.sharing import Shared
 from deepmatrix.execution.sessions.splitting import Session, split, stages
 from deepmatrix.execution.sites import Ledger, Site
@@ -68,13 +68,13 @@ class Runner:
             preparations = [self._preparation(engine) for engine in engines]
             make_inputs(run)
             ready = prepare(preparations, cells)
-            for engine in engines:
-                closing.callback(engine.close)
-                self._open_engine(engine)
+            for preparation in preparations:
+                closing.callback(preparation.engine.close)
+                self._open_engine(preparation)
             with cancel_on_signal() as cancel:
                 try:
                     sites = self._sites(preparations, ready, cancel)
-                    share_measuring(run, sites)
+                    share_measuring(run, [site for site in sites if not site.aside] or sites)
                     yield OpenRun(sites=sites, cells=self.cells)
                     if cancel.is_set():  # after the last job
                         raise Cancelled
@@ -137,9 +137,15 @@ class Runner:
             all_parts=lambda job, cell: at(cell).provenance(job, cell),
         )
 
-    def _open_engine(self, engine: Engine) -> None:
+    def _open_engine(self, preparation: Preparation) -> None:
+        if preparation.aside:
+            return
         try:
-            engine.open(self.run.id)
+            preparation.engine.open(self.run.id)
+        except EngineError as error:
+            if not self.others:
+                raise
+            preparation.put_aside(error.message)
         except KeyboardInterrupt:
             raise interrupted(self.run) from None
 
@@ -195,7 +201,7 @@ class OpenRun:
                 ready = prepare([site.preparation for site in self.sites], missing)
             for site, ready_there in zip(self.sites, ready, strict=True):
                 site.ready.update(ready_there)
-            share_measuring(self.run, self.sites)
+            share_measuring(self.run, [site for site in self.sites if not site.aside])
 
     def run_waves(self, waves: Sequence[Wave]) -> None:
         """Run what is missing of some waves, in their order."""
@@ -273,12 +279,7 @@ class OpenRun:
                 for site in sites:  # what all have lost they may try again
                     site.lost.clear()
             if not any(site.suits(session) for site in sites):
-                aside = [site for site in self.sites if site.aside]
-                reasons = [f"{site.attempts.worker}: {site.aside[0]}" for site in aside]
-                raise EngineError(
-                    "\n".join([f"no machine is left for {session.cell}", *reasons]),
-                    hint=f"start a worker for it, then {how_to_go_on(self.run)}",
-                )
+                raise nothing_left(session.cell, [site.preparation for site in self.sites])
         return sites
 
     def _noisy(self, jobs: Sequence[Job]) -> list[Job]:
@@ -290,30 +291,6 @@ class OpenRun:
                 by_cell.setdefault(job.cell, {})[job.id] = rates
         noisy = {job_id for rates in by_cell.values() for job_id in noise.noisy_jobs(rates)}
         return [job for job in jobs if job.id in noisy and self.run.retry_count(job) < plan.retries]
-
-
-def prepare(preparations: Sequence[Preparation], cells: Sequence[Cell]) -> list[dict[str, Cell]]:
-    """Make cells ready on each engine that is to run them; return those that are, by id.
-
-    Raises:
-        Interrupted: Ctrl-C.
-        RecordError: a cell has records from another image.
-    """
-    shares = places(cells, [each.capabilities for each in preparations])
-    prepared: dict[int, dict[str, Prepared]] = {}
-
-    def make_share(place: int) -> None:
-        prepared[place] = preparations[place].make_ready(shares[place])
-
-    works = [functools.partial(make_share, place) for place in range(len(preparations))]
-    try:
-        run_together(works, threading.Event())
-    except KeyboardInterrupt:
-        raise interrupted(preparations[0].run) from None
-    return [
-        preparation.record(share, prepared[place])
-        for place, (preparation, share) in enumerate(zip(preparations, shares, strict=True))
-    ]
 
 
 def share_measuring(run: Run, sites: Sequence[Site]) -> None:

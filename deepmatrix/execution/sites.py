@@ -86,7 +86,7 @@ class Site:
     *measures*: those of them whose times count there. *postponed*: jobs that failed in a share of
     the memory, to be tried with all of it. One of *several* gives back what is lost with its
     engine, for the others: *lost* has the ids of those jobs, *losses* the causes of the last ones,
-    *returned* those after which the engine came back, *aside* why it is put aside.
+    *returned* those after which the engine came back.
     """
 
     attempts: Attempts
@@ -99,13 +99,17 @@ class Site:
     lost: set[str] = field(default_factory=set)
     losses: list[str] = field(default_factory=list)
     returned: list[str] = field(default_factory=list)
-    aside: list[str] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def run(self) -> Run:
         """The run that is open."""
         return self.attempts.run
+
+    @property
+    def aside(self) -> list[str]:
+        """Why it gets nothing more to do, nothing while it does."""
+        return self.preparation.aside
 
     def work_off(self, stage: Shared) -> None:
         """Serve what it can of a stage: side by side, or one after another where it is timed."""
@@ -179,11 +183,10 @@ class Site:
                 self.attempts.engine.capabilities()
                 self.returned.append(lost.record.cause)
             except EngineError as error:
-                self.aside.append(error.message)
+                self.preparation.put_aside(error.message)
             if len(self.losses) >= MOST_LOSSES and not self.aside:
-                self.aside.append(f"{MOST_LOSSES} processes in a row were lost: {self.losses[-1]}")
-            if self.aside:
-                self.attempts.watcher.put_aside(self.attempts.worker, self.aside[0])
+                reason = f"{MOST_LOSSES} processes in a row were lost: {self.losses[-1]}"
+                self.preparation.put_aside(reason)
 
     def _repeat_alone(self, jobs: Sequence[Job]) -> None:
         """Run again, alone and with all of the memory, what failed in a share of it."""

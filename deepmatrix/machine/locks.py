@@ -13,6 +13,7 @@ from pathlib import Path
 
 from deepmatrix.boundary.opening import WITHOUT_LINKS, WITHOUT_WAITING, plain
 from deepmatrix.errors import RecordError
+from deepmatrix.machine import owner
 
 try:
     import fcntl
@@ -46,8 +47,9 @@ def _is_own(folder: str) -> bool:
 #: Error numbers of a path where something else is in the place of a plain file.
 _IN_THE_WAY = frozenset({errno.EINVAL, errno.EISDIR, errno.ELOOP})
 
-#: Two processes that sample at once on one CPU would spoil each other's times.
-SAMPLING = _own_folder() / "sampling.lock"
+#: Two processes that sample at once on one CPU would spoil each other's times. Machines that share
+#: a home folder share its locks, too, but no CPU: a boot has locks of its own.
+SAMPLING = _own_folder() / f"sampling-{owner.this_process().boot}.lock"
 CHECK_S = 0.5
 
 #: How long a lock may be held that is only held to write a file, and how soon one is told that it

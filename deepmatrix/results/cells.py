@@ -124,11 +124,6 @@ class CellSummary:
         return next(iter(machines)) if len(machines) == 1 else ""
 
     @property
-    def is_on_several(self) -> bool:
-        """Whether its times were measured on several machines."""
-        return len(self._measured_on) > 1
-
-    @property
     def machine(self) -> tuple[str, ...]:
         """What tells the machine from others."""
         return (
@@ -136,6 +131,14 @@ class CellSummary:
             self.measured_on,
             *(str(self.environment.get(fact)) for fact in MACHINE_FACTS),
         )
+
+
+def by_machine(group: Sequence[JobRecord]) -> list[list[JobRecord]]:
+    """Return the records of one cell and subject, those of each machine together."""
+    parts: dict[str, list[JobRecord]] = {}
+    for record in group:
+        parts.setdefault(record.machine, []).append(record)
+    return list(parts.values())
 
 
 def cell_row(

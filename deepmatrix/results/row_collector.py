@@ -12,7 +12,7 @@ from deepmatrix.judging.terms import terms_of
 from deepmatrix.judging.verdicts import judge
 from deepmatrix.planning.plan import Job, Plan
 from deepmatrix.results import cells, expressiveness, remarks
-from deepmatrix.results.cells import CellSummary
+from deepmatrix.results.cells import CellSummary, by_machine
 from deepmatrix.results.portability import Judged, Pair, PortabilityRows
 from deepmatrix.results.precision.quantised import QuantisedRows
 from deepmatrix.results.rows import (
@@ -75,6 +75,7 @@ class RowCollector:
         self._summaries: dict[str, CellSummary] = {}
         self._timeline = Timeline()
         self._training: dict[Pair, TrainingRow] = {}
+        self._trained: dict[Pair, list[TrainingRow | None]] = {}  # one a machine
         self._inspections: dict[Pair, JobRecord] = {}
         self._training_rows = TrainingRows(manifest=manifest, gold_losses=gold_losses)
         self._portability = PortabilityRows(
@@ -117,8 +118,9 @@ class RowCollector:
         self._timeline.add(group)
         self._startup.extend(timings.startup(group, is_timed=is_timed))
         if is_timed:
-            self._inference.extend(timings.inference(group))
-            self._steps.extend(timings.steps(group))
+            for part in by_machine(group):
+                self._inference.extend(timings.inference(part))
+                self._steps.extend(timings.steps(part))
         self._serving.extend(timings.serving(group, is_timed=is_timed))
         self._scenarios.extend(timings.scenarios(group))
         self._exports.extend(timings.exports(group, is_timed=is_timed))
@@ -161,10 +163,13 @@ class RowCollector:
         first, matrix = group[0], self._manifest.matrix
         row = self._training_rows.row(group, is_timed=is_timed)
         self._training[first.cell, first.subject] = row
-        if is_timed:
-            self._passes.extend(timings.passes(group))
-            batch = matrix.workloads[first.workload].batch
-            self._compilation.extend(compilation(group, batch))
+        parts = by_machine(group) if is_timed else []
+        batch = matrix.workloads[first.workload].batch
+        for part in parts:
+            self._passes.extend(timings.passes(part))
+            self._compilation.extend(compilation(part, batch))
+        several = [self._training_rows.row(part, is_timed=True) for part in parts]
+        self._trained[first.cell, first.subject] = [*several] if len(parts) > 1 else [row]
         name = self._cells[first.cell].name
         tolerance = matrix.tolerances.parity
         network = matrix.workloads[first.workload].network
@@ -220,9 +225,7 @@ class RowCollector:
             steps=tuple(self._steps),
             compilation=tuple(self._compilation),
             crossovers=tuple(crossovers(times, efficiency.networks)),
-            scaling=tuple(
-                scaling(times, plan.cells, manifest.matrix.limits.threads, self._machines())
-            ),
+            scaling=tuple(scaling(times, plan.cells, manifest.matrix.limits.threads)),
             idioms=tuple(self._idioms),
             probes=tuple(self._probes),
             notes=self._note_rows(),
@@ -260,13 +263,6 @@ class RowCollector:
         yield from remarks.unreadable(self._inspections.values())
         yield from remarks.problems(cell_rows, produced, self._of_readable(portability))
         yield from expressiveness.problems(self._idioms, self._probes)
-
-    def _machines(self) -> dict[str, str]:
-        """Return where each cell was timed; rounds on several machines compare with no others."""
-        return {
-            name: name if summary.is_on_several else summary.measured_on
-            for name, summary in self._summaries.items()
-        }
 
     def _rates(self) -> dict[str, dict[str, noise.Rates]]:
         return {cell: summary.rates for cell, summary in self._summaries.items()}
@@ -345,8 +341,9 @@ class RowCollector:
         same.
         """
         plan = self._manifest.plan
+        no_rows: list[TrainingRow | None] = [None]
         return [
-            efficiency.of_training(self._training.get((cell.id, workload)))
+            efficiency.of_training(row)
             or self._training_rows.missing_row(
                 cell.id,
                 workload,
@@ -354,6 +351,7 @@ class RowCollector:
                 pending=cell.id not in self._portability.unready,
             )
             for cell, workload in plan.trainings()
+            for row in self._trained.get((cell.id, workload), no_rows)
         ]
 
     def _note_rows(self) -> tuple[NoteRow, ...]:

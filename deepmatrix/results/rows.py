@@ -104,7 +104,8 @@ class TrainingRow(Row):
     it is not finite. *layers*, *gradients*: the errors of the first step, in the network's order;
     None where a value is not finite.
     *precision*: the lowest that it computed in; *float32_cell*: that which trains the same in
-    float32, where the cell is a variant of it. *pending*: its jobs have not run yet.
+    float32, where the cell is a variant of it. *machine*: where it was timed. *pending*: its jobs
+    have not run yet.
     """
 
     cell: str
@@ -112,6 +113,7 @@ class TrainingRow(Row):
     emulated: bool
     precision: str = "float32"
     float32_cell: str = ""
+    machine: str = ""
     status: str
     reason: str = ""
     failed_phase: str = ""

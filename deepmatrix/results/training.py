@@ -84,6 +84,7 @@ class TrainingRows:
             cell=first.cell,
             workload=first.workload,
             emulated=first.emulated,
+            machine=first.machine if is_timed else "",
             precision=precision,
             float32_cell=_float32_cell(first.cell, self._cells),
             **vars(outcome),

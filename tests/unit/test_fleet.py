@@ -327,6 +327,44 @@ def test_a_worker_that_fails_is_put_aside_and_the_others_do_its_jobs(
     assert FALSE_WORKERS[fault] in aside["bad"]
 
 
+@pytest.mark.parametrize("step", ["prepare", "open"])
+def test_a_worker_that_fails_before_the_first_job_is_put_aside_and_the_others_go_on(
+    fleet: Fleet, tmp_path: Path, step: str
+) -> None:
+    fleet.start_worker("bad", f"fault={step}")
+    fleet.start_worker("good")
+    run, jobs = run_of(tmp_path / "runs", ["fine"] * 4)
+    aside: dict[str, str] = {}
+    watcher = Quiet()
+    watcher.put_aside = aside.__setitem__  # type: ignore[attr-defined]
+    fleet.serve(run, watcher)
+    assert {record.status for record in records(run, jobs).values()} == {"ok"}
+    assert aside == {"bad": f"it cannot {step}"}
+
+
+def test_cells_of_a_worker_that_cannot_make_them_ready_go_to_one_that_emulates_them(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    fleet.start_worker("bad", "fault=prepare")
+    fleet.start_worker("good", "native=arm64", "emulated=amd64")
+    run, jobs = run_of(tmp_path / "runs", ["fine"])
+    fleet.serve(run)
+    (record,) = records(run, jobs).values()
+    assert (record.status, record.emulated) == ("ok", True)
+
+
+def test_where_no_other_worker_can_run_a_cell_the_run_ends_before_it_begins(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    fleet.start_worker("bad", "fault=prepare")
+    fleet.start_worker("good", "native=arm64")
+    run, jobs = run_of(tmp_path / "runs", ["fine"])
+    with pytest.raises(EngineError, match=f"no machine is left for {CONSUMER}") as raised:
+        fleet.serve(run)
+    assert "bad: it cannot prepare" in raised.value.message
+    assert not any(run.record_path(job).is_file() for job in jobs.values())
+
+
 def test_a_process_that_waits_for_its_turn_on_a_worker_is_not_lost(
     fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -378,8 +416,7 @@ def test_a_scheduler_and_a_worker_that_are_started_again_go_on(
         del job, record
         killed.append(len(killed))
         if len(killed) == 2:
-            fleet.processes.kill("scheduler")
-            fleet.start_scheduler()
+            fleet.restart_scheduler()
         if len(killed) == 8:
             fleet.processes.kill("two")
             fleet.start_worker("two")

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from deepmatrix.execution.runner import Runner
 from deepmatrix.fleet import certificates
 from deepmatrix.fleet.connecting import connected
 from deepmatrix.fleet.launching import bundle, document
-from deepmatrix.fleet.launching.launch import launched
+from deepmatrix.fleet.launching.launch import PREFIX, launched
 from deepmatrix.paths import ROOT, SCHEMAS
 from deepmatrix.planning.cells import all_cells
 from deepmatrix.store.runs import Run
@@ -132,7 +133,7 @@ def check_served(folder: Path, fleet: Path, names: set[str]) -> None:
     assert {record.machine for record in served} <= names
     assert {facts["worker"] for facts in run.engines().values()} == names
     await_end(folder)
-    assert not list(folder.glob(".deepmatrix-fleet-*"))
+    assert not list(folder.glob(f"{PREFIX}*"))
 
 
 @needs_ssh
@@ -167,12 +168,9 @@ def test_a_model_is_verified_on_machines_that_ssh_reaches(
     await_end(tmp_path)
 
 
-@needs_ssh
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_a_worker_that_ssh_started_ends_with_who_started_it(
-    tmp_path: Path, client: Path, number: signal.Signals
-) -> None:
-    fleet = ssh_fleet(tmp_path, client, "one")
+@contextlib.contextmanager
+def launching(fleet: Path, temporary: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Yield a process that has launched a fleet, with a folder for what is temporary."""
     script = (
         "import sys, time; from pathlib import Path\n"
         "from deepmatrix.fleet.launching.launch import launched\n"
@@ -182,10 +180,70 @@ def test_a_worker_that_ssh_started_ends_with_who_started_it(
         [sys.executable, "-c", script, str(fleet)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(temporary)},
     ) as controller:
         assert controller.stdout is not None
         assert any(line == b"up\n" for line in controller.stdout)
+        yield controller
+
+
+@needs_ssh
+def test_the_keys_of_a_fleet_that_was_killed_are_removed_by_the_next(
+    tmp_path: Path, client: Path
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    fleet = ssh_fleet(tmp_path, client, "one")
+    with launching(fleet, temporary) as controller:
+        controller.kill()
+    (killed,) = temporary.glob(f"{PREFIX}*")
+    assert list(killed.rglob("*.key"))
+    await_end(tmp_path)
+    with launching(fleet, temporary) as controller:
+        assert not killed.exists()
+        controller.send_signal(signal.SIGINT)
+    assert not list(temporary.glob(f"{PREFIX}*"))
+    await_end(tmp_path)
+
+
+def test_the_keys_that_a_worker_received_and_left_are_removed_by_the_next(tmp_path: Path) -> None:
+    certificates.make_certificates(tmp_path / "sent")
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    script = (
+        "from deepmatrix.fleet.launching import receiving\n"
+        "with receiving.certificates_of(receiving.INPUT): print('here', flush=True); input()"
+    )
+
+    def received(number: int) -> set[Path]:
+        with subprocess.Popen(
+            [sys.executable, "-c", script],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=ROOT,
+            env={**os.environ, "TMPDIR": str(temporary)},
+        ) as worker:
+            assert worker.stdin is not None
+            assert worker.stdout is not None
+            worker.stdin.write(bundle.pack(tmp_path / "sent"))
+            worker.stdin.flush()
+            assert worker.stdout.readline() == b"here\n"
+            folders = {path.parent for path in temporary.rglob("worker.key")}
+            worker.send_signal(number)
+        return folders
+
+    killed = received(signal.SIGKILL)
+    assert len(killed) == 1
+    assert killed.isdisjoint(received(signal.SIGINT))
+
+
+@needs_ssh
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_worker_that_ssh_started_ends_with_who_started_it(
+    tmp_path: Path, client: Path, number: signal.Signals
+) -> None:
+    fleet = ssh_fleet(tmp_path, client, "one")
+    with launching(fleet, tmp_path) as controller:
         assert len(workers_of(tmp_path)) >= 1
         assert all("--scheduler-timeout" in line for line in workers_of(tmp_path))
         controller.send_signal(number)
@@ -215,7 +273,45 @@ def test_a_job_that_ends_at_once_is_an_error_with_the_end_of_its_log(tmp_path: P
     ):
         pass
     assert "of slurm-" in raised.value.message
-    assert not list(tmp_path.glob(".deepmatrix-fleet-*"))
+    assert not list(tmp_path.glob(f"{PREFIX}*"))
+
+
+def put_first(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, script: str) -> None:
+    """Have a script of the shell found before the program of its name."""
+    path = folder / "programs" / name
+    path.parent.mkdir()
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{path.parent}{os.pathsep}{os.environ['PATH']}")
+
+
+@needs_slurm
+@pytest.mark.usefixtures("cluster")
+def test_a_queue_that_does_not_answer_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, real = tmp_path / "asked", shutil.which("squeue")
+    script = f'[ -e {asked} ] && exec {real} "$@"\ntouch {asked}\nexit 1'
+    put_first(tmp_path, monkeypatch, "squeue", script)
+    fleet = slurm_fleet(tmp_path)
+    with launched(fleet, print) as (address, tls), connected(address, tls, MATRIX) as engines:
+        assert {each.worker for each in engines} == {"slurm-1", "slurm-2"}
+    assert asked.exists()
+
+
+@needs_slurm
+@pytest.mark.usefixtures("cluster")
+def test_where_workers_do_not_come_the_error_says_why_the_queue_did_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_first(tmp_path, monkeypatch, "squeue", "echo no controller >&2; exit 1")
+    jobs = {"jobs": 1, "cpus": 1, "memory": "256 MiB", "command": "sleep 60 #"}
+    fleet = write(tmp_path, {"slurm": jobs, "wait_s": 3.0})
+    with (
+        pytest.raises(EngineError, match=r"(?s)did not come within 3 s.*no controller"),
+        launched(fleet, print),
+    ):
+        pass
 
 
 @needs_slurm
@@ -239,7 +335,7 @@ def test_a_machine_without_slurm_is_an_error_that_names_the_program(
         launched(write(tmp_path, {"slurm": settings}), print),
     ):
         pass
-    assert not list(tmp_path.glob(".deepmatrix-fleet-*"))
+    assert not list(tmp_path.glob(f"{PREFIX}*"))
 
 
 def test_a_worker_whose_scheduler_stays_away_ends_where_it_is_told_to(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
+
+import pytest
 
 from deepmatrix.machine import locks
 from deepmatrix.paths import ROOT
@@ -62,3 +66,17 @@ def test_processes_on_other_cpus_do_not_wait() -> None:
     with first, locks.exclusive_cpus([1], threading.Event(), waited.set):
         pass
     assert not waited.is_set()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells boots apart")
+def test_machines_that_share_a_home_folder_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    take = (
+        "import threading; from deepmatrix.machine import locks\n"
+        "with locks.exclusive_cpus([3], threading.Event(), lambda: None): pass\n"
+    )
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "XDG_RUNTIME_DIR": ""}
+    subprocess.run([sys.executable, "-c", take], cwd=ROOT, env=environment, check=True)
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    assert {path.name for path in (tmp_path / "deepmatrix").iterdir()} == {
+        f"sampling-{boot}-3.lock"
+    }

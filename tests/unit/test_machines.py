@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 from deepmatrix.execution.sessions.placing import measured_on, measuring, places
 from deepmatrix.planning.cells import Capabilities, joint
-from deepmatrix.planning.plan import WAVES
+from deepmatrix.planning.plan import WAVES, Plan
 from deepmatrix.reports.tables import speed
 from deepmatrix.results import merging
+from deepmatrix.store.runs import Run
 from tests.unit.examples import new_run, planned, record
 
 CELLS = ("torch-debian12-amd64-cpu", "tensorflow-debian12-amd64-cpu", "jax-debian12-amd64-cpu")
@@ -33,6 +35,58 @@ def test_a_training_is_compared_with_those_of_its_machine_only(tmp_path: Path) -
         CELLS[1]: "usual",
         CELLS[2]: "other",
     }
+
+
+def parts_of(folder: Path, plan: Plan, *machines: str) -> dict[str, Run]:
+    """Return the parts of one run that several machines are to do."""
+    planned_run = new_run(folder, plan, name="plan")
+    for machine in machines:
+        shutil.copytree(planned_run.path, folder / machine)
+    return {machine: Run.open(folder / machine) for machine in machines}
+
+
+def test_a_cell_that_was_measured_on_two_machines_stands_as_two_rows(tmp_path: Path) -> None:
+    plan = replace(planned(*CELLS), rounds_native=2)
+    parts = parts_of(tmp_path, plan, "first", "second")
+    for job in (job for wave in WAVES for job in plan.jobs(wave)):
+        machine = "second" if job.cell == CELLS[0] and job.round else "first"
+        part = parts[machine]
+        part.save(job, record(job, run=part.id, machine=machine, attempt=job.id))
+    results = merging.merge(list(parts.values()))
+    for table in (speed.training(results), *speed.inference(results)):
+        titles = [table.titles.index(name) for name in ("cell", "machine")]
+        rows = [tuple(row.texts[place] for place in titles) for row in table.rows]
+        assert (CELLS[0], "first") in rows
+        assert (CELLS[0], "second") in rows
+        assert {machine for cell, machine in rows if cell == CELLS[1]} <= {"first", "–"}
+    timed = [row.step_s for row in results.training if row.cell == CELLS[0] and row.machine]
+    assert {len(step.round_medians) for step in timed if step} == {1}
+
+
+def test_a_job_that_two_machines_did_stands_as_two_rows_too(tmp_path: Path) -> None:
+    plan = planned(CELLS[0])
+    parts = parts_of(tmp_path, plan, "first", "second")
+    for machine, part in parts.items():
+        for job in plan.jobs("produce"):
+            part.save(job, record(job, run=part.id, machine=machine, attempt=job.id))
+    results = merging.merge(list(parts.values()))
+    machines = [row.machine for row in results.training if row.workload == "digits-conv"]
+    assert machines == ["first", "second"]
+
+
+def test_what_each_cell_trained_on_a_machine_of_its_own_is_not_compared(tmp_path: Path) -> None:
+    plan = planned(*CELLS)
+    run = new_run(tmp_path, plan)
+    for wave in WAVES:
+        for job in plan.jobs(wave):
+            machine = f"{wave}-{job.cell}"
+            run.save(job, record(job, run=run.id, machine=machine, attempt=job.id))
+    table = speed.training(merging.merge([run]))
+    rows = [row.texts for row in table.rows if row.texts[0] == "digits-conv"]
+    assert {texts[table.titles.index("machine")] for texts in rows} == {
+        f"produce-{cell}" for cell in CELLS
+    }
+    assert {texts[table.titles.index("slowdown")] for texts in rows} == {"–"}
 
 
 def test_a_cell_whose_machine_is_not_known_makes_no_second_one(tmp_path: Path) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +15,10 @@ from deepmatrix.fleet.cluster import SCHEME, Cluster
 from deepmatrix.fleet.launching import document
 from deepmatrix.fleet.launching.document import Fleet
 from deepmatrix.fleet.launching.ssh import SshWorker
+from deepmatrix.machine import scratch
+
+#: The begin of the name of every folder with the certificates of a fleet.
+PREFIX: Final = ".deepmatrix-fleet-"
 
 #: How soon it is noticed that a worker has come, or will not, in seconds.
 LOOK_S: Final = 0.5
@@ -70,17 +72,16 @@ def launched(path: Path, say: Callable[[str], None]) -> Iterator[tuple[str, Path
 def _folder(path: Path, fleet: Fleet) -> Iterator[Path]:
     """Yield a folder for certificates and logs, where the jobs of Slurm find it; remove it after.
 
-    Raises EngineError where it cannot be made.
+    Those of killed processes are removed before. Raises EngineError where it cannot be made.
     """
     parent = path.parent / (fleet.slurm.folder or "") if fleet.slurm else None
-    try:
-        folder = Path(tempfile.mkdtemp(prefix=".deepmatrix-fleet-", dir=parent)).resolve()
-    except OSError as error:
-        raise system_error(error, parent or "") from None
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    scratch.sweep(PREFIX, parent)
+    with contextlib.ExitStack() as removing:
+        try:
+            folder = removing.enter_context(scratch.private_folder(PREFIX, parent))
+        except OSError as error:
+            raise system_error(error, parent or "") from None
+        yield folder.resolve()
 
 
 def _launchers(fleet: Fleet, address: str, folder: Path) -> list[Launcher]:

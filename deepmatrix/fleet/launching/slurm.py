@@ -44,6 +44,7 @@ class SlurmWorkers:
     def __init__(self, slurm: Slurm, address: str, tls: Path, logs: Path) -> None:
         self.names = slurm.workers
         self._logs = logs
+        self._unanswered = ""  # why Slurm did not tell of the jobs when it was last asked
         self._jobs = {
             name: _WorkerJob(
                 _line(slurm, address, tls, name),
@@ -80,11 +81,18 @@ class SlurmWorkers:
             raise EngineError(f"Slurm refused a job: {error}") from None
 
     def check(self, missing: set[str]) -> None:
-        """Raise EngineError where a job of the missing workers is over."""
+        """Raise EngineError where a job of the missing workers is over.
+
+        A controller of Slurm that does not answer may be back when it is asked again.
+        """
         mine = {name: job for name, job in self._jobs.items() if name in missing}
         if not mine:
             return
-        ids = _queued_ids()
+        try:
+            ids, self._unanswered = _queued_ids(), ""
+        except EngineError as error:
+            self._unanswered = f"\n{error.message}"
+            return
         for name, job in mine.items():
             if job.job_id not in ids:
                 raise EngineError(
@@ -93,8 +101,9 @@ class SlurmWorkers:
                 )
 
     def log(self) -> str:
-        """Return what the jobs printed last, indented below an error."""
-        return quoted(path for name in self.names for path in self._logs_of(name))
+        """Return what the jobs printed last, and why Slurm does not tell of them."""
+        logs = quoted(path for name in self.names for path in self._logs_of(name))
+        return f"{logs}{self._unanswered}"
 
     def end(self) -> None:
         """Cancel the jobs, and wait until none runs: each removes what it made."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
 
 from deepmatrix.drawing import numbers
 from deepmatrix.drawing.layout import (
@@ -66,11 +67,11 @@ def training(results: Results) -> Table:
         results.training,
         key=lambda row: (row.workload, row.emulated, row.step_s.median if row.step_s else 1e9),
     )
-    machines = several_machines(results)
+    several = are_several(results)
     steps: dict[tuple[str, str], list[Estimate]] = {}
     for row in rows:
         if row.step_s and not row.emulated:
-            place = (row.workload, machine_of(row.cell, machines))
+            place = (row.workload, place_of(row, several=several))
             steps.setdefault(place, []).append(row.step_s)
     table = Table(
         title="Training",
@@ -90,29 +91,37 @@ def training(results: Results) -> Table:
             number("loss error, all steps", optional=7, note=ALL_STEPS),
         ),
         rows=tuple(
-            _training_row(
-                row, steps.get((row.workload, machine_of(row.cell, machines)), ()), machines
-            )
+            _training_row(row, steps.get((row.workload, place_of(row, several=several)), ()))
             for row in rows
         ),
         note=f"results.json has the loss of every step.{only_checked(rows)}",
     )
-    return without_column(table, "machine") if not machines else table
+    return table if several else without_column(table, "machine")
 
 
-def several_machines(results: Results) -> dict[str, str]:
-    """Return the machines of native cells, by cell; none where all were measured on one.
+class Timed(Protocol):
+    """A row of times."""
 
-    Records of earlier versions, and what several machines only check, have none.
-    """
-    native_rows = [row for row in results.cells if row.jobs and not row.emulated]
-    machines = {row.cell: row.machine for row in native_rows if row.machine}
-    return machines if len(set(machines.values())) > 1 else {}
+    @property
+    def cell(self) -> str:
+        """The cell that was timed."""
+        ...
+
+    @property
+    def machine(self) -> str:
+        """Where it was; nothing where that is not known."""
+        ...
 
 
-def machine_of(cell: str, machines: Mapping[str, str]) -> str:
-    """Return where a native cell was measured, by `several_machines`; unknown is like no other."""
-    return machines.get(cell, cell) if machines else ""
+def are_several(results: Results) -> bool:
+    """Return whether times were measured on several machines."""
+    rows: Iterable[Timed] = (*results.training, *results.inference, *results.passes)
+    return len({row.machine for row in rows} - {""}) > 1
+
+
+def place_of(row: Timed, *, several: bool) -> str:
+    """Return what times that compare have in common; an unknown machine is like no other."""
+    return (row.machine or row.cell) if several else ""
 
 
 def only_checked(rows: Sequence[TrainingRow]) -> str:
@@ -122,12 +131,12 @@ def only_checked(rows: Sequence[TrainingRow]) -> str:
     return f" Only checked, not timed: {', '.join(untimed)}." if untimed else ""
 
 
-def _training_row(row: TrainingRow, steps: Sequence[Estimate], machines: Mapping[str, str]) -> Row:
+def _training_row(row: TrainingRow, steps: Sequence[Estimate]) -> Row:
     expected = expected_status(row.status) if row.expected_failure else ""
     texts = (
         row.workload,
         row.cell + mark(row.emulated),
-        machines.get(row.cell, numbers.DASH),
+        row.machine or numbers.DASH,
         expected or status(row.status, row.reason),
         native(numbers.interval(row.step_s), row.emulated),
         _slowdown(row.step_s, steps, row.emulated),
@@ -157,7 +166,7 @@ def passes(results: Results) -> Table:
     rows = sorted(
         results.passes, key=lambda row: (row.workload, row.emulated, row.backward_s.median)
     )
-    machines = several_machines(results)
+    several = are_several(results)
     table = Table(
         title="Passes",
         columns=(
@@ -175,19 +184,19 @@ def passes(results: Results) -> Table:
                 note="Throughput: samples per second, forward and backward.",
             ),
         ),
-        rows=tuple(_pass_row(row, machines) for row in rows),
+        rows=tuple(_pass_row(row) for row in rows),
         note=(
             f"One batch that is on the device already, without an update of the weights. {INTERVAL}"
         ),
     )
-    return without_column(table, "machine") if not machines else table
+    return table if several else without_column(table, "machine")
 
 
-def _pass_row(row: PassRow, machines: Mapping[str, str]) -> Row:
+def _pass_row(row: PassRow) -> Row:
     texts = (
         row.workload,
         row.cell + mark(row.emulated),
-        machines.get(row.cell, numbers.DASH),
+        row.machine or numbers.DASH,
         str(row.batch),
         numbers.interval(row.forward_s),
         numbers.share(row.forward_efficiency),
@@ -209,11 +218,11 @@ def inference(results: Results) -> Iterator[Table]:
     for workload, group in itertools.groupby(rows, key=lambda row: row.workload):
         served: dict[tuple[str, ...], dict[int, InferenceRow]] = {}
         for row in sorted(group, key=lambda row: row.subject):
-            served.setdefault((row.cell, *_source(row)), {}).setdefault(row.batch, row)
+            served.setdefault((row.cell, row.machine, *_source(row)), {}).setdefault(row.batch, row)
         models = sorted(served.values(), key=_first_latency)
         titles = {model.artifact: model.name for model in results.models}
-        table = _inference_table(workload, models, batches, titles, several_machines(results))
-        yield table if several_machines(results) else without_column(table, "machine")
+        table = _inference_table(workload, models, batches, titles)
+        yield table if are_several(results) else without_column(table, "machine")
 
 
 def _inference_table(
@@ -221,7 +230,6 @@ def _inference_table(
     models: list[dict[int, InferenceRow]],
     batches: list[int],
     titles: Mapping[str, str],
-    machines: Mapping[str, str],
 ) -> Table:
     columns = [key("cell"), key("model"), text("machine", note=MACHINE)]
     for position, size in enumerate(batches):
@@ -239,7 +247,7 @@ def _inference_table(
     return Table(
         title=f"Inference: {workload}",
         columns=tuple(columns),
-        rows=tuple(_inference_row(model, batches, titles, machines) for model in models),
+        rows=tuple(_inference_row(model, batches, titles) for model in models),
     )
 
 
@@ -262,11 +270,10 @@ def _inference_row(
     model: dict[int, InferenceRow],
     batches: list[int],
     titles: Mapping[str, str],
-    machines: Mapping[str, str],
 ) -> Row:
     first = model[min(model)]
     name = titles.get(first.subject) or model_name(first)
-    texts = [first.cell, name, machines.get(first.cell, numbers.DASH)]
+    texts = [first.cell, name, first.machine or numbers.DASH]
     for batch in batches:
         row = model.get(batch)
         texts += [numbers.interval(row.p50_s if row else None)]

@@ -31,6 +31,7 @@ def compilation(group: Sequence[JobRecord], batch: int) -> Iterator[CompileRow]:
         cell=first.cell,
         workload=first.workload,
         emulated=first.emulated,
+        machine=first.machine,
         execution=execution,
         library=next(iter(outputs[0].environment.versions), ""),
         forward_s=_estimate(

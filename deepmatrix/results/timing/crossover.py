@@ -80,12 +80,13 @@ def crossovers(
     the largest batch.
     """
     by_batch: dict[tuple[str, ...], list[Measured]] = {}
-    by_length: dict[tuple[str, str, str, int], list[Measured]] = {}
+    by_length: dict[tuple[str, str, str, str, int], list[Measured]] = {}
     for each in times:
-        by_batch.setdefault((each.cell, each.subject, each.kind), []).append(each)
+        by_batch.setdefault((each.cell, each.machine, each.subject, each.kind), []).append(each)
         if each.subject in networks:
             alike = _without_length(networks[each.subject])
-            by_length.setdefault((each.cell, alike, each.kind, each.batch), []).append(each)
+            key = (each.cell, each.machine, alike, each.kind, each.batch)
+            by_length.setdefault(key, []).append(each)
     for group in by_batch.values():
         yield from _row(group, {each.batch: each.time for each in group}, BATCH)
     batches = {key[-1] for key, group in by_length.items() if len(group) >= FEWEST_SIZES}

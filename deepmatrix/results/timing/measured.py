@@ -17,6 +17,7 @@ class Measured:
     """The time of a batch. *subject*: the workload, or the artifact that was served."""
 
     cell: str
+    machine: str
     subject: str
     workload: str
     kind: str
@@ -31,11 +32,12 @@ def measured(
     batches: Mapping[str, int],
 ) -> Iterator[Measured]:
     """Yield what native cells took; *batches*: that of training, by workload."""
-    found: set[tuple[str, str, int]] = set()
+    found: set[tuple[str, str, str, int]] = set()
     for row in steps:
-        found.add((row.cell, row.workload, row.batch))
+        found.add((row.cell, row.machine, row.workload, row.batch))
         yield Measured(
             cell=row.cell,
+            machine=row.machine,
             subject=row.workload,
             workload=row.workload,
             kind=STEP,
@@ -44,9 +46,11 @@ def measured(
         )
     for trained in training:
         batch = batches[trained.workload]
-        if trained.step_s and (trained.cell, trained.workload, batch) not in found:
+        key = (trained.cell, trained.machine, trained.workload, batch)
+        if trained.step_s and key not in found:
             yield Measured(
                 cell=trained.cell,
+                machine=trained.machine,
                 subject=trained.workload,
                 workload=trained.workload,
                 kind=STEP,
@@ -56,6 +60,7 @@ def measured(
     for answered in inference:
         yield Measured(
             cell=answered.cell,
+            machine=answered.machine,
             subject=answered.subject,
             workload=answered.workload,
             kind=INFERENCE,

@@ -80,6 +80,7 @@ class InferenceRow(Row):
     subject: str
     workload: str
     emulated: bool
+    machine: str = ""
     batch: Count
     p50_s: Estimate
     p90_s: Bounded
@@ -170,6 +171,7 @@ class PassRow(Row):
     cell: str
     workload: str
     emulated: bool
+    machine: str = ""
     batch: Count
     forward_s: Estimate
     backward_s: Estimate
@@ -183,6 +185,7 @@ class StepRow(Row):
     cell: str
     workload: str
     emulated: bool
+    machine: str = ""
     batch: Count
     step_s: Estimate
     unsteady: Count = 0
@@ -199,6 +202,7 @@ class CompileRow(Row):
     cell: str
     workload: str
     emulated: bool
+    machine: str = ""
     execution: str
     library: str
     forward_s: Estimate | None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from deepmatrix.planning.cells import Cell
 from deepmatrix.results.timing.measured import Measured
@@ -10,9 +10,7 @@ from deepmatrix.results.timing.rows import ScalingRow
 from deepmatrix.results.timing.statistics import compare
 
 
-def scaling(
-    times: Iterable[Measured], cells: Iterable[Cell], threads: int, machines: Mapping[str, str]
-) -> Iterator[ScalingRow]:
+def scaling(times: Iterable[Measured], cells: Iterable[Cell], threads: int) -> Iterator[ScalingRow]:
     """Yield a row for each time of a cell that also ran with fewer threads: against the fewest.
 
     Only times of one machine are compared.
@@ -21,13 +19,12 @@ def scaling(
         times: of native cells.
         cells: those of the plan.
         threads: how many a cell has that names none.
-        machines: where each cell was timed, by its id.
     """
     numbers = {cell.id: cell.threads or threads for cell in cells}
     plain = {cell.id: cell.with_threads(0).id for cell in cells}
     alike: dict[tuple[object, ...], list[Measured]] = {}
     for each in times:
-        key = (plain[each.cell], machines[each.cell], each.subject, each.kind, each.batch)
+        key = (plain[each.cell], each.machine, each.subject, each.kind, each.batch)
         alike.setdefault(key, []).append(each)
     for group in alike.values():
         least, *others = sorted(group, key=lambda each: numbers[each.cell])

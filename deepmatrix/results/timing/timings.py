@@ -69,6 +69,7 @@ def inference(group: list[JobRecord]) -> Iterator[InferenceRow]:
                 subject=first.subject,
                 workload=first.workload,
                 emulated=first.emulated,
+                machine=first.machine,
                 batch=batch,
                 p50_s=replace(p50, tail=()),
                 p90_s=p50.tail[0],
@@ -198,6 +199,7 @@ def passes(group: list[JobRecord]) -> Iterator[PassRow]:
             cell=first.cell,
             workload=first.workload,
             emulated=first.emulated,
+            machine=first.machine,
             batch=timed[0].batch,
             forward_s=forward,
             backward_s=backward,
@@ -216,6 +218,7 @@ def steps(group: list[JobRecord]) -> Iterator[StepRow]:
                 cell=first.cell,
                 workload=first.workload,
                 emulated=first.emulated,
+                machine=first.machine,
                 batch=batch,
                 step_s=step_s,
                 unsteady=sum(

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from deepmatrix.drawing import numbers
 from deepmatrix.drawing.layout import Row, Table, key, number, row, text
-from deepmatrix.reports.tables.speed import INTERVAL, machine_of, several_machines
+from deepmatrix.reports.tables.speed import INTERVAL, are_several, place_of
 from deepmatrix.results.rows import Results
 from deepmatrix.results.timing.rows import CompileRow
 from deepmatrix.results.timing.statistics import Comparison, Estimate, compare
@@ -36,11 +36,15 @@ PAYS = (
 
 def compilation(results: Results) -> Table:
     """Every library that ran in several ways, by workload: the least compiled cell first."""
-    steps = {(each.cell, each.workload): each.step_s for each in results.training if each.step_s}
+    steps = {
+        (each.cell, each.machine, each.workload): each.step_s
+        for each in results.training
+        if each.step_s
+    }
     groups: dict[tuple[str, str], list[CompileRow]] = {}
     for each in results.compilation:
         groups.setdefault((each.workload, each.library), []).append(each)
-    machines = several_machines(results)
+    has_several = are_several(results)
     several = {
         name: sorted(group, key=_order)
         for name, group in sorted(groups.items())
@@ -60,7 +64,7 @@ def compilation(results: Results) -> Table:
             number("pays off after", note=PAYS),
         ),
         rows=tuple(
-            _row(each, _least(group, each.cell, machines), steps)
+            _row(each, _least(group, each, several=has_several), steps)
             for group in several.values()
             for each in group
         ),
@@ -72,14 +76,18 @@ def _order(each: CompileRow) -> tuple[int, str]:
     return (EXECUTIONS.index(each.execution) if known else len(EXECUTIONS)), each.cell
 
 
-def _least(group: Sequence[CompileRow], cell: str, machines: Mapping[str, str]) -> CompileRow:
-    """Return the row of the least compiled cell that was measured on the machine of a cell."""
-    place = machine_of(cell, machines)
-    return next(each for each in group if machine_of(each.cell, machines) == place)
+def _least(group: Sequence[CompileRow], row: CompileRow, *, several: bool) -> CompileRow:
+    """Return the row of the least compiled cell that was measured on the machine of another row."""
+    place = place_of(row, several=several)
+    return next(each for each in group if place_of(each, several=several) == place)
 
 
-def _row(each: CompileRow, least: CompileRow, steps: Mapping[tuple[str, str], Estimate]) -> Row:
-    step, usual = steps.get((each.cell, each.workload)), steps.get((least.cell, least.workload))
+def _row(
+    each: CompileRow, least: CompileRow, steps: Mapping[tuple[str, str, str], Estimate]
+) -> Row:
+    step, usual = (
+        steps.get((timed.cell, timed.machine, timed.workload)) for timed in (each, least)
+    )
     compared = faster = None
     if each is not least and step and usual:
         compared = compare(step.round_medians, usual.round_medians)

@@ -17,7 +17,7 @@ from deepmatrix.drawing.layout import (
     number,
     text,
 )
-from deepmatrix.reports.tables.speed import machine_of, several_machines
+from deepmatrix.reports.tables.speed import are_several, place_of
 from deepmatrix.results.precision.rows import QuantisedRow, SpeedRow
 from deepmatrix.results.rows import Results, TrainingRow
 from deepmatrix.results.timing.statistics import compare
@@ -30,13 +30,15 @@ TIMES = (
 
 def training(results: Results) -> Table:
     """Every training in less than float32, beside the same cell's in float32."""
-    by_cell = {(row.cell, row.workload): row for row in results.training}
+    by_cell: dict[tuple[str, str], list[TrainingRow]] = {}
+    for row in results.training:
+        by_cell.setdefault((row.cell, row.workload), []).append(row)
     pairs = [
-        (by_cell[row.float32_cell, row.workload], row)
+        (min(wide, key=lambda each: each.machine != row.machine), row)
         for row in sorted(results.training, key=lambda row: (row.workload, row.cell))
-        if (row.float32_cell, row.workload) in by_cell
+        if (wide := by_cell.get((row.float32_cell, row.workload)))
     ]
-    machines = several_machines(results)
+    several = are_several(results)
     return Table(
         title="Training in less than float32",
         columns=(
@@ -57,7 +59,7 @@ def training(results: Results) -> Table:
             _training_row(
                 wide,
                 narrow,
-                is_on_one=machine_of(wide.cell, machines) == machine_of(narrow.cell, machines),
+                is_on_one=place_of(wide, several=several) == place_of(narrow, several=several),
             )
             for wide, narrow in pairs
         ),
