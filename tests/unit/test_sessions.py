@@ -319,26 +319,30 @@ def test_a_host_that_dies_repeats_nothing_that_was_served(tmp_path: Path) -> Non
     assert all(after[job] == record for job, record in before.items())
 
 
-LANES = 2
-
-#: A host of its own, which can be killed: it serves the run in a folder.
+#: A host of its own, which can be killed: it serves the run in a folder, in a number of lanes.
 HOST = """
 import sys
 from pathlib import Path
 from deepmatrix.store.runs import Run
-from tests.unit.test_sessions import LANES, LocalEngine, serve
-path = Path(sys.argv[1])
-serve(Run.open(path), LocalEngine(path.parent / "work", cpus=LANES))
+from tests.unit.test_sessions import LocalEngine, serve
+path, lanes = Path(sys.argv[1]), int(sys.argv[2])
+serve(Run.open(path), LocalEngine(path.parent / "work", cpus=lanes))
 """
 
 
 @real_processes
-def test_a_killed_host_loses_no_record_and_repeats_one_artifact_a_lane(tmp_path: Path) -> None:
+@pytest.mark.parametrize("lanes", [1, 2])  # a single lane has all in one process
+def test_a_killed_host_loses_no_record_and_repeats_one_artifact_a_lane(
+    lanes: int, tmp_path: Path
+) -> None:
     marks = [tmp_path / f"served-{number}" for number in range(10)]
     run, jobs = run_of(tmp_path, [f"slow {mark}" for mark in marks])
     with (tmp_path / "host.log").open("w") as log:
         host = subprocess.Popen(
-            [sys.executable, "-c", HOST, str(run.path)], cwd=ROOT, stdout=log, stderr=log
+            [sys.executable, "-c", HOST, str(run.path), str(lanes)],
+            cwd=ROOT,
+            stdout=log,
+            stderr=log,
         )
         while host.poll() is None and sum(run.is_done(job) for job in jobs.values()) < 4:
             time.sleep(0.01)
@@ -346,11 +350,11 @@ def test_a_killed_host_loses_no_record_and_repeats_one_artifact_a_lane(tmp_path:
         host.wait()
     before = {job.id: run.record(job) for job in jobs.values() if run.is_done(job)}
     assert 4 <= len(before) < 10, (tmp_path / "host.log").read_text()
-    serve(run, LocalEngine(tmp_path / "work", cpus=LANES))
+    serve(run, LocalEngine(tmp_path / "work", cpus=lanes))
     assert {job.id: run.record(job) for job in jobs.values()}.items() >= before.items()
     assert {record.status for record in records(run, jobs).values()} == {"ok"}
     processes = [len(set(mark.read_text().split())) for mark in marks]
-    assert sum(processes) - len(marks) <= LANES
+    assert sum(processes) - len(marks) <= lanes
 
 
 class DyingEngine(LocalEngine):
