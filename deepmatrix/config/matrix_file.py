@@ -9,6 +9,7 @@ from pathlib import Path
 from deepmatrix.config import documents, expected_failures, references
 from deepmatrix.config.completion import complete
 from deepmatrix.config.matrix import Matrix
+from deepmatrix.errors import ArgumentError
 
 #: Keys that are filled in where the file does not state them, by model.
 FILLED_IN = {
@@ -51,7 +52,13 @@ def load(path: Path, *, networks: Iterable[str] = ()) -> Matrix:
     if matrix.expected_failures_file is not None:
         named = path.parent / matrix.expected_failures_file
         cell_ids = tuple(matrix.limited_ids())
-        changes["expected_failures"] = expected_failures.load(named, cell_ids=cell_ids)
+        try:
+            changes["expected_failures"] = expected_failures.load(named, cell_ids=cell_ids)
+        except ArgumentError as error:
+            raise ArgumentError(
+                error.message,
+                hint=f"`expected_failures_file` in {path} names it, from the folder of that file",
+            ) from None
     return matrix.model_copy(update=changes)
 
 

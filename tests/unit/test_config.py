@@ -665,6 +665,17 @@ def test_a_file_that_is_not_there_is_an_argument_error(tmp_path: Path) -> None:
         matrix_file.load(tmp_path / "matrix.yaml")
 
 
+def test_expected_failures_that_are_not_there_are_missed_where_they_are_named(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(ArgumentError, match=r"expected-failures\.yaml: no such file") as caught:
+        load(tmp_path, NAMING_FAILURES)
+    assert caught.value.hint == (
+        f"`expected_failures_file` in {tmp_path / 'matrix.yaml'} names it, from the folder of that "
+        "file"
+    )
+
+
 def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "matrix.yaml"
     path.write_bytes(b"version: \xff\n")
