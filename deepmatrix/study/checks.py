@@ -53,6 +53,7 @@ class ProbeCheck(BaseCheck):
 class NetworkCheck(BaseCheck):
     """A system trained all of the workloads *networks*, to the accuracy that each has to reach.
 
+    With *most*, more than half of them are enough.
     An accuracy that is not well above chance does not count.
     Of the failures only ``unsupported`` counts as "it cannot".
     """
@@ -60,6 +61,7 @@ class NetworkCheck(BaseCheck):
     kind = "networks"
     networks: tuple[Name, ...] = Field(min_length=1)
     of: Name
+    most: bool = False
 
 
 class IdiomCheck(BaseCheck):

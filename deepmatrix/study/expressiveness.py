@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from deepmatrix.drawing import numbers
 from deepmatrix.results.rows import ProbeRow, Results, TrainingRow
@@ -74,19 +74,31 @@ def network_evidence(check: NetworkCheck, results: Results) -> Iterator[Evidence
 def _training_evidence(check: NetworkCheck, rows: Mapping[str, TrainingRow]) -> Evidence:
     """Return what trainings show together: one that cannot be, before one that cannot tell."""
     judged = {network: judge_training(row) for network, row in rows.items()}
-    for wanted in (False, None):
-        for network, (confirms, reason) in judged.items():
-            if confirms is wanted:
-                record = record_path(rows[network].cell, network)
-                return Evidence(confirms=wanted, reason=reason, record=record)
+    trained, lacking, unclear = (
+        [network for network, (confirms, _) in judged.items() if confirms is wanted]
+        for wanted in (True, False, None)
+    )
+    wanted_count = len(check.networks) // 2 + 1 if check.most else len(check.networks)
+    if len(trained) >= wanted_count:
+        return _trained_evidence(check, [rows[network] for network in trained])
+    confirms = False if len(check.networks) - len(lacking) < wanted_count else None
     first = next(iter(rows.values()))
+    missing = [network for network in check.networks if network not in rows]
+    reason = f"{first.cell}: {', '.join(missing)} not in this run"
+    for network in (unclear if confirms is None else lacking)[:1]:
+        first, reason = rows[network], judged[network][1]
     record = record_path(first.cell, first.workload)
-    if missing := [network for network in check.networks if network not in rows]:
-        reason = f"{first.cell}: {', '.join(missing)} not in this run"
-        return Evidence(confirms=None, reason=reason, record=record)
-    errors = [row.output_error for row in rows.values() if row.output_error is not None]
+    return Evidence(confirms=confirms, reason=reason, record=record)
+
+
+def _trained_evidence(check: NetworkCheck, rows: Sequence[TrainingRow]) -> Evidence:
+    """Return that networks were trained, with the largest error of their outputs."""
+    errors = [row.output_error for row in rows if row.output_error is not None]
     worst = f", at most {max(errors):.1e} from gold" if errors else ""
-    reason = f"{first.cell} trained {', '.join(check.networks)}{worst}"
+    wanted = len(check.networks)
+    share = f", {len(rows)} of {wanted}" if len(rows) < wanted else ""
+    reason = f"{rows[0].cell} trained {', '.join(row.workload for row in rows)}{share}{worst}"
+    record = record_path(rows[0].cell, rows[0].workload)
     return Evidence(confirms=True, reason=reason, record=record)
 
 

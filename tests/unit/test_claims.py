@@ -478,6 +478,35 @@ def test_all_networks_have_to_be_trained_and_one_that_cannot_be_decides() -> Non
     assert outcome(NETWORKS, of_network(conv, lacking)) == "no longer holds"
 
 
+@pytest.mark.parametrize(
+    ("trained", "lacking", "unclear", "wanted"),
+    [
+        (3, 0, 0, "holds"),
+        (2, 1, 0, "holds"),
+        (2, 0, 1, "holds"),
+        (2, 0, 0, "holds"),
+        (1, 1, 1, "undecided"),
+        (1, 1, 0, "undecided"),
+        (1, 2, 0, "no longer holds"),
+        (0, 2, 1, "no longer holds"),
+    ],
+)
+def test_most_networks_are_more_than_half(
+    trained: int, lacking: int, unclear: int, wanted: str
+) -> None:
+    statuses = [("ok", "")] * trained + [("unsupported", LACKING)] * lacking
+    statuses += [("oom", "no room")] * unclear
+    workloads = ("digits-conv", "digits-lstm", "digits-gru")
+    rows = [
+        training("one", status, workload, reason=reason)
+        for workload, (status, reason) in zip(workloads, statuses, strict=False)
+    ]
+    check = NETWORK.model_copy(update={"networks": workloads, "most": True})
+    decided = decision(check, of_network(*rows))
+    assert decided.outcome == wanted
+    assert (", 2 of 3" in decided.reason) == (trained == 2)
+
+
 def test_an_artifact_that_one_consumer_does_not_know_matches_on_the_others() -> None:
     assert outcome(SERVED, of_served(served("unsupported"), served("match"))) == "holds"
     known = served("error", expected_failure="it has no such layer")
@@ -642,6 +671,32 @@ def test_statements_about_torch_in_2016_name_the_stand_in() -> None:
             fields = claim.then.model_dump() if claim.then else {}
             if claim.then and {"torch", "torch1"} & {fields.get("of"), fields.get("over")}:
                 assert "torch 1.0.0 for Lua's Torch" in str(claim.then.stand_in)
+
+
+def test_every_statement_is_of_the_systems_then() -> None:
+    for claims in DOCUMENT.claims.values():
+        for claim in claims:
+            assert claim.then, claim.says
+
+
+def test_what_came_with_pytorch_decides_nothing_on_torch_then() -> None:
+    """Autograd, which gives a loop in Python its gradient, and the recurrent layers did."""
+    checks = [check for _, period, check in checks_of_today() if period == "then"]
+    of_torch = [check for check in checks if getattr(check, "of", None) == "torch1"]
+    assert of_torch
+    for check in of_torch:
+        assert getattr(check, "probe", "") not in ("derived_gradient", "python_loop")
+        assert not isinstance(check, FigureCheck | ArtifactCheck)
+        names = getattr(check, "networks", ())
+        assert not [name for name in names if name.startswith(("rnn", "lstm", "gru", "bilstm"))]
+
+
+def test_a_statement_that_a_gpu_is_missing_for_is_decided_by_no_cpu() -> None:
+    claims = [claim for claims in DOCUMENT.claims.values() for claim in claims]
+    missing = [claim for claim in claims if "no GPU here" in str(claim.then)]
+    assert missing
+    for claim in missing:
+        assert claim.now is None or isinstance(claim.now, NoCheck), claim.says
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ NOTE = (
     "TensorFlow 1.15, and torch 1.0.0, which has Torch's C libraries TH and THNN, for Torch; they "
     "are years younger than the study. That it no longer holds is said of them: whether a "
     "statement held for those that the study saw, nothing here decides. Now: PyTorch for Torch, "
-    "TensorFlow 2, and for Theano its successor PyTensor. "
+    "TensorFlow 2, and for Theano its successor PyTensor; Caffe and CNTK have no successor. "
     "`docs/claims.yaml` has the check that decides each statement. A failure decides a statement "
     "only if it shows what the system lacks; what Python does outside a graph, and a cell that "
     "never ran, decide nothing. A time needs three undisturbed rounds on every network that the "
