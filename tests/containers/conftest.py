@@ -45,13 +45,6 @@ LIMITS = Limits(
 )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Have these tests run one after another where pytest-xdist distributes all: one engine."""
-    for item in items:
-        if item.path.is_relative_to(HERE):
-            item.add_marker(pytest.mark.xdist_group("engine"))
-
-
 def no_engine(why: str) -> None:
     """Skip, or fail where an engine has to be."""
     if os.environ.get("CI"):
