@@ -28,6 +28,7 @@ class HarnessVolume:
         self._files = files
         self._name: str | None = None
         self._lock = threading.Lock()
+        self._ahead: threading.Thread | None = None
 
     def fill(self, image: str, run_id: str) -> str:
         """Return the volume's name; make and fill it first where this run has none yet.
@@ -50,10 +51,13 @@ class HarnessVolume:
             with contextlib.suppress(*FAILURES, EngineError):
                 self.fill(image, run_id)
 
-        threading.Thread(target=fill, daemon=True, name="harness").start()
+        self._ahead = threading.Thread(target=fill, daemon=True, name="harness")
+        self._ahead.start()
 
     def remove(self) -> None:
-        """Remove the volume, if there is one; wait for what fills it."""
+        """Remove the volume, if there is one; wait for what fills it, or is about to."""
+        if self._ahead:
+            self._ahead.join()
         with self._lock:
             if self._name:
                 leftovers.remove_volume(self._api, self._name)
