@@ -24,16 +24,22 @@ Mood = Literal["good", "warned", "bad", "muted", "plain"]
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A file that a line rests on: *path* in the folder of a *run*. *words* name it, else both."""
+    """A file that a line rests on: *path* in the folder of a *run*. *words* name it, else both.
 
-    run: str
+    Without a name the run is that of the page.
+    """
+
     path: str
+    run: str = ""
     words: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One line of a table: a text for each column, the mood of each text, and the sources."""
+    """One line of a table: a text for each column, the mood of each text, and the sources.
+
+    Without a column for sources, a page links the last text that names the line to the first.
+    """
 
     texts: tuple[str, ...]
     moods: tuple[Mood, ...]
@@ -75,6 +81,13 @@ class Table:
     def titles(self) -> tuple[str, ...]:
         """The titles of the columns."""
         return tuple(column.title for column in self.columns)
+
+    @property
+    def linked(self) -> int | None:
+        """The column whose texts lead to the sources: the last key, where sources have none."""
+        if any(column.sources for column in self.columns):
+            return None
+        return max((n for n, column in enumerate(self.columns) if column.key), default=None)
 
     def with_columns(self, indices: Sequence[int]) -> Table:
         """Return the table with only these columns, in this order."""
@@ -219,10 +232,17 @@ def native(text: str, emulated: bool) -> str:
     return "emulated" if emulated else text
 
 
-def judged_row(texts: tuple[str, ...], judged: int, mood: Mood, *, emulated: bool) -> Row:
+def judged_row(
+    texts: tuple[str, ...],
+    judged: int,
+    mood: Mood,
+    *,
+    emulated: bool,
+    sources: tuple[Source, ...] = (),
+) -> Row:
     """Return a line whose text number *judged* has a mood; all others are muted if emulated."""
     background: Mood = "muted" if emulated else "plain"
     moods = [background] * len(texts)
     if mood != "plain":
         moods[judged] = mood
-    return Row(texts=texts, moods=tuple(moods))
+    return Row(texts=texts, moods=tuple(moods), sources=sources)

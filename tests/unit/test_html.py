@@ -195,6 +195,18 @@ def test_every_link_leads_to_a_place_in_the_page_or_to_a_file_that_exists(tmp_pa
         assert link[1:] in places if link[0] == "#" else (run.path / unquote(link)).is_file()
 
 
+@pytest.mark.parametrize("title", ["Start-up", "Training"])
+def test_each_line_of_a_table_leads_to_its_record(title: str, tmp_path: Path) -> None:
+    run = whole(tmp_path)
+    reports.write(run, merging.merge([run]))
+    page = (run.path / "report.html").read_text()
+    table = re.search(rf"<h\d>{title}</h\d>.*?<tbody>(.*?)</tbody>", page, re.DOTALL)
+    assert table
+    lines = re.findall(r"<tr>(.*?)</tr>", table[1], re.DOTALL)
+    assert lines
+    assert all(re.search(r'<a href="records/[^"]+/r0\.json">', line) for line in lines)
+
+
 def files_of(page: Path) -> list[str]:
     """Return the files that a page links; each exists, seen from the page."""
     links = [unquote(link) for link in Page(page.read_text()).links if link[0] != "#"]

@@ -34,7 +34,7 @@ def run_page(results: Results, evidence: Evidence) -> str:
     places = verdicts.anchors(results)
     return render(
         "run.html",
-        {results.run: evidence},
+        {results.run: evidence, "": evidence},
         results=results,
         title=f"{'Verification' if results.models else 'Matrix'} {results.run}",
         overview=overview.overview(results, places, evidence),

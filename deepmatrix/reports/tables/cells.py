@@ -6,6 +6,7 @@ from deepmatrix.drawing import numbers
 from deepmatrix.drawing.layout import (
     Mood,
     Row,
+    Source,
     Table,
     judged_row,
     key,
@@ -19,6 +20,7 @@ from deepmatrix.drawing.layout import (
 from deepmatrix.reports.tables.speed import only_checked
 from deepmatrix.results.rows import CellRow, Results
 from deepmatrix.results.timing.rows import StartupRow
+from deepmatrix.store.records import record_path
 
 
 def cells(results: Results) -> Table:
@@ -157,7 +159,8 @@ def _startup_row(start: StartupRow) -> Row:
         *times[2:],
         native(numbers.duration(_time_to_trained(start)), start.emulated),
     )
-    return judged_row(texts, 0, "plain", emulated=start.emulated)
+    sources = (Source(path=record_path(start.cell, start.workload)),)
+    return judged_row(texts, 0, "plain", emulated=start.emulated, sources=sources)
 
 
 def _cold_import(start: StartupRow) -> str:

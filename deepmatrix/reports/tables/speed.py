@@ -11,6 +11,7 @@ from deepmatrix.drawing.layout import (
     NO_BREAK_SPACE,
     Mood,
     Row,
+    Source,
     Table,
     expected_status,
     judged_row,
@@ -25,6 +26,7 @@ from deepmatrix.drawing.layout import (
 from deepmatrix.results.rows import Results, TrainingRow
 from deepmatrix.results.timing.rows import BOTH_PASSES, GenerationRow, InferenceRow, PassRow
 from deepmatrix.results.timing.statistics import Estimate, compare
+from deepmatrix.store.records import record_path
 from deepmatrix.workloads.guessing import LEVEL
 
 OF_PEAK = (
@@ -149,7 +151,8 @@ def _training_row(row: TrainingRow, steps: Sequence[Estimate]) -> Row:
         numbers.error(row.loss_error_all),
     )
     mood: Mood = "good" if row.status == "ok" else "bad"
-    return judged_row(texts, 3, mood, emulated=row.emulated)
+    sources = (Source(path=record_path(row.cell, row.workload)),)
+    return judged_row(texts, 3, mood, emulated=row.emulated, sources=sources)
 
 
 def _slowdown(step: Estimate | None, steps: Sequence[Estimate], emulated: bool) -> str:
@@ -204,7 +207,8 @@ def _pass_row(row: PassRow) -> Row:
         numbers.share(row.backward_efficiency),
         numbers.rate(row.batch / row.backward_s.median),
     )
-    return judged_row(texts, 0, "plain", emulated=row.emulated)
+    sources = (Source(path=record_path(row.cell, row.workload)),)
+    return judged_row(texts, 0, "plain", emulated=row.emulated, sources=sources)
 
 
 def inference(results: Results) -> Iterator[Table]:
@@ -338,4 +342,5 @@ def _generation_row(row: GenerationRow, titles: Mapping[str, str]) -> Row:
         numbers.size(row.cache_bytes),
     )
     mood: Mood = "bad" if row.fault else "plain" if row.near_tie else "good"
-    return judged_row(texts, 2, mood, emulated=row.emulated)
+    sources = (Source(path=record_path(row.cell, row.artifact)),)
+    return judged_row(texts, 2, mood, emulated=row.emulated, sources=sources)
