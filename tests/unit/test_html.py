@@ -207,6 +207,15 @@ def test_each_line_of_a_table_leads_to_its_record(title: str, tmp_path: Path) ->
     assert all(re.search(r'<a href="records/[^"]+/r0\.json">', line) for line in lines)
 
 
+def test_memory_and_the_size_of_the_image_are_drawn_over_latency(tmp_path: Path) -> None:
+    results = merging.merge([whole(tmp_path)])
+    cells = tuple(cell.model_copy(update={"image_bytes": 10**9}) for cell in results.cells)
+    page = html.run_page(results.model_copy(update={"cells": cells}), html.Evidence())
+    workloads = {row.workload for row in results.inference}
+    for what in ("Memory", "Image"):
+        assert page.count(f"<figcaption>{what} over latency") == len(workloads)
+
+
 def files_of(page: Path) -> list[str]:
     """Return the files that a page links; each exists, seen from the page."""
     links = [unquote(link) for link in Page(page.read_text()).links if link[0] != "#"]

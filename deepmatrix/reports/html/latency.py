@@ -214,8 +214,9 @@ class Dot:
 
 @dataclass(frozen=True, kw_only=True)
 class Scatter:
-    """Memory over latency."""
+    """A size over latency; *what* it is the size of."""
 
+    what: str
     across: Scale
     up: Scale
     dots: tuple[Dot, ...]
@@ -227,7 +228,7 @@ class Costs:
 
     title: str
     costs: tuple[Cost, ...]
-    scatter: Scatter | None
+    scatters: tuple[Scatter, ...]
 
 
 def costs(results: Results) -> Iterator[Costs]:
@@ -244,7 +245,8 @@ def costs(results: Results) -> Iterator[Costs]:
     for workload, times in by_workload.items():
         memory = {name: cells[name].serving_memory_bytes for name in times}
         images = {name: cells[name].image_bytes for name in times}
-        frontiers = {"memory": _frontier(times, memory), "image": _frontier(times, images)}
+        sizes = {"memory": memory, "image": images}
+        frontiers = {what: _frontier(times, of_cells) for what, of_cells in sizes.items()}
         of_workload = tuple(
             Cost(
                 cell=name,
@@ -255,27 +257,31 @@ def costs(results: Results) -> Iterator[Costs]:
             )
             for name, time in sorted(times.items(), key=lambda item: item[1])
         )
-        yield Costs(title=workload, costs=of_workload, scatter=_scatter(of_workload))
+        drawings = (_scatter(what, of_workload, of_cells) for what, of_cells in sizes.items())
+        scatters = tuple(drawn for drawn in drawings if drawn)
+        yield Costs(title=workload, costs=of_workload, scatters=scatters)
 
 
-def _scatter(of_workload: Sequence[Cost]) -> Scatter | None:
-    """Return the drawing of memory over latency, None where no memory was counted."""
+def _scatter(
+    what: str, of_workload: Sequence[Cost], of_cells: Mapping[str, int | None]
+) -> Scatter | None:
+    """Return the drawing of a size over latency, None where none is known."""
     across = scales.logarithmic((cost.p50_s for cost in of_workload), WIDTH, numbers.duration)
-    memory = [cost.memory_bytes or 0 for cost in of_workload]
-    up = scales.linear(memory, HEIGHT, lambda value: numbers.size(round(value)))
+    sizes = [of_cells[cost.cell] or 0 for cost in of_workload]
+    up = scales.linear(sizes, HEIGHT, lambda value: numbers.size(round(value)))
     if across is None or up is None:
         return None
     numbered = [
         (number, cost, (across.place(cost.p50_s), round(HEIGHT - up.place(bytes_), 1)))
-        for number, (cost, bytes_) in enumerate(zip(of_workload, memory, strict=True), 1)
+        for number, (cost, bytes_) in enumerate(zip(of_workload, sizes, strict=True), 1)
         if bytes_
     ]
     labels = scales.label_places([place for _, _, place in numbered])
     dots = (
-        Dot(number=number, x=x, y=y, is_best="memory" in cost.frontier, label=label)
+        Dot(number=number, x=x, y=y, is_best=what in cost.frontier, label=label)
         for (number, cost, (x, y)), label in zip(numbered, labels, strict=True)
     )
-    return Scatter(across=across, up=up, dots=tuple(dots))
+    return Scatter(what=what, across=across, up=up, dots=tuple(dots))
 
 
 def _frontier(times: Mapping[str, float], sizes: Mapping[str, int | None]) -> frozenset[str]:
