@@ -204,7 +204,7 @@ def test_each_line_of_a_table_leads_to_its_record(title: str, tmp_path: Path) ->
     assert table
     lines = re.findall(r"<tr>(.*?)</tr>", table[1], re.DOTALL)
     assert lines
-    assert all(re.search(r'<a href="records/[^"]+/r0\.json">', line) for line in lines)
+    assert all(re.search(r'<a class="key" href="records/[^"]+/r0\.json">', line) for line in lines)
 
 
 def test_memory_and_the_size_of_the_image_are_drawn_over_latency(tmp_path: Path) -> None:
