@@ -15,7 +15,7 @@ from deepmatrix.results.rows import TrainingRow
 from deepmatrix.results.timing.statistics import Samples, estimate
 from deepmatrix.results.timing.timings import floats, steady, warmup_of
 from deepmatrix.store.manifests import Manifest
-from deepmatrix.store.records import JobRecord
+from deepmatrix.store.records import JobRecord, Parity
 from deepmatrix.store.reported.phases import TrainData
 from deepmatrix.workloads import networks
 from deepmatrix.workloads.guessing import guessed_accuracy
@@ -70,10 +70,7 @@ class TrainingRows:
             accuracy = _worst(data.accuracy for data in rounds)
             greedy = _worst(data.greedy_accuracy for data in rounds)
         step = next((record.parity for record in group if record.parity), None)
-        network = networks.NETWORKS[workload.network]
-        first_wrong = (
-            parity.first_wrong(step, network, matrix.tolerances, precision) if step else ""
-        )
+        first_wrong = self._first_wrong(first, step)
         outcome = self._outcome(group, accuracy, loss_error)
         if outcome.status == "ok" and step is None and PARITY in self.manifest.plan.phases:
             outcome = _failed("the first step was not compared with gold")
@@ -106,6 +103,14 @@ class TrainingRows:
             layers=step.outputs if step else {},
             gradients=step.gradients if step else {},
         )
+
+    def _first_wrong(self, record: JobRecord, step: Parity | None) -> str:
+        """Return what of a first step is first outside its tolerance, or nothing."""
+        if step is None:
+            return ""
+        matrix, precision = self.manifest.matrix, self._cells[record.cell].precision
+        network = networks.NETWORKS[matrix.workloads[record.workload].network]
+        return parity.first_wrong(step, network, matrix.tolerances, precision)
 
     def missing_row(
         self, cell_id: str, workload: str, reason: str, *, pending: bool
