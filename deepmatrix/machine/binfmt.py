@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import platform
 import shutil
-import threading
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
@@ -43,18 +43,9 @@ def emulator(architecture: str) -> str:
     return shutil.which(f"{entry(architecture).name}-static") or ""
 
 
-#: One thread hashes; who asks meanwhile waits for it.
-_HASHING = threading.Lock()
-
-
+@cache
 def program_digest(path: Path) -> str:
     """Return the SHA-256 of an emulator's program, 64 hex digits, or "" where it cannot be read."""
-    with _HASHING:
-        return _digest(path)
-
-
-@cache
-def _digest(path: Path) -> str:
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -63,13 +54,12 @@ def _digest(path: Path) -> str:
 
 
 def program_digests(architectures: Iterable[str]) -> dict[str, str]:
-    """Return what the programs of architectures hash to."""
-    return {name: program_digest(registered_program(name)) for name in sorted(architectures)}
-
-
-def hash_ahead(architectures: Iterable[str]) -> None:
-    """Begin to hash the programs of architectures, of 16 MB each, while a run is planned."""
-    threading.Thread(target=program_digests, args=(architectures,), daemon=True).start()
+    """Return what the programs of architectures hash to, side by side: each has 16 MB."""
+    names = sorted(architectures)
+    with ThreadPoolExecutor() as pool:
+        return dict(
+            zip(names, pool.map(program_digest, map(registered_program, names)), strict=True)
+        )
 
 
 def registered_program(architecture: str, table: Path = TABLE) -> Path:

@@ -18,9 +18,7 @@ from deepmatrix.machine import binfmt, processes
 def emulated_architectures(endpoint: Endpoint, info: Info) -> frozenset[str]:
     """Return the architectures that the engine's machine runs by emulation, by Docker's names."""
     if _shares_kernel(endpoint, info):
-        emulated = binfmt.emulated_architectures()
-        binfmt.hash_ahead(emulated - {binfmt.docker_name(info.architecture)})
-        return emulated
+        return binfmt.emulated_architectures()
     # What another machine can run, BuildKit there finds out by trying.
     builder = endpoint.context or "default"
     try:
