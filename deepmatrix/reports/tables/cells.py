@@ -6,7 +6,6 @@ from deepmatrix.drawing import numbers
 from deepmatrix.drawing.layout import (
     Mood,
     Row,
-    Source,
     Table,
     judged_row,
     key,
@@ -17,10 +16,9 @@ from deepmatrix.drawing.layout import (
     status,
     text,
 )
-from deepmatrix.reports.tables.speed import only_checked
+from deepmatrix.reports.tables.speed import only_checked, record_of
 from deepmatrix.results.rows import CellRow, Results
 from deepmatrix.results.timing.rows import StartupRow
-from deepmatrix.store.records import record_path
 
 
 def cells(results: Results) -> Table:
@@ -159,7 +157,7 @@ def _startup_row(start: StartupRow) -> Row:
         *times[2:],
         native(numbers.duration(_time_to_trained(start)), start.emulated),
     )
-    sources = (Source(path=record_path(start.cell, start.workload)),)
+    sources = record_of(start.cell, start.workload)
     return judged_row(texts, 0, "plain", emulated=start.emulated, sources=sources)
 
 

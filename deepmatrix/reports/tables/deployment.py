@@ -7,20 +7,10 @@ import statistics
 from collections.abc import Iterable, Mapping
 
 from deepmatrix.drawing import numbers
-from deepmatrix.drawing.layout import (
-    Row,
-    Source,
-    Table,
-    judged_row,
-    key,
-    mark,
-    native,
-    number,
-    text,
-)
+from deepmatrix.drawing.layout import Row, Table, judged_row, key, mark, native, number, text
+from deepmatrix.reports.tables.speed import record_of
 from deepmatrix.results.rows import CellRow, Results
 from deepmatrix.results.timing.rows import ExportRow, ScenarioRow
-from deepmatrix.store.records import record_path
 from harness.record import SCENARIO_BOUND, SCENARIO_LEAST_BOUND_S
 
 
@@ -34,7 +24,7 @@ def exports(results: Results) -> Table:
         emulated = any(row.emulated for row in by_format.values())
         sizes = (_size_and_time(by_format.get(name)) for name in formats)
         texts = (workload, cell + mark(emulated), *sizes, _exporters(by_format.values()))
-        sources = (Source(path=record_path(cell, workload)),)
+        sources = record_of(cell, workload)
         lines.append(judged_row(texts, 0, "plain", emulated=emulated, sources=sources))
     return Table(
         title="Exports",

@@ -126,6 +126,11 @@ def place_of(row: Timed, *, several: bool) -> str:
     return (row.machine or row.cell) if several else ""
 
 
+def record_of(cell: str, subject: str) -> tuple[Source, ...]:
+    """Return the first record of a job, as what a line rests on."""
+    return (Source(path=record_path(cell, subject)),)
+
+
 def only_checked(rows: Sequence[TrainingRow]) -> str:
     """Return which workloads were trained on native cells, and not timed there."""
     trained = [row for row in rows if row.losses and not row.emulated]
@@ -151,7 +156,7 @@ def _training_row(row: TrainingRow, steps: Sequence[Estimate]) -> Row:
         numbers.error(row.loss_error_all),
     )
     mood: Mood = "good" if row.status == "ok" else "bad"
-    sources = (Source(path=record_path(row.cell, row.workload)),)
+    sources = record_of(row.cell, row.workload)
     return judged_row(texts, 3, mood, emulated=row.emulated, sources=sources)
 
 
@@ -207,7 +212,7 @@ def _pass_row(row: PassRow) -> Row:
         numbers.share(row.backward_efficiency),
         numbers.rate(row.batch / row.backward_s.median),
     )
-    sources = (Source(path=record_path(row.cell, row.workload)),)
+    sources = record_of(row.cell, row.workload)
     return judged_row(texts, 0, "plain", emulated=row.emulated, sources=sources)
 
 
@@ -219,6 +224,7 @@ def inference(results: Results) -> Iterator[Table]:
     """
     batches = sorted({row.batch for row in results.inference})
     rows = sorted(results.inference, key=lambda row: row.workload)
+    several = are_several(results)
     for workload, group in itertools.groupby(rows, key=lambda row: row.workload):
         served: dict[tuple[str, ...], dict[int, InferenceRow]] = {}
         for row in sorted(group, key=lambda row: row.subject):
@@ -226,7 +232,7 @@ def inference(results: Results) -> Iterator[Table]:
         models = sorted(served.values(), key=_first_latency)
         titles = {model.artifact: model.name for model in results.models}
         table = _inference_table(workload, models, batches, titles)
-        yield table if are_several(results) else without_column(table, "machine")
+        yield table if several else without_column(table, "machine")
 
 
 def _inference_table(
@@ -342,5 +348,5 @@ def _generation_row(row: GenerationRow, titles: Mapping[str, str]) -> Row:
         numbers.size(row.cache_bytes),
     )
     mood: Mood = "bad" if row.fault else "plain" if row.near_tie else "good"
-    sources = (Source(path=record_path(row.cell, row.artifact)),)
+    sources = record_of(row.cell, row.artifact)
     return judged_row(texts, 2, mood, emulated=row.emulated, sources=sources)

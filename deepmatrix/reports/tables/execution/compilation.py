@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from deepmatrix.drawing import numbers
-from deepmatrix.drawing.layout import Row, Source, Table, key, number, row, text
-from deepmatrix.reports.tables.speed import INTERVAL, are_several, place_of
+from deepmatrix.drawing.layout import Row, Table, key, number, row, text
+from deepmatrix.reports.tables.speed import INTERVAL, are_several, place_of, record_of
 from deepmatrix.results.rows import Results
 from deepmatrix.results.timing.rows import CompileRow
 from deepmatrix.results.timing.statistics import Comparison, Estimate, compare
-from deepmatrix.store.records import record_path
 
 #: The order of executions: each compiles more ahead than the one before it.
 EXECUTIONS = ("eager", "traced", "compiled")
@@ -105,7 +104,7 @@ def _row(
         numbers.DASH if each is least or not step or not usual else numbers.compared(faster),
         _payoff(each, least, step, usual, compared),
     )
-    return replace(line, sources=(Source(path=record_path(each.cell, each.workload)),))
+    return replace(line, sources=record_of(each.cell, each.workload))
 
 
 def _told(parts: Sequence[Estimate | None]) -> str:

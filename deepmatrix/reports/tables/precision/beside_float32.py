@@ -8,7 +8,6 @@ from deepmatrix.drawing import numbers
 from deepmatrix.drawing.layout import (
     Mood,
     Row,
-    Source,
     Table,
     expected_status,
     judged_row,
@@ -18,11 +17,10 @@ from deepmatrix.drawing.layout import (
     number,
     text,
 )
-from deepmatrix.reports.tables.speed import are_several, place_of
+from deepmatrix.reports.tables.speed import are_several, place_of, record_of
 from deepmatrix.results.precision.rows import QuantisedRow, SpeedRow
 from deepmatrix.results.rows import Results, TrainingRow
 from deepmatrix.results.timing.statistics import compare
-from deepmatrix.store.records import record_path
 
 TIMES = (
     "Time: how many times as long as in float32, with its 95 % interval; `cannot tell` if that "
@@ -149,7 +147,7 @@ def _quantised_row(row: QuantisedRow, batches: Sequence[int]) -> Row:
     mood: Mood = "good" if row.verdict == "match" else "bad"
     if row.expected_failure or row.verdict == "not-run":
         mood = "muted"
-    sources = (Source(path=record_path(row.consumer, row.artifact)),)
+    sources = record_of(row.consumer, row.artifact)
     return judged_row(texts, 2, mood, emulated=row.emulated, sources=sources)
 
 
