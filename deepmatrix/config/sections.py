@@ -134,9 +134,8 @@ class System(Section):
     where compilers take minutes: *compile_cache* are variables by which its compiler keeps what it
     made in a ``{folder}``, from one run to the next; *emulated_environment* are further ones. A
     user's own model is compiled as anywhere. *precision* is the lowest that it may compute in by
-    itself. *float32_by* is what a user sets to keep it to float32,
-    where it computes in less. *language* is that of the program that uses it. *deadline_factor*
-    multiplies its deadline.
+    itself. *float32_by* is what a user sets to keep it to float32, where it computes in less.
+    *language* is that of the program that uses it. *deadline_factor* multiplies its deadline.
     """
 
     variant_of: Name | None = None

@@ -46,9 +46,13 @@ def process_environment(run: Run, capabilities: Capabilities, cell: Cell) -> dic
     architecture = run.manifest.matrix.architectures[cell.architecture]
     emulation = {} if is_native else architecture.emulation
     processor = {QEMU_CPU: cell.processor} if cell.processor else {}
-    is_slow = capabilities.emulates(cell) and not run.manifest.plan.imports
-    emulated = cell.emulated_environment if is_slow else {}
+    emulated = cell.emulated_environment if _compiles_slowly(run, capabilities, cell) else {}
     return {**emulation, **processor, **cell.environment, **emulated}
+
+
+def _compiles_slowly(run: Run, capabilities: Capabilities, cell: Cell) -> bool:
+    """Return whether a cell's compiler is emulated, on our own networks: see `System`."""
+    return capabilities.emulates(cell) and not run.manifest.plan.imports
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,8 +92,7 @@ class TaskMaker:
         )
 
     def _keeps_compiled(self, cell: Cell) -> bool:
-        has_own_models = bool(self.run.manifest.plan.imports)
-        return self.emulated and bool(cell.compile_cache) and not has_own_models
+        return bool(cell.compile_cache) and _compiles_slowly(self.run, self.capabilities, cell)
 
     def write_input(self, job: Job, cell: Cell, folder: Path, contents: Mapping[str, Any]) -> None:
         """Write ``input.json`` with the job's own *contents* into its control directory."""

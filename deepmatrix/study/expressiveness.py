@@ -82,12 +82,13 @@ def _training_evidence(check: NetworkCheck, rows: Mapping[str, TrainingRow]) -> 
     if len(trained) >= wanted_count:
         return _trained_evidence(check, [rows[network] for network in trained])
     confirms = False if len(check.networks) - len(lacking) < wanted_count else None
-    first = next(iter(rows.values()))
-    missing = [network for network in check.networks if network not in rows]
-    reason = f"{first.cell}: {', '.join(missing)} not in this run"
-    for network in (unclear if confirms is None else lacking)[:1]:
-        first, reason = rows[network], judged[network][1]
-    record = record_path(first.cell, first.workload)
+    if decisive := unclear if confirms is None else lacking:
+        row, reason = rows[decisive[0]], judged[decisive[0]][1]
+    else:
+        row = next(iter(rows.values()))
+        missing = [network for network in check.networks if network not in rows]
+        reason = f"{row.cell}: {', '.join(missing)} not in this run"
+    record = record_path(row.cell, row.workload)
     return Evidence(confirms=confirms, reason=reason, record=record)
 
 
