@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import secrets
 import shutil
 import tarfile
 import tempfile
@@ -305,7 +306,8 @@ def test_an_interrupted_build_leaves_no_image_and_no_file(
     tmp_path: Path,
 ) -> None:
     with (family / "install.sh").open("a") as script:
-        script.write("sleep 600\n")
+        # Never built before, not even by a run of this test that was killed in the middle.
+        script.write(f"sleep 600 # {secrets.token_hex(8)}\n")
     (recipe,) = build.recipes_for([cells[SMALL]], matrix, environment)
 
     def interrupt(_: str, step: str) -> None:
