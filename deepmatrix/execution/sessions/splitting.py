@@ -6,14 +6,11 @@ Timed work runs alone, on its own CPUs. What is only checked runs on all CPUs at
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from deepmatrix.execution.sessions.balancing import balance, fewest, parts
 from deepmatrix.planning.plan import Job, Plan
-
-#: So many jobs share a process at most: the longer it lives, the more of what it served stays.
-LONGEST = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,9 +29,6 @@ class Session:
         return self.jobs[0].cell
 
 
-#: So many sessions each lane has to do at least, where a cell is split and has enough jobs.
-SESSIONS_PER_LANE = 2
-
 #: What cells took so far, before any ran.
 NOTHING_KNOWN: Mapping[str, float] = {}
 
@@ -48,37 +42,35 @@ def split(
     """Return the sessions of some jobs of one wave, in the order of the jobs.
 
     Each session starts its cell anew. So what is only checked is split for a number of *lanes* just
-    where a cell has more jobs than a lane's part of all: else the cells fill the lanes, and none
-    waits long for the last one. The jobs whose ids are *doubted* have a process each.
+    where a cell would hold them up. The jobs whose ids are *doubted* have a process each.
     """
     grouped: dict[tuple[object, ...], list[Job]] = {}
     for job in jobs:
         alone = (job.id,) if job.id in doubted or plan.is_isolated(job) else ()
         grouped.setdefault((job.cell, job.round, plan.is_timed(job), *alone), []).append(job)
-    checked = [len(group) for group in grouped.values() if not plan.is_timed(group[0])]
-    share = LONGEST
-    if checked and max(checked) * lanes > sum(checked):
-        share = math.ceil(sum(checked) / (lanes * SESSIONS_PER_LANE))
+    groups = list(grouped.values())
+    checked = [group for group in groups if not plan.is_timed(group[0])]
+    counts = balance([(group[0].cell in plan.emulated, len(group)) for group in checked], lanes)
+    split_into = {group[0].id: count for group, count in zip(checked, counts, strict=True)}
     return [
         Session(jobs=tuple(queue), is_timed=plan.is_timed(queue[0]))
-        for group in grouped.values()
-        for queue in _queues(plan, group, share)
+        for group in groups
+        for queue in _queues(plan, group, split_into.get(group[0].id) or fewest(len(group)))
     ]
 
 
-def _queues(plan: Plan, jobs: list[Job], share: int) -> Iterator[list[Job]]:
-    """Yield the queues of jobs that may share a process; of what is checked, no more than *share*.
+def _queues(plan: Plan, jobs: list[Job], count: int) -> Iterator[list[Job]]:
+    """Yield so many queues of jobs that share a process each.
 
-    The first one of a process tells what the start and the memory of the cell are. It is of the
+    The first job of a process tells what the start and the memory of the cell are. It is of the
     same network in every cell, and the same job in every round, so that they can be compared.
     """
-    longest = LONGEST if plan.is_timed(jobs[0]) else min(LONGEST, share)
     by_lot = sorted(jobs, key=lambda job: _lots(plan, job))
-    opening = by_lot[: math.ceil(len(jobs) / longest)]
+    opening = by_lot[:count]
     first_ids = {job.id for job in opening}
     following = (job for job in jobs if job.id not in first_ids)
-    for job in opening:
-        yield [job, *itertools.islice(following, longest - 1)]
+    for job, length in zip(opening, parts(len(jobs), count), strict=True):
+        yield [job, *itertools.islice(following, length - 1)]
 
 
 def _lots(plan: Plan, job: Job) -> tuple[float, ...]:
