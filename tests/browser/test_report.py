@@ -205,6 +205,44 @@ def test_no_table_but_a_map_is_scrolled_to_a_side_on_a_wide_screen(
     assert page.evaluate(SCROLLED) == []
 
 
+#: The parts of a run's report with figures of their own, each in its tables.
+DRAWN = ["latency", "starts", "costs", "training"]
+
+
+@pytest.mark.parametrize("name", ["matrix", "hostile"])
+@pytest.mark.parametrize("width", [390, 768, 1121, 1260])
+def test_no_table_of_figures_is_scrolled_to_a_side_on_any_screen(
+    name: str, width: int, open_page: Open
+) -> None:
+    page = open_page(name, viewport={"width": width, "height": 900})
+    page.evaluate(
+        """(parts) => document.querySelectorAll(".scroll").forEach((place) => {
+          const part = place.closest("section").getAttribute("aria-labelledby");
+          const isLayers = place.querySelector(".wide");
+          if (parts.includes(part) && !isLayers) place.closest("details")?.setAttribute("open", "");
+          else place.remove();
+        })""",
+        DRAWN,
+    )
+    assert page.locator(".scroll").count() > 0
+    assert page.evaluate(SCROLLED) == []
+
+
+@pytest.mark.parametrize("part", DRAWN)
+def test_each_figure_of_a_stacked_line_says_what_it_is_as_its_heading_does(
+    part: str, open_page: Open
+) -> None:
+    page = open_page("matrix", viewport={"width": 768, "height": 900})
+    table = page.locator(f"section[aria-labelledby={part}] table.stacked").first
+    headings = [text.strip() for text in table.locator("thead th").all_text_contents()]
+    labels = table.locator("tbody tr").first.evaluate(
+        "(line) => [...line.children].map((field) => field.dataset.label ?? null)"
+    )
+    named = {label: heading for label, heading in zip(labels, headings, strict=True) if label}
+    assert len(named) > 2
+    assert list(named) == list(named.values())
+
+
 @pytest.mark.parametrize("name", ["comparison", "evaluation"])
 def test_no_table_of_changes_or_statements_is_scrolled_to_a_side_on_a_phone(
     name: str, open_page: Open
