@@ -28,6 +28,7 @@ from deepmatrix.drawing.verdicts import MOODS, SIGNS
 from deepmatrix.errors import ArgumentError
 from deepmatrix.invocation import command_line
 from deepmatrix.judging.verdicts import ORDER
+from deepmatrix.reports import unfinished
 from deepmatrix.reports.tables import slower
 from deepmatrix.results.counting import EXPECTED, counted_as
 from deepmatrix.results.remarks import row_problem
@@ -56,10 +57,14 @@ def show_run(console: Console, results: Results) -> None:
     good = not results.problems
     text = "✓ all as expected" if good else f"✗ {numbers.count(len(results.problems), 'problem')}"
     print_line(console, f"{results.run}: {text}", STYLES["good" if good else "bad"])
-    for problem in _told(results, results.problems[:MOST_PROBLEMS]):
+    pending = unfinished.pending_problems(results)
+    problems = [problem for problem in results.problems if problem not in pending]
+    for problem in _with_causes(results, problems[:MOST_PROBLEMS]):
         print_line(console, f"  {shortened(problem, LONGEST_PROBLEM)}", STYLES["bad"])
-    if unlisted := len(results.problems[MOST_PROBLEMS:]):
+    if unlisted := len(problems[MOST_PROBLEMS:]):
         print_line(console, f"  and {unlisted} more", STYLES["bad"])
+    if pending:
+        print_line(console, f"  {unfinished.describe(results)}", STYLES["warned"])
     if not_slower := slower.line(results):
         print_line(console, not_slower, STYLES["muted"])
     if results.slower:
@@ -70,7 +75,7 @@ def show_run(console: Console, results: Results) -> None:
         _print_map(console, results)
 
 
-def _told(results: Results, problems: Sequence[str]) -> Iterator[str]:
+def _with_causes(results: Results, problems: Sequence[str]) -> Iterator[str]:
     """Yield problems; a wrong answer with its cause, where that was searched."""
     causes = {
         row_problem(row): f"{row.title} on {row.consumer}: {row.verdict}: {row.cause.text}"

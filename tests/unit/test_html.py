@@ -304,6 +304,12 @@ def test_what_did_not_run_in_an_interrupted_run_is_one_finding(tmp_path: Path) -
     assert f"Not run: {sum(row.missing for row in results.cells)} jobs of" in page.text
 
 
+def test_a_run_that_was_refused_before_it_had_a_cell_is_of_no_matrix() -> None:
+    without = dict.fromkeys(("cells", "models", "portability", "inference", "startup"), ())
+    results = drifting().model_copy(update={**without, "problems": ("it is not served",)})
+    assert "Matrix" not in page_of(results).text
+
+
 def test_a_cell_that_could_not_be_built_is_not_counted_as_not_run_yet(tmp_path: Path) -> None:
     run = whole(tmp_path)
     for folder in sorted((run.path / "records").glob("*/*"))[::2]:

@@ -19,7 +19,7 @@ from deepmatrix.models.budgets import Budgets
 from deepmatrix.reports import walk
 from deepmatrix.results.rows import Results
 from tests.unit import verifications
-from tests.unit.pages import HOSTILE, drifting, hostile
+from tests.unit.pages import HOSTILE, drifting, hostile, interrupted
 from tests.unit.test_conformance import conformity
 from tests.unit.test_results import whole
 
@@ -37,6 +37,22 @@ def test_each_cell_has_a_line_with_the_sign_of_its_verdict() -> None:
     for row in drifting().portability:
         line = next(line for line in lines if line.startswith(row.consumer))
         assert line.removeprefix(row.consumer).split()[0] == walk.SIGNS[row.verdict]
+
+
+def test_what_has_not_run_yet_is_told_once_and_hides_no_other_problem() -> None:
+    results = interrupted(drifting())
+    other = "the budget of memory is exceeded"
+    results = results.model_copy(update={"problems": (*results.problems, other)})
+    assert len(results.problems) > walk.MOST_PROBLEMS
+    text = " ".join(screen(results, 200).split())
+    assert other in text
+    assert text.count("the job has not run") == 0
+    assert text.count("Finish with --resume") == 1
+    assert f"{len(results.problems) - 1:,} of the problems" in text
+
+
+def test_a_run_without_anything_pending_asks_for_no_resumption() -> None:
+    assert "--resume" not in screen(drifting())
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])

@@ -9,12 +9,13 @@ from deepmatrix.drawing import numbers
 from deepmatrix.drawing.layout import Mood, shortened
 from deepmatrix.drawing.verdicts import SIGNS
 from deepmatrix.judging.verdicts import ORDER
+from deepmatrix.reports import unfinished
 from deepmatrix.reports.html import verdicts
 from deepmatrix.reports.html.evidence import Evidence, Link
 from deepmatrix.reports.tables.own_models import headlines
 from deepmatrix.reports.tables.own_models import overview as all_models
 from deepmatrix.results import remarks
-from deepmatrix.results.rows import CellRow, PortabilityRow, Results, TrainingRow
+from deepmatrix.results.rows import PortabilityRow, Results
 
 #: So many of what is wrong are shown at once; more are folded, and more than those counted.
 MOST_SHOWN, MOST_FOLDED = 12, 200
@@ -59,7 +60,7 @@ def overview(
     results: Results, places: Mapping[tuple[str, str], str], evidence: Evidence
 ) -> Overview:
     """Return the first screen of a run."""
-    pending = _pending_problems(results)
+    pending = unfinished.pending_problems(results)
     shown = pending | {remarks.row_problem(row) for row in results.portability}
     others = [problem for problem in results.problems if problem not in shown]
     findings = (
@@ -173,36 +174,15 @@ def _other_problems(results: Results, problems: Sequence[str]) -> Iterator[Findi
         )
 
 
-def _unfinished(results: Results) -> list[CellRow]:
-    """Return the cells that can run, and have jobs that did not."""
-    return [row for row in results.cells if row.missing and row.status != "build-failed"]
-
-
-def _pending_problems(results: Results) -> set[str]:
-    """Return the problems that are no more than jobs that have not run yet."""
-    unfinished = _unfinished(results)
-    rows: list[TrainingRow | PortabilityRow] = [*results.training, *results.portability]
-    lines = {
-        *map(remarks.cell_problem, unfinished),
-        *(remarks.row_problem(row) for row in rows if row.pending),
-    }
-    return lines & set(results.problems)
-
-
 def _pending(results: Results, problems: Collection[str]) -> Iterator[Finding]:
-    """Yield the problems that are only pending as one: they have one cause, and one remedy."""
-    if not problems:
-        return
-    cells = _unfinished(results)
-    jobs = sum(row.missing for row in cells)
-    yield Finding(
-        kind="not run yet",
-        sign=SIGNS["not-run"],
-        css="v-not-run",
-        title="",
-        place="",
-        figure="",
-        explanation="The run was interrupted, or is not finished. Not run: "
-        f"{numbers.count(jobs, 'job')} of {numbers.count(len(cells), 'cell')}, and what needs "
-        f"them: {len(problems):,} of the problems that are counted above. Finish with --resume.",
-    )
+    """Yield the problems that are only pending as one."""
+    if problems:
+        yield Finding(
+            kind="not run yet",
+            sign=SIGNS["not-run"],
+            css="v-not-run",
+            title="",
+            place="",
+            figure="",
+            explanation=unfinished.describe(results),
+        )

@@ -36,7 +36,7 @@ def run_page(results: Results, evidence: Evidence) -> str:
         "run.html",
         {results.run: evidence, "": evidence},
         results=results,
-        title=f"{'Verification' if results.models else 'Matrix'} {results.run}",
+        title=f"{_kind(results)} {results.run}",
         overview=overview.overview(results, places, evidence),
         most_shown=overview.MOST_SHOWN,
         slower=slower.table(results),
@@ -60,6 +60,13 @@ def run_page(results: Results, evidence: Evidence) -> str:
         timeline=timeline.timeline(results),
         tables=_undrawn(result_tables(results)),
     )
+
+
+def _kind(results: Results) -> str:
+    """Name what a run is of; one that was refused before it had a cell is of nothing."""
+    if results.models:
+        return "Verification"
+    return "Matrix" if results.cells else "Run"
 
 
 def _undrawn(tables: Sequence[Table]) -> list[Table]:

@@ -1,0 +1,34 @@
+"""Unfinished: what of a run has not run yet. It has one cause and one remedy, and is told once."""
+
+from __future__ import annotations
+
+from deepmatrix.drawing import numbers
+from deepmatrix.results.remarks import cell_problem, row_problem
+from deepmatrix.results.rows import CellRow, PortabilityRow, Results, TrainingRow
+
+
+def pending_problems(results: Results) -> set[str]:
+    """Return the problems that are no more than jobs that have not run yet."""
+    rows: list[TrainingRow | PortabilityRow] = [*results.training, *results.portability]
+    lines = {
+        *map(cell_problem, _unfinished(results)),
+        *(row_problem(row) for row in rows if row.pending),
+    }
+    return lines & set(results.problems)
+
+
+def describe(results: Results) -> str:
+    """Return the problems that are only pending as a sentence."""
+    cells = _unfinished(results)
+    jobs = sum(row.missing for row in cells)
+    return (
+        "The run was interrupted, or is not finished. Not run: "
+        f"{numbers.count(jobs, 'job')} of {numbers.count(len(cells), 'cell')}, and what needs "
+        f"them: {len(pending_problems(results)):,} of the problems that are counted above. "
+        "Finish with --resume."
+    )
+
+
+def _unfinished(results: Results) -> list[CellRow]:
+    """Return the cells that can run, and have jobs that did not."""
+    return [row for row in results.cells if row.missing and row.status != "build-failed"]
