@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterator
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +18,16 @@ from deepmatrix.execution.sessions.balancing import (
 )
 
 GROUPS = st.lists(st.tuples(st.booleans(), st.integers(1, 200)), max_size=30)
+
+
+class Counted(list[tuple[bool, int]]):
+    """Groups that count how often somebody goes through them."""
+
+    passes = 0
+
+    def __iter__(self) -> Iterator[tuple[bool, int]]:
+        self.passes += 1
+        return super().__iter__()
 
 
 def end_of(groups: list[tuple[bool, int]], counts: list[int], lanes: int) -> int:
@@ -72,3 +83,10 @@ def test_nothing_is_split_where_a_start_costs_more_than_it_saves() -> None:
     # One of these in two halves would end two lanes half a job sooner.
     assert balance([(False, START_JOBS), (False, START_JOBS - 1)], lanes=2) == [1, 1]
     assert balance([(False, 1), (False, 2), (True, 2)], lanes=2) == [1, 1, 1]
+
+
+def test_many_groups_that_fill_the_lanes_are_laid_out_only_once() -> None:
+    few, many = Counted([(False, 2)] * 64), Counted([(False, 2)] * 10_000)
+    assert balance(few, lanes=64) == [1] * 64
+    assert balance(many, lanes=64) == [1] * 10_000
+    assert many.passes == few.passes < SPLITS_PER_LANE * 2

@@ -36,12 +36,16 @@ def balance(groups: Sequence[tuple[bool, int]], lanes: int) -> list[int]:
     A group is what one cell has to do: whether it comes after the groups that do not, and its jobs.
     Each process starts the cell anew. So a group is split only where it holds up the lanes: what
     ends last is split once more, again and again. Of all these splits, the one with the fewest
-    processes is taken that ends nearly as soon as the best.
+    processes is taken that ends nearly as soon as the best. None ends sooner than lanes that have
+    all the same to do, with the fewest starts: what ends nearly as soon as these is taken at once.
     """
     counts = [fewest(jobs) for _, jobs in groups]
+    soonest = sum(START_JOBS * fewest(jobs) + jobs for _, jobs in groups) / lanes
     tried: list[tuple[int, list[int]]] = []
     for _ in range(lanes * SPLITS_PER_LANE if lanes > 1 else 0):
         end, longest = _last(groups, counts, lanes)
+        if end <= NEARLY * soonest:
+            return counts
         tried.append((end, list(counts)))
         if longest is None:
             break
