@@ -24,7 +24,7 @@ from deepmatrix.execution.interrupting import (
 )
 from deepmatrix.invocation import command_line
 from deepmatrix.planning.plan import WAVES
-from deepmatrix.store import runs
+from deepmatrix.store import listing, runs
 from deepmatrix.store.runs import Run
 
 
@@ -63,7 +63,7 @@ def resume(
             hint="leave out what plans a run: models, cells, inputs, budgets and its name",
         )
     parent = options.runs
-    resumed = Run.open(parent / options.resume) if options.resume else runs.latest(parent, command)
+    resumed = _named(options.resume, parent, command)
     made_by = resumed.manifest.plan.command
     if made_by != command:
         raise ArgumentError(
@@ -150,7 +150,7 @@ def reused_run(options: argparse.Namespace, command: str) -> str:
     if options.reuse is None:
         return ""
     parent: Path = options.runs
-    earlier = Run.open(parent / options.reuse) if options.reuse else runs.latest(parent, command)
+    earlier = _named(options.reuse, parent, command)
     if earlier.path.resolve().parent != parent.resolve():
         raise ArgumentError(
             f"--reuse {options.reuse}: it is not below {parent}",
@@ -163,6 +163,13 @@ def reused_run(options: argparse.Namespace, command: str) -> str:
         )
     _refuse_empty(earlier, "reuse")
     return earlier.path.resolve().name
+
+
+def _named(name: str, parent: Path, command: str) -> Run:
+    """Open a run by its name or path, without these the newest of *command*. Raises RecordError."""
+    if not name:
+        return runs.latest(parent, command)
+    return Run.open(listing.named(Path(name), parent))
 
 
 def _refuse_empty(run: Run, verb: str) -> None:

@@ -18,10 +18,10 @@ def plans(parent: Path) -> list[Path]:
 
 
 def named(path: Path, parent: Path) -> Path:
-    """Return where a run is that a user names: by its path, or by its name among the runs."""
+    """Return where a run is that a user names: by its name among the runs, or by its path."""
     below = parent / path
     is_name = path.name == str(path) and path.suffix != ".json"
-    return below if not path.exists() and (is_name or below.exists()) else path
+    return below if below.exists() or (is_name and not path.exists()) else path
 
 
 def known_runs(parent: Path) -> str:

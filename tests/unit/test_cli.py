@@ -235,6 +235,20 @@ def test_a_run_is_resumed_on_the_engine_that_it_began_on(
     assert said(capsys)[0].startswith("error: one began on the engine docker: ")
 
 
+def test_a_run_is_named_by_its_name_or_by_its_path(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = tmp_path / "runs"
+    whole(runs)
+    (tmp_path / "one").mkdir()  # no run, of the same name
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
+    for name in ("one", "runs/one", str(runs / "one")):
+        for command in (["matrix", "--resume", name], ["show", name]):
+            main.main([*command, "--runs", "runs"])
+            assert "one is not" not in capsys.readouterr().err, (command, name)
+
+
 def test_a_resumed_run_says_how_much_is_left(tmp_path: Path) -> None:
     run = whole(tmp_path)
     assert describe_rest(run) == "one: every job has its record, nothing is left to run"

@@ -18,6 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deepmatrix.cli import main
+from deepmatrix.cli.parser import build_parser
+from deepmatrix.cli.resuming import reused_run
 from deepmatrix.comparison.history.lines import measurements
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.engines import Ended, Prepared, Progress, Task
@@ -537,6 +539,16 @@ def test_a_run_that_cannot_be_reused_is_refused(
     folder = copied / "below" if "../base" in arguments else copied
     assert main.main(["matrix", "--runs", str(folder), "--engine", "venv", *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_run_to_reuse_is_named_by_its_path_too(
+    copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(copied.parent)
+    parser = build_parser()
+    for name in ("base", f"{copied.name}/base", str(copied / "base")):
+        options = parser.parse_args(["matrix", "--runs", str(copied), "--reuse", name])
+        assert reused_run(options, "matrix") == "base"
 
 
 def test_a_run_of_another_command_is_not_reused(
