@@ -23,11 +23,13 @@ from deepmatrix.engines.local import LocalProcesses
 from deepmatrix.errors import Interrupted
 from deepmatrix.execution.runner import Runner
 from deepmatrix.execution.sessions import lanes
+from deepmatrix.execution.sessions.balancing import LONGEST
 from deepmatrix.execution.sessions.splitting import split, stages
 from deepmatrix.planning.cells import Capabilities, Cell
 from deepmatrix.planning.plan import Job, Plan
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Run
+from harness.record import job_folder
 from tests.unit.examples import MATRIX, planned, store_model
 from tests.unit.plain_user import as_a_plain_user
 
@@ -154,6 +156,27 @@ def test_one_process_serves_a_queue_and_each_artifact_has_its_record(tmp_path: P
     logs = [run.log_path(job).read_text() for job in jobs.values()]
     assert [log.count("serving fine") for log in logs] == [1] * 4
     assert not (run.path / "scratch").exists()
+
+
+class LookingEngine(LocalEngine):
+    """Looks at what is left of the jobs of a queue when its process has ended."""
+
+    def __init__(self, work: Path) -> None:
+        super().__init__(work)
+        self.left: list[str] = []
+
+    def run(self, task: Task, cancel: threading.Event) -> Ended:
+        ended = super().run(task, cancel)
+        self.left += sorted(path.name for path in (task.control / "jobs").iterdir())
+        return ended
+
+
+@real_processes
+def test_the_files_of_a_job_are_removed_once_the_next_is_served(tmp_path: Path) -> None:
+    run, _ = run_of(tmp_path, ["fine"] * 4)
+    engine = LookingEngine(tmp_path / "work")
+    serve(run, engine)
+    assert engine.left == [Path(job_folder(4)).name]
 
 
 @real_processes
@@ -444,6 +467,19 @@ def test_sessions_hold_every_job_once_and_never_mix_what_is_timed(seed: int) -> 
         for each in sessions:
             assert {job.cell for job in each.jobs} == {each.cell}
             assert {plan.is_timed(job) for job in each.jobs} == {each.is_timed}
+
+
+def test_no_process_serves_more_than_the_longest_queue_timed_or_not() -> None:
+    plan = planned(CONSUMER, "torch-debian12-amd64-cpu")
+    many = replace(plan, workloads=tuple(f"w{number}" for number in range(LONGEST + 1)))
+    for each in (many, replace(many, emulated=frozenset({CONSUMER}))):
+        jobs = [job for job in jobs_of(each, "consume") if job.cell == CONSUMER]
+        sessions = split(each, jobs)
+        assert {session.is_timed for session in sessions} == {CONSUMER not in each.emulated}
+        assert max(len(session.jobs) for session in sessions) <= LONGEST
+        assert sorted(job.id for session in sessions for job in session.jobs) == sorted(
+            job.id for job in jobs
+        )
 
 
 def test_emulated_cells_that_took_longest_so_far_come_first() -> None:
