@@ -24,6 +24,7 @@ from deepmatrix.errors import Interrupted
 from deepmatrix.execution.runner import Runner
 from deepmatrix.execution.sessions import lanes
 from deepmatrix.execution.sessions.balancing import LONGEST
+from deepmatrix.execution.sessions.sharing import Shared
 from deepmatrix.execution.sessions.splitting import split, stages
 from deepmatrix.planning.cells import Capabilities, Cell
 from deepmatrix.planning.plan import Job, Plan
@@ -400,6 +401,7 @@ def test_a_host_that_dies_before_failures_are_confirmed_repeats_these_alone(tmp_
     engine = LocalEngine(tmp_path / "work")
     serve(run, engine)
     assert sorted(task.id for task in engine.tasks) == sorted(doubted)
+    assert all(task.queue is None for task in engine.tasks)
     served = list(records(run, jobs).values())
     assert {(record.status, record.unconfirmed) for record in served} == {("ok", False)}
     after_others = {record.job for record in served if record.after_others}
@@ -440,25 +442,30 @@ def test_order_and_split_of_queues_change_no_status(
     tmp_path_factory: pytest.TempPathFactory, models: list[str], seed: int
 ) -> None:
     statuses = []
-    for changes in ({"isolate": True}, {"seed": seed}):
+    ways: tuple[tuple[int, dict[str, Any]], ...] = (
+        (1, {"isolate": True}),
+        (1, {"seed": seed}),
+        (2, {"seed": seed}),
+    )
+    for cpus, changes in ways:
         folder = tmp_path_factory.mktemp("order")
         run, jobs = run_of(folder, models, **changes)
-        serve(run, LocalEngine(folder / "work"))
+        serve(run, LocalEngine(folder / "work", cpus=cpus))
         statuses.append({model: record.status for model, record in records(run, jobs).items()})
-    assert statuses[0] == statuses[1]
+    assert statuses[0] == statuses[1] == statuses[2]
 
 
 def jobs_of(plan: Plan, wave: Any) -> list[Job]:
     return list(plan.jobs(wave))
 
 
-@given(seed=st.integers(0, 10_000))
+@given(seed=st.integers(0, 10_000), lanes=st.integers(1, 9))
 @settings(max_examples=20, deadline=None)
-def test_sessions_hold_every_job_once_and_never_mix_what_is_timed(seed: int) -> None:
+def test_sessions_hold_every_job_once_and_never_mix_what_is_timed(seed: int, lanes: int) -> None:
     plan = planned("*-debian12-amd64-cpu", "*-debian13-arm64-cpu", seed=seed)
     for wave in ("produce", "consume"):
         jobs = jobs_of(plan, wave)
-        sessions = split(plan, jobs)
+        sessions = split(plan, jobs, lanes)
         planned_stages = stages(plan, sessions)
         served = [job.id for stage in planned_stages for each in stage for job in each.jobs]
         assert sorted(served) == sorted(job.id for job in jobs)
@@ -467,6 +474,15 @@ def test_sessions_hold_every_job_once_and_never_mix_what_is_timed(seed: int) -> 
         for each in sessions:
             assert {job.cell for job in each.jobs} == {each.cell}
             assert {plan.is_timed(job) for job in each.jobs} == {each.is_timed}
+
+
+def test_jobs_that_are_given_back_are_the_next_to_be_served_all_of_them() -> None:
+    plan = planned("*-debian12-amd64-cpu")
+    for stage in stages(plan, split(plan, jobs_of(plan, "consume"))):
+        shared = Shared(stage)
+        taken = next(session for session in shared.sessions_for(lambda _: True) if session.jobs[1:])
+        shared.give_back(taken.jobs[1:])
+        assert next(shared.sessions_for(lambda _: True)) == replace(taken, jobs=taken.jobs[1:])
 
 
 def test_no_process_serves_more_than_the_longest_queue_timed_or_not() -> None:
@@ -480,6 +496,14 @@ def test_no_process_serves_more_than_the_longest_queue_timed_or_not() -> None:
         assert sorted(job.id for session in sessions for job in session.jobs) == sorted(
             job.id for job in jobs
         )
+
+
+def test_first_verdicts_come_before_what_is_only_checked_and_further_rounds_after_it() -> None:
+    plan = planned("*-debian12-amd64-cpu", "*-debian13-arm64-cpu")
+    planned_stages = stages(plan, split(plan, jobs_of(plan, "consume"), lanes=2))
+    assert [stage[0].is_timed for stage in planned_stages] == [True, False, True]
+    first, _, later = ({each.jobs[0].round for each in stage} for stage in planned_stages)
+    assert (first, later) == ({0}, set(range(1, plan.rounds_native)))
 
 
 def test_emulated_cells_that_took_longest_so_far_come_first() -> None:
