@@ -331,6 +331,18 @@ def test_exactly_the_jobs_that_a_change_concerns_are_done_anew(
     assert {record.job for record in records if record.anew} == affected(changes, plan)
 
 
+def test_other_memory_or_another_split_into_processes_makes_another_record(runs: Path) -> None:
+    plan, others = small_plan(*CELLS), []
+    ways: tuple[tuple[Plan, dict[str, Any]], ...] = (
+        (plan, {"memory": 1 << 30}),
+        (replace(plan, isolate=True), {}),
+    )
+    for changed, limits in ways:
+        run = repeat(runs, changed, AnsweringEngine(), matrix=small_matrix(**limits))
+        others.append({record.anew for record in run.records()})
+    assert others == [{"limits changed"}, {"", "process changed"}]
+
+
 def test_variables_of_emulated_processes_concern_only_what_is_emulated(runs: Path) -> None:
     plan, engine = small_plan(*CELLS), AnsweringEngine()
     variables = {"XLA_FLAGS": "--xla_backend_optimization_level=0"}
