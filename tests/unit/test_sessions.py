@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import signal
 import subprocess
@@ -30,7 +31,7 @@ from deepmatrix.planning.cells import Capabilities, Cell
 from deepmatrix.planning.plan import Job, Plan
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Run
-from harness.record import job_folder
+from harness.record import INPUT, job_folder
 from tests.unit.examples import MATRIX, planned, store_model
 from tests.unit.plain_user import as_a_plain_user
 
@@ -104,15 +105,14 @@ def plan_of(count: int, *, adapter: str = "session_adapter", **changes: Any) -> 
     plan = planned("torch-debian12-amd64-cpu", CONSUMER)
     cells = tuple(replace(cell.with_system(adapter=adapter), python=python) for cell in plan.cells)
     infer = plan.infer.model_copy(update={"batches": (1,), "samples": 1, "min_s": 0, "warmup": 0})
-    return replace(
-        plan,
-        cells=cells,
-        workloads=WORKLOADS[:count],
-        rounds_native=1,
-        infer=infer,
-        emulated=frozenset({"torch-debian12-amd64-cpu"}),
-        **changes,
-    )
+    settled: dict[str, Any] = {
+        "cells": cells,
+        "workloads": WORKLOADS[:count],
+        "rounds_native": 1,
+        "infer": infer,
+        "emulated": frozenset({"torch-debian12-amd64-cpu"}),
+    }
+    return replace(plan, **{**settled, **changes})
 
 
 def run_of(
@@ -130,8 +130,10 @@ def run_of(
         assert job.artifact is not None
         if job.artifact.format == "onnx":
             fault = faults[plan.workloads.index(job.workload)]
-            store_model(run, job.artifact, X, fault.encode())
-            jobs[f"{plan.workloads.index(job.workload)} {fault}"] = job
+            model = f"{plan.workloads.index(job.workload)} {fault}"
+            if model not in jobs:  # else it is of another round
+                store_model(run, job.artifact, X, fault.encode())
+            jobs[model] = job
     return run, jobs
 
 
@@ -178,6 +180,31 @@ def test_the_files_of_a_job_are_removed_once_the_next_is_served(tmp_path: Path) 
     engine = LookingEngine(tmp_path / "work")
     serve(run, engine)
     assert engine.left == [Path(job_folder(4)).name]
+
+
+class Killed(BaseException):
+    """Stands for the end of the host."""
+
+
+class ReadingEngine(LocalEngine):
+    """Reads of all jobs of the first queue whether their start is cold; runs none."""
+
+    cold: Sequence[bool] = ()
+
+    def run(self, task: Task, cancel: threading.Event) -> Ended:
+        del cancel
+        assert task.queue
+        inputs = [task.control / folder / INPUT for folder in task.queue.write_ahead()]
+        self.cold = [json.loads(path.read_text())["cold"] for path in inputs]
+        raise Killed
+
+
+def test_only_the_first_job_of_a_process_starts_cold(tmp_path: Path) -> None:
+    run, _ = run_of(tmp_path, ["fine"] * 3, cold=True, rounds_native=2, emulated=frozenset())
+    engine = ReadingEngine(tmp_path / "work")
+    with pytest.raises(Killed):
+        serve(run, engine)
+    assert engine.cold == [True, False, False]
 
 
 @real_processes
@@ -306,10 +333,6 @@ def test_a_start_that_fails_once_only_costs_no_job(tmp_path: Path) -> None:
     run, jobs = run_of(tmp_path, ["fine"] * 3)
     serve(run, HiccupEngine(tmp_path / "work"))
     assert {record.status for record in records(run, jobs).values()} == {"ok"}
-
-
-class Killed(BaseException):
-    """Stands for the end of the host."""
 
 
 class DyingWatcher(Quiet):
