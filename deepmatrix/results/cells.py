@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from deepmatrix.judging import noise
 from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.plan import Plan
 from deepmatrix.results.rows import CellRow
+from deepmatrix.results.timing.rows import MachineRow
 from deepmatrix.results.timing.statistics import estimate
 from deepmatrix.results.timing.timings import floats
 from deepmatrix.store.manifests import Manifest
@@ -25,23 +27,43 @@ MACHINE_FACTS = ("machine", "processor", "emulated")
 PLATFORM = frozenset({"numpy", "node", "chromium"})
 
 
+@dataclass(kw_only=True)
+class OnMachine:
+    """What the records of one cell tell of one of its machines.
+
+    *is_measured*: times of the cell count there. *rates*: of its jobs there.
+    """
+
+    engine: str = ""
+    environment: dict[str, Any] = field(default_factory=dict)
+    is_measured: bool = False
+    rates: dict[str, noise.Rates] = field(default_factory=dict)
+    peak_flops: float | None = None
+
+    def add_rates(self, record: JobRecord, output: Output) -> None:
+        """Add what the canaries of a job measured."""
+        if rates := noise.rates(record):
+            self.rates[record.job] = rates
+            self.peak_flops = max(self.peak_flops or 0.0, noise.peak_flops(output.canaries) or 0.0)
+
+    def identity(self, machine: str) -> tuple[str, ...]:
+        """Return what tells the machine, with the engine there, from others."""
+        facts = (str(self.environment.get(fact)) for fact in MACHINE_FACTS)
+        return (self.engine, machine, *facts)
+
+
 class CellSummary:
-    """All records of one cell, all subjects together."""
+    """All records of one cell, all subjects together; *machines*: by the id of the machine."""
 
     def __init__(self) -> None:
-        self.environment: dict[str, Any] = {}
+        self.machines: dict[str, OnMachine] = {}
         self.import_s: list[np.ndarray] = []
         self.peak_memory_bytes: int | None = None
         self._serving_memory: dict[str, dict[str, list[int]]] = {}  # by workload and artifact
         self.memory_source = ""
         self.energy_j: float | None = None
         self.harnesses: set[str] = set()
-        self.rates: dict[str, noise.Rates] = {}
-        self.peak_flops: float | None = None
-        self._measured_on: set[str] = set()
-        self._checked_on: set[str] = set()
         self.emulated = False
-        self.engine = ""
         self.work_s = 0.0
         self.jobs = 0
         self.failed = 0
@@ -57,13 +79,16 @@ class CellSummary:
             self.jobs += 1
             self.work_s += record.wall_s
             self.emulated = record.emulated
-            self.engine = record.engine
-            (self._measured_on if is_timed else self._checked_on).add(record.machine)
+            on_machine = self.machines.setdefault(record.machine, OnMachine())
+            on_machine.engine = record.engine
+            on_machine.is_measured |= is_timed
             self._count_failure(record, expected_failure)
             if record.output:
+                environment = on_machine.environment or record.output.environment.model_dump()
+                on_machine.environment = environment
                 self._add_output(record, record.output)
                 if is_timed or record.emulated:  # native checked work has other work beside it
-                    self._add_rates(record, record.output)
+                    on_machine.add_rates(record, record.output)
                 start = record.output.startup()
                 if is_timed and record.output.place == 1 and start and not start.cold:
                     self.import_s.append(floats([start.import_s]))
@@ -79,16 +104,10 @@ class CellSummary:
             self.status, self.reason = record.status, record.cause
 
     def _add_output(self, record: JobRecord, output: Output) -> None:
-        self.environment = self.environment or output.environment.model_dump()
         self.harnesses.add(output.harness)
         if record.energy_j is not None:
             self.energy_j = (self.energy_j or 0.0) + record.energy_j
         self._add_memory(record, output.peak_memory_bytes, output.memory_source or "")
-
-    def _add_rates(self, record: JobRecord, output: Output) -> None:
-        if rates := noise.rates(record):
-            self.rates[record.job] = rates
-            self.peak_flops = max(self.peak_flops or 0.0, noise.peak_flops(output.canaries) or 0.0)
 
     def _add_memory(self, record: JobRecord, peak: int | None, source: str) -> None:
         """Count the peak of a fresh process; others hold what they served before."""
@@ -118,19 +137,37 @@ class CellSummary:
         return memory
 
     @property
-    def measured_on(self) -> str:
-        """The machine on which its times were measured, or all was checked; empty without one."""
-        machines = self._measured_on or self._checked_on
-        return next(iter(machines)) if len(machines) == 1 else ""
+    def measured(self) -> dict[str, OnMachine]:
+        """The machines on which its times were measured, or all of it was checked, by their ids."""
+        timed = {name: each for name, each in self.machines.items() if each.is_measured}
+        return timed or self.machines
 
     @property
-    def machine(self) -> tuple[str, ...]:
-        """What tells the machine from others."""
-        return (
-            self.engine,
-            self.measured_on,
-            *(str(self.environment.get(fact)) for fact in MACHINE_FACTS),
-        )
+    def measured_on(self) -> str:
+        """The machine on which its times were measured, or all was checked; empty without one."""
+        return next(iter(self.measured)) if len(self.measured) == 1 else ""
+
+    @property
+    def first(self) -> OnMachine:
+        """The first of the machines on which it was measured."""
+        return next(iter(self.measured.values()), OnMachine())
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """The environment of its processes: where it was measured, before any other."""
+        places = (*self.measured.values(), *self.machines.values())
+        return next((each.environment for each in places if each.environment), {})
+
+    def machine_rows(self) -> Iterator[MachineRow]:
+        """Yield a row for each machine that measured it, where there are several."""
+        timed = {name: each for name, each in self.machines.items() if each.is_measured}
+        for name, each in timed.items() if len(timed) > 1 else ():
+            yield MachineRow(
+                machine=name,
+                engine=each.engine,
+                environment=each.environment,
+                peak_flops=each.peak_flops,
+            )
 
 
 def by_machine(group: Sequence[JobRecord]) -> list[list[JobRecord]]:
@@ -165,8 +202,9 @@ def cell_row(
         status=status,
         reason=reason,
         emulated=summary.emulated if summary.jobs else cell.id in plan.emulated,
-        engine=summary.engine,
+        engine=summary.first.engine,
         machine=summary.measured_on,
+        machines=tuple(summary.machine_rows()),
         version=_version(cell, versions),
         versions=versions,
         environment=summary.environment,
@@ -178,7 +216,7 @@ def cell_row(
         image_bytes=prepared.size_bytes if prepared else None,
         build_s=prepared.build_s if prepared and prepared.built else None,
         import_s=estimate(summary.import_s),
-        peak_flops=summary.peak_flops,
+        peak_flops=summary.first.peak_flops,
         peak_memory_bytes=summary.peak_memory_bytes,
         serving_memory_bytes=summary.serving_memory.get(opening),
         serving_memory_of=opening,
@@ -209,31 +247,41 @@ def skipped_rows(manifest: Manifest) -> Iterator[CellRow]:
 
 def native_peaks(
     summaries: Mapping[str, CellSummary], cells: Mapping[str, Cell]
-) -> dict[str, float]:
-    """Return the peak, FLOP/s, of each native CPU cell's machine; all its cells count."""
+) -> dict[tuple[str, str], float]:
+    """Return the peak, FLOP/s, of each machine of each native CPU cell, by cell and machine.
+
+    All cells of a machine count.
+    """
     peaks: dict[tuple[str, ...], float] = {}
     for summary in summaries.values():
-        peaks[summary.machine] = max(peaks.get(summary.machine, 0.0), summary.peak_flops or 0.0)
+        for machine, each in summary.machines.items():
+            identity = each.identity(machine)
+            peaks[identity] = max(peaks.get(identity, 0.0), each.peak_flops or 0.0)
     return {
-        cell_id: peaks[summary.machine]
+        (cell_id, machine): peaks[each.identity(machine)]
         for cell_id, summary in summaries.items()
         if not summary.emulated and cells[cell_id].device == "cpu"
+        for machine, each in summary.machines.items()
     }
 
 
 def noise_warnings(summaries: Mapping[str, CellSummary]) -> Iterator[str]:
     """Yield a warning for each native cell with noisy rounds that no retry replaced."""
     for cell_id, noisy in noisy_jobs(summaries).items():
+        count = sum(len(each.rates) for each in summaries[cell_id].machines.values())
         yield (
-            f"{cell_id}: {len(noisy)} of {len(summaries[cell_id].rates)} jobs are noisy: the "
+            f"{cell_id}: {len(noisy)} of {count} jobs are noisy: the "
             "machine was slower; measure again when it is idle"
         )
 
 
 def noisy_jobs(summaries: Mapping[str, CellSummary]) -> dict[str, list[str]]:
-    """Return the noisy jobs of the native cells that have some, by cell."""
+    """Return the noisy jobs of the native cells that have some, by cell.
+
+    The rounds of each machine are compared with each other alone.
+    """
     noisy = {
-        cell_id: noise.noisy_jobs(summary.rates)
+        cell_id: [job for each in summary.machines.values() for job in noise.noisy_jobs(each.rates)]
         for cell_id, summary in summaries.items()
         if not summary.emulated
     }

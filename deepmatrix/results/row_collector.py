@@ -264,8 +264,12 @@ class RowCollector:
         yield from remarks.problems(cell_rows, produced, self._of_readable(portability))
         yield from expressiveness.problems(self._idioms, self._probes)
 
-    def _rates(self) -> dict[str, dict[str, noise.Rates]]:
-        return {cell: summary.rates for cell, summary in self._summaries.items()}
+    def _rates(self) -> dict[tuple[str, str], dict[str, noise.Rates]]:
+        return {
+            (cell, machine): each.rates
+            for cell, summary in self._summaries.items()
+            for machine, each in summary.machines.items()
+        }
 
     def _warnings(
         self,

@@ -27,6 +27,7 @@ from deepmatrix.results.timing.rows import (
     ExportRow,
     GenerationRow,
     InferenceRow,
+    MachineRow,
     PassRow,
     Row,
     ScalingRow,
@@ -51,7 +52,8 @@ class CellRow(Row):
     """One cell. Of its *jobs* some *failed*; *expected_failures* are not among these.
 
     *excluded*: the matrix file excludes the cell; *reason* says why. *evaluator*: it is a
-    standard's evaluator. *machine*: where it was measured. *work_s*: of its jobs, without retries.
+    standard's evaluator. *machine*: where it was measured; *machines*: where there are several, and
+    the rest is of the first. *work_s*: of its jobs, without retries.
     *float32_by*: what a user sets to keep it to float32. *image_id*: the engine's digest of its
     image, *base*: what it is made from. *pulled*: its name with the digest, *not_pulled*: why not.
     *serving_memory_bytes*: of a fresh process that served a model of *serving_memory_of*.
@@ -68,6 +70,7 @@ class CellRow(Row):
     emulated: bool = False
     engine: str = ""
     machine: str = ""
+    machines: tuple[MachineRow, ...] = ()
     version: str = ""
     versions: dict[str, str] = Field(default_factory=dict)
     environment: dict[str, Any] = Field(default_factory=dict)

@@ -15,15 +15,20 @@ from deepmatrix.store.records import JobRecord
 #: that a run of many jobs has few spans.
 SLOTS = 300
 
+RatesByJob = Mapping[str, noise.Rates]
+
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """One job: when it started, seconds since 1970, how long it took, and what it ran on."""
+    """One job: when it started, seconds since 1970, how long it took, and what it ran on.
+
+    *job*: the machine, and the job's id.
+    """
 
     cell: str
     started_at: float
     wall_s: float
-    job: str
+    job: tuple[str, str]
     emulated: bool
 
 
@@ -36,13 +41,19 @@ class Timeline:
     def add(self, group: Sequence[JobRecord]) -> None:
         """Add the records of one cell; those of another run took none of this one's time."""
         self.works += [
-            _Work(record.cell, record.started_at, record.wall_s, record.job, record.emulated)
+            _Work(
+                cell=record.cell,
+                started_at=record.started_at,
+                wall_s=record.wall_s,
+                job=(record.machine, record.job),
+                emulated=record.emulated,
+            )
             for record in group
             if record.started_at is not None and not record.reused
         ]
 
-    def spans(self, rates: Mapping[str, Mapping[str, noise.Rates]]) -> Iterator[SpanRow]:
-        """Yield spans by cell and time. *rates*: of jobs, by cell and job."""
+    def spans(self, rates: Mapping[tuple[str, str], RatesByJob]) -> Iterator[SpanRow]:
+        """Yield spans by cell and time. *rates*: of jobs, by cell and machine, then by job."""
         if not self.works:
             return
         begin = min(work.started_at for work in self.works)
@@ -53,20 +64,30 @@ class Timeline:
 
         works = sorted(self.works, key=lambda work: (work.cell, work.started_at))
         for cell, by_cell in itertools.groupby(works, key=lambda work: work.cell):
-            speeds = _relative_speeds(rates.get(cell, {}))
-            noisy = frozenset(noise.noisy_jobs(rates.get(cell, {})))
+            there = {machine: each for (owner, machine), each in rates.items() if owner == cell}
+            speeds = {
+                (machine, job): speed
+                for machine, each in there.items()
+                for job, speed in _relative_speeds(each).items()
+            }
+            noisy = frozenset(
+                (machine, job) for machine, each in there.items() for job in noise.noisy_jobs(each)
+            )
             for _, jobs in itertools.groupby(by_cell, key=place):
                 yield _span(list(jobs), begin, speeds, noisy)
 
 
-def _relative_speeds(rates: Mapping[str, noise.Rates]) -> dict[str, float]:
+def _relative_speeds(rates: RatesByJob) -> dict[str, float]:
     """Return the rate of matrix products of each job over their median."""
     usual = median(rate for rate, _ in rates.values()) if rates else 0.0
     return {job: rate / usual for job, (rate, _) in rates.items()} if usual else {}
 
 
 def _span(
-    works: Sequence[_Work], begin: float, speeds: Mapping[str, float], noisy: frozenset[str]
+    works: Sequence[_Work],
+    begin: float,
+    speeds: Mapping[tuple[str, str], float],
+    noisy: frozenset[tuple[str, str]],
 ) -> SpanRow:
     first = works[0]
     end = max(work.started_at + work.wall_s for work in works)

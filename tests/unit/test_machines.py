@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from deepmatrix.execution.sessions.placing import measured_on, measuring, places
 from deepmatrix.planning.cells import Capabilities, joint
 from deepmatrix.planning.plan import WAVES, Plan
 from deepmatrix.reports.tables import speed
 from deepmatrix.results import merging
+from deepmatrix.results.rows import Results
 from deepmatrix.store.runs import Run
-from tests.unit.examples import new_run, planned, record
+from tests.unit.examples import CANARY, new_run, output, planned, record
+from tests.unit.test_results import write_gold
 
 CELLS = ("torch-debian12-amd64-cpu", "tensorflow-debian12-amd64-cpu", "jax-debian12-amd64-cpu")
 
@@ -129,3 +134,76 @@ def test_a_cell_is_emulated_only_where_no_machine_runs_it_natively() -> None:
     assert measuring(ready, able, machines, {}) == [set(), {arm64.id}, {amd64.id}]
     before = {("amd64", "cpu"): "laptop"}
     assert measuring(ready, able, machines, before) == [{amd64.id}, {arm64.id}, set()]
+
+
+#: Two machines, and how many times as long as on the first all takes there.
+MACHINES = {"board": 1.0, "desk": 0.5}
+
+
+def measured_results(
+    folder: Path, machines: Mapping[str, float], *, processor: str = "", failed: str = ""
+) -> Results:
+    """Return results of a cell that each machine measured, in so many times the seconds.
+
+    *processor*: that of the first machine, if it is not called like the machine. What the machine
+    *failed* trained first is out of memory.
+    """
+    plan = replace(planned(CELLS[0]), rounds_native=3)
+    for machine, part in (parts := parts_of(folder, plan, *machines)).items():
+        write_gold(part)
+        factor = machines[machine]
+        canary = {name: rate / MACHINES.get(machine, factor) for name, rate in CANARY.items()}
+        for job in (job for wave in WAVES for job in plan.jobs(wave)):
+            is_first = machine == next(iter(machines))
+            named = {"processor": processor if processor and is_first else machine}
+            document = output(job, canaries=[canary] * 2).model_dump(mode="json", by_alias=True)
+            document["environment"] = {"cpus": 2, **named}
+            for phase in document["records"]:
+                for batch in phase["data"].get("batches", {}).values():
+                    batch["latency_s"] = [seconds * factor for seconds in batch["latency_s"]]
+            told = type(output(job)).model_validate(document)
+            is_lost = machine == failed and job.wave == "produce" and job.round == 0
+            status = {"status": "oom", "cause": "out of memory"} if is_lost else {}
+            changes = {"machine": machine, "attempt": job.id, "output": told, **status}
+            part.save(job, record(job, run=part.id, **changes))
+    return merging.merge(list(parts.values()))
+
+
+def test_a_share_of_peak_is_one_of_the_machine_that_measured(tmp_path: Path) -> None:
+    results = measured_results(tmp_path, MACHINES)
+    shares = {
+        (row.machine, row.subject, row.batch): row.efficiency
+        for row in results.inference
+        if row.efficiency
+    }
+    assert shares
+    for (machine, *about), share in shares.items():
+        assert share == pytest.approx(shares["board", *about]), machine
+
+
+def test_a_slower_machine_makes_no_round_noisy(tmp_path: Path) -> None:
+    plan = replace(planned(CELLS[0]), rounds_native=3)
+    run = new_run(tmp_path, plan)
+    for place, job in enumerate(plan.jobs("produce")):
+        machine = "desk" if job.round else "board"
+        canary = {name: rate / MACHINES[machine] for name, rate in CANARY.items()}
+        told = output(job, canaries=[canary] * 2)
+        begin = {"attempt": job.id, "started_at": 10.0 * place}
+        run.save(job, record(job, run=run.id, machine=machine, output=told, **begin))
+    results = merging.merge([run])
+    assert not results.noisy
+    assert not any(span.noisy for span in results.timeline)
+    assert {span.rate for span in results.timeline if span.rate} == {1.0}
+    assert not any("noisy" in warning for warning in results.warnings)
+
+
+def test_a_cell_has_the_environment_of_the_machine_that_measured_it(tmp_path: Path) -> None:
+    plan = planned(*CELLS)
+    run = new_run(tmp_path, plan)
+    for job in (job for wave in WAVES for job in plan.jobs(wave)):
+        machine = "board" if plan.is_timed(job) else "desk"
+        told = output(job, environment={"processor": machine})
+        run.save(job, record(job, run=run.id, machine=machine, attempt=job.id, output=told))
+    for row in merging.merge([run]).cells:
+        assert not row.machines
+        assert row.environment["processor"] == row.machine

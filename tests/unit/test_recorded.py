@@ -88,6 +88,7 @@ RESULTS: list[Rename] = [
 GAINED: list[tuple[str, str, Any]] = [
     ("cells.*", "image_id", ""),
     ("cells.*", "machine", ""),
+    ("cells.*", "machines", []),
     ("cells.*", "base", ""),
     ("cells.*", "pulled", ""),
     ("cells.*", "not_pulled", ""),

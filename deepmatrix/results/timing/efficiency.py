@@ -18,10 +18,10 @@ from deepmatrix.workloads.networks import Network
 
 @dataclass(frozen=True, kw_only=True)
 class Efficiency:
-    """Computes efficiencies from networks by workload and peaks, FLOP/s, by cell id."""
+    """Computes efficiencies from networks by workload and peaks, FLOP/s, by cell and machine."""
 
     networks: Mapping[str, Network]
-    peaks: Mapping[str, float]
+    peaks: Mapping[tuple[str, str], float]
 
     @cached_property
     def forward(self) -> dict[str, int]:
@@ -37,29 +37,31 @@ class Efficiency:
         """Return the row with the efficiency of its steps; the update's FLOPs are not counted."""
         if row is None or row.samples_per_s is None:
             return row
-        efficiency = self._compute(row.cell, row.workload, row.samples_per_s, self.backward)
+        efficiency = self._compute(row, row.samples_per_s, self.backward)
         return row.model_copy(update={"efficiency": efficiency})
 
     def of_inference(self, row: InferenceRow) -> InferenceRow:
         """Return the row with its efficiency."""
-        efficiency = self._compute(row.cell, row.workload, row.samples_per_s, self.forward)
+        efficiency = self._compute(row, row.samples_per_s, self.forward)
         return row.model_copy(update={"efficiency": efficiency})
 
     def of_passes(self, row: PassRow) -> PassRow:
         """Return the row with the efficiency of both passes."""
         forward = row.batch / row.forward_s.median
         backward = row.batch / row.backward_s.median
-        compute = self._compute
         return row.model_copy(
             update={
-                "forward_efficiency": compute(row.cell, row.workload, forward, self.forward),
-                "backward_efficiency": compute(row.cell, row.workload, backward, self.backward),
+                "forward_efficiency": self._compute(row, forward, self.forward),
+                "backward_efficiency": self._compute(row, backward, self.backward),
             }
         )
 
     def _compute(
-        self, cell: str, workload: str, throughput: float, flops: Mapping[str, int]
+        self,
+        row: TrainingRow | InferenceRow | PassRow,
+        throughput: float,
+        flops: Mapping[str, int],
     ) -> float | None:
-        peak = self.peaks.get(cell)
-        operations = flops.get(workload)  # not counted in a user's own model
+        peak = self.peaks.get((row.cell, row.machine))
+        operations = flops.get(row.workload)  # not counted in a user's own model
         return operations * throughput / peak if peak and operations else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container
-from typing import Final
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -30,6 +30,18 @@ class Row(BaseModel):
             if name is not None and name.count("--") < 2:
                 return f"{name[:100]!r} is no artifact"
         return ""
+
+
+class MachineRow(Row):
+    """One of the machines that measured a cell, with the engine and the environment there.
+
+    *peak_flops*: the fastest matrix product of the cell's canaries there, FLOP/s.
+    """
+
+    machine: str
+    engine: str = ""
+    environment: dict[str, Any] = Field(default_factory=dict)
+    peak_flops: Amount | None = None
 
 
 class SlowerRow(Row):
