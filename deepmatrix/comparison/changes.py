@@ -50,7 +50,19 @@ class Change(Row):
     breaks: str = ""
 
 
-class VerdictChange(Change):
+class Placed(Change):
+    """What differs in a cell. *machine*: on which of its machines, where it ran on several."""
+
+    cell: str
+    machine: str = ""
+
+    @property
+    def place(self) -> str:
+        """The cell, and its machine where it has one, as people read it."""
+        return f"{self.cell} on {self.machine}" if self.machine else self.cell
+
+
+class VerdictChange(Placed):
     """A verdict that is another one, or one whose error grew.
 
     *subject*: what people call it; *artifact*: its id, where it is served.
@@ -60,7 +72,6 @@ class VerdictChange(Change):
     """
 
     kind: Kind
-    cell: str
     subject: str
     artifact: str = ""
     base: str
@@ -92,7 +103,7 @@ class OperatorChange(Row):
         return self.head_s - (self.base_s or 0.0)
 
 
-class TimeChange(Change):
+class TimeChange(Placed):
     """A time that both sides measured on the same machine.
 
     *ratio*, *low*, *high*: the time of HEAD over that of BASE with its 95 % interval, of this
@@ -105,7 +116,6 @@ class TimeChange(Change):
     its runtime timed them: those that became slower, what adds most first.
     """
 
-    cell: str
     quantity: Quantity
     subject: str = ""
     artifact: str = ""
@@ -125,9 +135,13 @@ class TimeChange(Change):
 
 
 class LostTime(Row):
-    """A time that only BASE has, of a cell that ran on the same machine on both sides."""
+    """A time that only BASE has, of a cell that ran on the same machine on both sides.
+
+    *machine*: which, where it ran on several.
+    """
 
     cell: str
+    machine: str = ""
     quantity: Quantity
     subject: str
     batch: int

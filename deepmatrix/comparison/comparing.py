@@ -8,7 +8,7 @@ from typing import Any
 from deepmatrix.comparison import verdicts
 from deepmatrix.comparison.changes import Comparison, Side
 from deepmatrix.comparison.limits import Limit, growth_of, shares_of
-from deepmatrix.comparison.machines import same_machine
+from deepmatrix.comparison.machines import align
 from deepmatrix.comparison.sizes import compare_sizes
 from deepmatrix.comparison.times import compare_times, lost_times, times_of, with_operators
 from deepmatrix.results.rows import ModelRow, Results
@@ -25,13 +25,11 @@ def compare_results(
         names: what the user calls them.
         wanted: limits, for which smaller differences may have to be named.
     """
-    judged = verdicts.compare_verdicts(
-        verdicts.worst_outcomes(base), verdicts.all_outcomes(head), growth_of(wanted)
-    )
-    cells, untimed = same_machine(base, head)
-    before, after = times_of(base), times_of(head)
+    aligned = align(base, head)
+    judged = verdicts.compare_machines(aligned.base, aligned.head, growth_of(wanted))
+    before, after = times_of(aligned.base), times_of(aligned.head)
     titles = {**before.titles, **after.titles}
-    times, single = compare_times(before.medians, after.medians, cells, titles)
+    times, single = compare_times(before.medians, after.medians, aligned.same, titles)
     return Comparison(
         base=side(base, names[0]),
         head=side(head, names[1]),
@@ -43,10 +41,10 @@ def compare_results(
         added=judged.added,
         gone=judged.gone,
         compared=judged.compared,
-        times=tuple(with_operators(times, base, head)),
+        times=tuple(with_operators(times, aligned.base, aligned.head)),
         single=single,
-        lost_times=tuple(lost_times(before.medians, after.medians, cells, titles)),
-        untimed=untimed,
+        lost_times=tuple(lost_times(before.medians, after.medians, aligned.same, titles)),
+        untimed=aligned.untimed,
         sizes=tuple(compare_sizes(base, head, shares_of(wanted))),
         other_inputs=tuple(
             after.name for before, after in _shared(base, head) if _has_other_inputs(before, after)

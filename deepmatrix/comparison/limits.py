@@ -190,9 +190,9 @@ def describe_broken(change: AnyChange) -> str:
 
 def describe_verdict(change: VerdictChange) -> str:
     """Return a changed verdict as a line."""
-    place = f"{change.subject} on {change.cell}"
+    place = f"{change.subject} on {change.place}"
     if change.kind != "serving":
-        place = f"{change.cell}, {change.kind} of {change.subject}"
+        place = f"{change.place}, {change.kind} of {change.subject}"
     if change.base == change.head and bool(change.base_expected) == bool(change.head_expected):
         grown = f" ({numbers.ratio(change.growth)})" if change.growth else ""
         return f"{place}: error {_error(change.base_error)}, now {_error(change.head_error)}{grown}"
@@ -205,7 +205,7 @@ def describe_verdict(change: VerdictChange) -> str:
 def describe_time(change: TimeChange) -> str:
     """Return a changed time as a line, with its interval."""
     amount = numbers.ratio(change.ratio, change.low, change.high).replace("\N{NO-BREAK SPACE}", " ")
-    return f"{change.cell}, {time_title(change)}: {amount}"
+    return f"{change.place}, {time_title(change)}: {amount}"
 
 
 def time_title(change: TimeChange) -> str:
@@ -229,10 +229,13 @@ def _error(value: float | None) -> str:
 
 
 def by_cell(changes: Sequence[TimeChange]) -> Iterator[tuple[TimeChange, str]]:
-    """Yield, for each cell, the mean of its inferences, else its largest change, with a title."""
+    """Yield, for each cell, the mean of its inferences, else its largest change, with a title.
+
+    Each of its machines counts by itself.
+    """
     cells: dict[str, list[TimeChange]] = {}
     for change in changes:
-        cells.setdefault(change.cell, []).append(change)
+        cells.setdefault(change.place, []).append(change)
     for group in cells.values():
         change = next((mean for mean in group if mean.quantity == "all"), group[0])
         title = time_title(change)

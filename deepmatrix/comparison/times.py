@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from deepmatrix.comparison.changes import LostTime, OperatorChange, Quantity, TimeChange
+from deepmatrix.comparison.machines import Place
 from deepmatrix.comparison.significance import Ratio, compare_rounds, holm
 from deepmatrix.results.rows import Results
 from deepmatrix.results.timing.rows import BOTH_PASSES
@@ -18,8 +19,8 @@ SHORTEST = 1e-9
 #: An operator counts if it adds so many seconds: profilers count whole microseconds.
 LEAST_ADDED = 1e-6
 
-#: Quantity, cell, subject, batch.
-Key = tuple[Quantity, str, str, int]
+#: Quantity, cell, machine, subject, batch.
+Key = tuple[Quantity, str, str, str, int]
 
 #: The medians of the rounds of each time, seconds.
 Medians = Mapping[Key, Sequence[float]]
@@ -42,7 +43,7 @@ class Times:
 
 
 def times_of(results: Results) -> Times:
-    """Return what a run timed on native cells."""
+    """Return what a run timed on native cells; starts and tokens are of no machine of several."""
     return Times(
         estimates={key: estimate for key, estimate in _estimates(results) if estimate},
         titles={model.artifact: model.name for model in results.models},
@@ -52,25 +53,28 @@ def times_of(results: Results) -> Times:
 def _estimates(results: Results) -> Iterator[tuple[Key, Estimate | None]]:
     for row in results.inference:
         if not row.emulated:
-            yield ("inference", row.cell, row.subject, row.batch), row.p50_s
+            yield ("inference", row.cell, row.machine, row.subject, row.batch), row.p50_s
     for trained in results.training:
         if not trained.emulated:
-            yield ("training step", trained.cell, trained.workload, 0), trained.step_s
+            key = (trained.cell, trained.machine, trained.workload, 0)
+            yield ("training step", *key), trained.step_s
     for step in results.steps:
         if not step.emulated:
-            yield ("training step", step.cell, step.workload, step.batch), step.step_s
+            key = (step.cell, step.machine, step.workload, step.batch)
+            yield ("training step", *key), step.step_s
     for passed in results.passes:
         if not passed.emulated:
-            key = (passed.cell, passed.workload, passed.batch)
+            key = (passed.cell, passed.machine, passed.workload, passed.batch)
             yield ("forward", *key), passed.forward_s
             yield (BOTH_PASSES, *key), passed.backward_s
     for served in results.serving:
         if not served.emulated:
-            yield ("first inference", served.cell, served.subject, 0), served.start_s
+            yield ("first inference", served.cell, "", served.subject, 0), served.start_s
     for generated in results.generation:
         if not generated.emulated:
-            yield ("prefill", generated.cell, generated.artifact, 0), generated.prefill_s
-            yield ("decode", generated.cell, generated.artifact, 0), generated.step_s
+            key = (generated.cell, "", generated.artifact, 0)
+            yield ("prefill", *key), generated.prefill_s
+            yield ("decode", *key), generated.step_s
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,9 +84,13 @@ class _Pair:
     head: Sequence[float]
     count: int = 1
 
+    @property
+    def place(self) -> Place:
+        return self.key[1:3]
+
 
 def compare_times(
-    base: Medians, head: Medians, cells: set[str], titles: Mapping[str, str]
+    base: Medians, head: Medians, same: Collection[Place], titles: Mapping[str, str]
 ) -> tuple[list[TimeChange], int]:
     """Return every comparison of times, and how many have too few rounds to tell anything.
 
@@ -93,10 +101,10 @@ def compare_times(
     Args:
         base: the earlier times.
         head: the later ones.
-        cells: those that both measured on the same machine.
+        same: the cells, with their machines, where both measured.
         titles: what users call their models, by artifact.
     """
-    keys = sorted(key for key in base.keys() & head.keys() if key[1] in cells)
+    keys = sorted(key for key in base.keys() & head.keys() if key[1:3] in same)
     compared = [_Pair(key=key, base=base[key], head=head[key]) for key in keys]
     pairs = [pair for pair in compared if _can_tell(pair.base, pair.head)]
     means = list(_means(pairs))
@@ -113,13 +121,18 @@ def compare_times(
 
 
 def lost_times(
-    base: Medians, head: Medians, cells: set[str], titles: Mapping[str, str]
+    base: Medians, head: Medians, same: Collection[Place], titles: Mapping[str, str]
 ) -> Iterator[LostTime]:
     """Yield the times that only the earlier side has. Arguments as of `compare_times`."""
-    for quantity, cell, subject, batch in sorted(base.keys() - head.keys()):
-        if cell in cells:
-            title = titles.get(subject, subject)
-            yield LostTime(cell=cell, quantity=quantity, subject=title, batch=batch)
+    for quantity, cell, machine, subject, batch in sorted(base.keys() - head.keys()):
+        if (cell, machine) in same:
+            yield LostTime(
+                cell=cell,
+                machine=machine,
+                quantity=quantity,
+                subject=titles.get(subject, subject),
+                batch=batch,
+            )
 
 
 def _can_tell(base: Sequence[float], head: Sequence[float]) -> bool:
@@ -128,20 +141,20 @@ def _can_tell(base: Sequence[float], head: Sequence[float]) -> bool:
 
 
 def _means(pairs: Sequence[_Pair]) -> Iterator[_Pair]:
-    """Yield, for each cell with several inferences, the geometric means of its rounds.
+    """Yield, for each cell and machine with several inferences, the geometric means of its rounds.
 
     Only those that have as many rounds as the cell's others are in it.
     """
-    by_cell: dict[str, list[_Pair]] = {}
+    by_place: dict[Place, list[_Pair]] = {}
     for pair in pairs:
         if pair.key[0] == "inference":
-            by_cell.setdefault(pair.key[1], []).append(pair)
-    for cell, inferences in by_cell.items():
+            by_place.setdefault(pair.place, []).append(pair)
+    for place, inferences in by_place.items():
         counts = max((len(pair.base), len(pair.head)) for pair in inferences)
         whole = [pair for pair in inferences if (len(pair.base), len(pair.head)) == counts]
         if len(whole) > 1:
             yield _Pair(
-                key=("all", cell, "", 0),
+                key=("all", *place, "", 0),
                 base=_geometric([pair.base for pair in whole]),
                 head=_geometric([pair.head for pair in whole]),
                 count=len(whole),
@@ -156,10 +169,11 @@ def _geometric(rows: Sequence[Sequence[float]]) -> list[float]:
 
 
 def _change(pair: _Pair, ratio: Ratio, p: float, titles: Mapping[str, str]) -> TimeChange:
-    quantity, cell, subject, batch = pair.key
+    quantity, cell, machine, subject, batch = pair.key
     is_certain = p < 1 - LEVEL
     return TimeChange(
         cell=cell,
+        machine=machine,
         quantity=quantity,
         subject=titles.get(subject, subject),
         artifact=subject if subject in titles else "",
@@ -185,22 +199,22 @@ def with_operators(
     changes: Sequence[TimeChange], base: Results, head: Results
 ) -> Iterator[TimeChange]:
     """Yield the changes; the inferences of slower cells with the operators that became slower."""
-    slower = {change.cell for change in changes if change.word == "slower"}
+    slower = {change.place for change in changes if change.word == "slower"}
     before, after = _operators(base), _operators(head)
     for change in changes:
-        key = (change.cell, change.subject, change.batch)
-        if change.quantity == "inference" and change.cell in slower and change.ratio > 1:
+        key = (change.cell, change.machine, change.subject, change.batch)
+        if change.quantity == "inference" and change.place in slower and change.ratio > 1:
             slowed = slower_operators(before.get(key, {}), after.get(key, {}))
             yield change.model_copy(update={"operators": tuple(slowed)})
         else:
             yield change
 
 
-def _operators(results: Results) -> dict[tuple[str, str, int], Operators]:
-    """Return the times of operators by cell, what users call the subject, and batch size."""
+def _operators(results: Results) -> dict[tuple[str, str, str, int], Operators]:
+    """Return times of operators by cell, machine, what users call the subject, and batch size."""
     titles = {model.artifact: model.name for model in results.models}
     return {
-        (row.cell, titles.get(row.subject, row.subject), row.batch): row.operators
+        (row.cell, row.machine, titles.get(row.subject, row.subject), row.batch): row.operators
         for row in results.inference
     }
 

@@ -14,14 +14,17 @@ from deepmatrix.results.timing.rows import Row
 
 R = TypeVar("R", bound=Row)
 
-Key = tuple[str, str, str, int]
-"""The cell, the quantity, the subject and the batch of a time."""
+Key = tuple[str, str, str, str, int]
+"""The cell, its machine, the quantity, the subject and the batch of a time."""
 
 #: The times that serving artifacts measures.
 SERVED = frozenset({"inference", "first inference", "prefill", "decode", "all"})
 
 #: Why what a framework does for itself is not repeated.
 OWN_WORK = "only what serves an artifact is measured again, and no training"
+
+#: Why what one of several machines measured is not repeated.
+SEVERAL = "the cell was measured on several machines"
 
 #: Why a suspect is what it was at first, where no other reason is known.
 NOT_MEASURED = "the second measurement does not have it"
@@ -89,7 +92,8 @@ def split_suspects(
     for change in suspected:
         needed = _needed(comparison, change)
         reasons = (refusal(change.cell, subject) for subject in sorted(needed))
-        reason = OWN_WORK if change.quantity not in SERVED else next(filter(None, reasons), "")
+        reason = SEVERAL if change.machine else next(filter(None, reasons), "")
+        reason = reason if change.quantity in SERVED else OWN_WORK
         if reason:
             refused[key_of(change)] = reason
         else:
@@ -144,4 +148,4 @@ def _why_not_measured(second: Comparison | None, cell: str) -> str:
 
 def key_of(change: TimeChange) -> Key:
     """Return what a time is of."""
-    return (change.cell, change.quantity, change.subject, change.batch)
+    return (change.cell, change.machine, change.quantity, change.subject, change.batch)

@@ -108,6 +108,11 @@ class VerdictChanges:
         else:
             setattr(self, part, getattr(self, part) + 1)
 
+    def extend(self, further: VerdictChanges) -> None:
+        """Add what changed between two other sets."""
+        for name, value in vars(further).items():
+            setattr(self, name, getattr(self, name) + value)
+
 
 def all_outcomes(*runs: Results) -> dict[Key, list[Outcome]]:
     """Return every verdict of some runs, the worst of several first; what judges itself has none.
@@ -182,8 +187,32 @@ def _own(results: Results) -> Iterator[tuple[Key, Outcome]]:
             )
 
 
+def compare_machines(base: Results, head: Results, growth: float) -> VerdictChanges:
+    """Return what changed between two runs on each machine, which both call alike.
+
+    See `deepmatrix.comparison.machines`. What is of no machine is compared once.
+    """
+    changes = VerdictChanges()
+    for machine in sorted({"", *(row.machine for row in (*base.training, *head.training))}):
+        before, after = _at(base, machine), _at(head, machine)
+        changes.extend(
+            compare_verdicts(worst_outcomes(before), all_outcomes(after), growth, machine)
+        )
+    return changes
+
+
+def _at(results: Results, machine: str) -> Results:
+    """Return what has verdicts on a machine, or on none."""
+    training = tuple(row for row in results.training if row.machine == machine)
+    of_none = {"portability": (), "idioms": (), "probes": ()} if machine else {}
+    return results.model_copy(update={"training": training, **of_none})
+
+
 def compare_verdicts(
-    base: Mapping[Key, Outcome], head: Mapping[Key, Sequence[Outcome]], growth: float = GROWTH
+    base: Mapping[Key, Outcome],
+    head: Mapping[Key, Sequence[Outcome]],
+    growth: float = GROWTH,
+    machine: str = "",
 ) -> VerdictChanges:
     """Return what changed: of several later verdicts the worst, and each that is worse than before.
 
@@ -191,12 +220,13 @@ def compare_verdicts(
         base: the earlier verdicts.
         head: the later ones, the worst first.
         growth: so many times an error has to grow to be named.
+        machine: on which all of them were given, where the cells ran on several.
     """
     changes = VerdictChanges()
     for key in sorted(base.keys() | head.keys()):
         before = base.get(key)
         for number, after in enumerate(head.get(key, (None,))):
-            change = _change(key, before, after)
+            change = _change(key, before, after, machine)
             part = _part(change, before, after, growth)
             is_worse = part in ("failures", "drifts")
             if is_worse or number == 0:
@@ -272,7 +302,9 @@ def is_lost(before: Outcome, after: Outcome | None) -> bool:
     return before.has_run and not (after is not None and after.has_run)
 
 
-def _change(key: Key, before: Outcome | None, after: Outcome | None) -> VerdictChange:
+def _change(
+    key: Key, before: Outcome | None, after: Outcome | None, machine: str = ""
+) -> VerdictChange:
     kind, subject, cell = key
     named = after or before
     base_error = before.error if before else None
@@ -280,6 +312,7 @@ def _change(key: Key, before: Outcome | None, after: Outcome | None) -> VerdictC
     return VerdictChange(
         kind=kind,
         cell=cell,
+        machine=machine,
         subject=named.subject if named else subject,
         artifact=subject if kind == "serving" else "",
         base=before.verdict if before else ABSENT,

@@ -296,7 +296,11 @@ def test_steps_of_each_batch_are_compared_with_those_of_another_run(tmp_path: Pa
     results = saved(tmp_path, plan("sweep", "torch-debian12-amd64-cpu"), grows)
     steps = {(row.cell, row.workload, row.batch) for row in results.steps}
     assert {batch for *_, batch in steps} == set(SIZES)
-    compared = {tuple(key) for what, *key in times_of(results).estimates if what == "training step"}
+    compared = {
+        (cell, subject, batch)
+        for quantity, cell, _, subject, batch in times_of(results).estimates
+        if quantity == "training step"
+    }
     assert compared == steps
 
 

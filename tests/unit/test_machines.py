@@ -9,9 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from deepmatrix.comparison import limits
+from deepmatrix.comparison.changes import Comparison
+from deepmatrix.comparison.comparing import compare_results
+from deepmatrix.comparison.history.lines import measurements
 from deepmatrix.execution.sessions.placing import measured_on, measuring, places
 from deepmatrix.planning.cells import Capabilities, joint
 from deepmatrix.planning.plan import WAVES, Plan
+from deepmatrix.reports import tables
 from deepmatrix.reports.tables import speed
 from deepmatrix.results import merging
 from deepmatrix.results.rows import Results
@@ -169,6 +174,81 @@ def measured_results(
     return merging.merge(list(parts.values()))
 
 
+def compared(base: Results, head: Results) -> Comparison:
+    return compare_results(base, head, ("base", "head"))
+
+
+def test_times_of_a_cell_are_compared_on_each_of_its_machines(tmp_path: Path) -> None:
+    base = measured_results(tmp_path / "base", MACHINES)
+    head = measured_results(tmp_path / "head", {"board": 2.0, "desk": 0.5})
+    changes = [change for change in compared(base, head).times if change.quantity == "inference"]
+    ratios = {(each.machine, round(each.ratio, 3)) for each in changes}
+    assert ratios == {("board", 2.0), ("desk", 1.0)}
+
+
+def test_a_machine_that_became_slower_is_named(tmp_path: Path) -> None:
+    base = measured_results(tmp_path / "base", MACHINES)
+    head = measured_results(tmp_path / "head", {"board": 1.2, "desk": 0.5})
+    comparison = compared(base, head)
+    assert {change.machine for change in comparison.slower} == {"board"}
+    (limit,) = limits.parse("slower:5%")
+    lines = limits.broken(comparison, [limit])
+    assert lines
+    assert all(line.startswith(f"slower: {CELLS[0]} on board, ") for line in lines)
+    (table,) = tables.comparison.tables(comparison)
+    assert {row.texts[0] for row in table.rows} == {f"{CELLS[0]} on board"}
+
+
+def test_a_machine_that_the_later_run_lacks_is_not_compared_with_another(tmp_path: Path) -> None:
+    base = measured_results(tmp_path / "base", MACHINES)
+    head = measured_results(tmp_path / "head", {"board": 1.0})
+    comparison = compared(base, head)
+    assert {change.machine for change in comparison.times} == {"board"}
+    assert [(each.cells, each.reason) for each in comparison.untimed] == [
+        ((CELLS[0],), "on desk: the later run did not measure there")
+    ]
+    lost = [change for change in comparison.failures if change.kind == "training"]
+    assert {change.machine for change in lost} == {"desk"}
+    back = compared(head, base)
+    assert {change.machine for change in back.times} == {"board"}
+    assert not back.failures
+    assert back.added == len(lost)
+
+
+def test_a_training_that_fails_on_one_of_two_machines_is_a_new_failure(tmp_path: Path) -> None:
+    base = measured_results(tmp_path / "base", MACHINES, failed="desk")
+    head = measured_results(tmp_path / "head", MACHINES, failed="board")
+    comparison = compared(base, head)
+    failures = {(each.machine, each.base, each.head) for each in comparison.failures}
+    assert failures == {("board", "ok", "oom")}
+    better = {(each.machine, each.base, each.head) for each in comparison.changes}
+    assert better == {("desk", "oom", "ok")}
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_machine_of_another_name_and_the_same_kind_is_compared(
+    tmp_path: Path, *, several: bool
+) -> None:
+    both = {"desk": 0.5} if several else {}
+    base = measured_results(tmp_path / "base", {"board": 1.0, **both})
+    head = measured_results(tmp_path / "head", {"other": 1.0, **both}, processor="board")
+    comparison = compared(base, head)
+    assert not comparison.untimed
+    assert not comparison.failures
+    assert {each.machine for each in comparison.times} == ({"other", "desk"} if several else {""})
+
+
+def test_the_last_machine_of_both_runs_is_compared_without_its_times(tmp_path: Path) -> None:
+    base = measured_results(tmp_path / "base", {"board": 1.0, "desk": 0.5})
+    head = measured_results(tmp_path / "head", {"board": 1.0, "laptop": 0.5})
+    comparison = compared(base, head)
+    assert not comparison.failures
+    assert {each.machine for each in comparison.times} == {"board"}
+    assert [each.reason for each in comparison.untimed] == [
+        "on laptop: processor: desk, now laptop"
+    ]
+
+
 def test_a_share_of_peak_is_one_of_the_machine_that_measured(tmp_path: Path) -> None:
     results = measured_results(tmp_path, MACHINES)
     shares = {
@@ -198,12 +278,20 @@ def test_a_slower_machine_makes_no_round_noisy(tmp_path: Path) -> None:
 
 
 def test_a_cell_has_the_environment_of_the_machine_that_measured_it(tmp_path: Path) -> None:
-    plan = planned(*CELLS)
+    plan = planned(CELLS[0])
     run = new_run(tmp_path, plan)
-    for job in (job for wave in WAVES for job in plan.jobs(wave)):
+    jobs = [job for wave in WAVES for job in plan.jobs(wave)]
+    for job in (job for job in jobs if job.wave == "consume" or not plan.is_timed(job)):
         machine = "board" if plan.is_timed(job) else "desk"
         told = output(job, environment={"processor": machine})
         run.save(job, record(job, run=run.id, machine=machine, attempt=job.id, output=told))
-    for row in merging.merge([run]).cells:
-        assert not row.machines
-        assert row.environment["processor"] == row.machine
+    (row,) = (row for row in merging.merge([run]).cells if row.jobs)
+    assert (row.machine, row.environment["processor"]) == ("board", "board")
+
+
+def test_each_machine_of_a_cell_has_a_history_of_its_own(tmp_path: Path) -> None:
+    lines = [
+        line for line in measurements(measured_results(tmp_path, MACHINES)) if line.unit == "s"
+    ]
+    of_inference = {line.machine for line in lines if line.quantity == "inference"}
+    assert of_inference == {f"{machine}, docker, 2 CPUs" for machine in MACHINES}

@@ -88,12 +88,18 @@ def measurements(results: Results) -> Iterator[Measurement]:
     What the run took over from another one is in the history already.
     """
     cells = {row.cell: row for row in results.cells}
+    machines = {
+        (row.cell, each.machine): row.model_copy(update=vars(each))
+        for row in results.cells
+        for each in row.machines
+    }
     times, repeated = times_of(results), _repeated(results)
-    for (quantity, cell, subject, batch), estimate in times.estimates.items():
+    for (quantity, cell, machine, subject, batch), estimate in times.estimates.items():
         if (cell, subject) in repeated:
             continue
         title = times.titles.get(subject, subject)
-        yield _measurement(results, cells, cell, title, quantity, batch, "s", estimate)
+        there = {cell: machines.get((cell, machine), cells[cell])}
+        yield _measurement(results, there, cell, title, quantity, batch, "s", estimate)
     for (size, cell, subject), count in sizes_of(results).items():
         yield _measurement(results, cells, cell, subject, size, 0, "bytes", float(count))
     for judged in results.portability:

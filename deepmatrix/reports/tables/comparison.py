@@ -116,18 +116,18 @@ def _verdict_rows(changes: Sequence[VerdictChange], mood: Mood, *, whole: bool) 
     for change in changes:
         alone = change.key if whole else ()
         before = f"{change.base}, expected" if change.base_expected else change.base
-        about = (change.cell, change.kind, before, change.head, change.head_expected, *alone)
+        about = (change.place, change.kind, before, change.head, change.head_expected, *alone)
         alike.setdefault(about, []).append(change)
-    for (cell, kind, base, head, expected, *_), group in alike.items():
+    for (place, kind, base, head, expected, *_), group in alike.items():
         first = group[0].subject if kind == "serving" else f"{kind} of {group[0].subject}"
         subject = first if len(group) == 1 else f"{len(group)} subjects, such as {first}"
         moods: tuple[Mood, ...] = ("plain", "plain", "plain", mood, "plain")
         own_reason = group[0].reason if whole else shortened(group[0].reason)
         reason = f"expected: {expected}" if expected else own_reason
         yield Row(
-            texts=(cell, subject, base, head, reason),
+            texts=(place, subject, base, head, reason),
             moods=moods,
-            sources=_job_sources(cell, group[0].artifact or group[0].subject),
+            sources=_job_sources(group[0].cell, group[0].artifact or group[0].subject),
         )
 
 
@@ -143,7 +143,7 @@ def _drifts(changes: Sequence[VerdictChange]) -> Table:
     rows = (
         replace(
             row(
-                change.cell,
+                change.place,
                 change.subject,
                 numbers.error(change.base_error),
                 numbers.error(change.head_error) if change.head_error is not None else "not finite",
@@ -171,7 +171,7 @@ def _times(title: str, changes: Sequence[TimeChange], mood: Mood, *, whole: bool
     rows = (
         replace(
             row(
-                change.cell,
+                change.place,
                 about,
                 numbers.duration(change.base_s),
                 numbers.duration(change.head_s),
@@ -209,11 +209,11 @@ def _operators(changes: Sequence[TimeChange], *, whole: bool) -> Table:
     alike: dict[tuple[str, ...], list[tuple[TimeChange, OperatorChange]]] = {}
     for change, operator in sorted(slower, key=lambda pair: -pair[1].added_s):
         alone = (time_title(change),) if whole else ()
-        alike.setdefault((change.cell, operator.kind, *alone), []).append((change, operator))
+        alike.setdefault((change.place, operator.kind, *alone), []).append((change, operator))
     rows = (
         replace(
             row(
-                change.cell,
+                change.place,
                 f"{len(group)} times; " * (len(group) > 1) + time_title(change),
                 operator.kind,
                 numbers.duration(operator.base_s),
