@@ -153,7 +153,7 @@ def be_controller(address: str, tls: Path, path: Path) -> None:
 
 def serve(run: Run, address: str, tls: Path, watcher: Any = None) -> None:
     """Run what is missing of a run's second wave on a fleet."""
-    with connected(address, tls, run.manifest.matrix) as engines:
+    with connected(address, tls, run.manifest.matrix, put_aside=print) as engines:
         consumers = {cell.id for cell in run.manifest.plan.cells if cell.role == "runtime"}
         runner = Runner(
             run=run,

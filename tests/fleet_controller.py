@@ -26,7 +26,7 @@ class Told:
 
 def main(address: str, tls: str, path: str, cell: str) -> None:
     run = Run.open(Path(path))
-    with connected(address, Path(tls), run.manifest.matrix) as engines:
+    with connected(address, Path(tls), run.manifest.matrix, put_aside=print) as engines:
         runner = Runner(
             run=run, engine=engines[0], watcher=Told(), cells={cell}, others=engines[1:]
         )

@@ -108,7 +108,8 @@ class Processes:
 class Fleet:
     """A scheduler, and the workers that a test starts.
 
-    *return_s*: how long they may be away. *ttl_s*: how long a worker may be silent.
+    *return_s*: how long they may be away. *ttl_s*: how long a worker may be silent. *aside*: the
+    workers that could not be used when they were connected, and why.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -117,6 +118,7 @@ class Fleet:
         certificates.make_certificates(self.tls)
         self.processes = Processes(folder)
         self.address = ""
+        self.aside: dict[str, str] = {}
 
     @property
     def port(self) -> int:
@@ -145,7 +147,13 @@ class Fleet:
 
     @contextlib.contextmanager
     def engines(self) -> Iterator[list[Engine]]:
-        with connected(self.address, self.tls, MATRIX, return_s=self.return_s) as engines:
+        with connected(
+            self.address,
+            self.tls,
+            MATRIX,
+            put_aside=self.aside.__setitem__,
+            return_s=self.return_s,
+        ) as engines:
             yield list(engines)
 
     def serve(self, run: Run, watcher: Any = None) -> None:

@@ -27,6 +27,7 @@ from deepmatrix.engines.local import LocalProcesses
 from deepmatrix.errors import EngineError
 from deepmatrix.fleet import parcels, serving
 from deepmatrix.fleet.host import Host
+from deepmatrix.fleet.offers import Offer
 from deepmatrix.fleet.parcels import Answer, Order
 from deepmatrix.machine import locks, owner
 from deepmatrix.paths import ROOT
@@ -115,6 +116,13 @@ class HostOfTests(Host):
             cpus=int(self._settings.get("cpus", "1")),
             machine=self._settings.get("machine", owner.this_process().machine),
         )
+
+    def offer(self, matrix: Matrix | None = None) -> Offer:
+        if matrix:  # a controller asks
+            self._fail_at("offer")
+        offer = super().offer(matrix)
+        is_old = self._settings.get("fault") == "version"
+        return replace(offer, code="of another version") if is_old else offer
 
     def prepare(self, visit: str, cells: Sequence[Cell]) -> dict[str, Prepared]:
         self._fail_at("prepare")

@@ -143,7 +143,8 @@ class Display:
 
     def put_aside(self, worker: str, reason: str) -> None:
         """Print that a machine of the fleet gets nothing more to do, and why."""
-        self._print(Text(f"! {worker} is put aside: {reason}", style="bold yellow"))
+        line = terminal(f"! {worker} is put aside: {reason}")
+        self._print(Text(line, style="bold yellow"))
 
     def started(self, job: Job, place: Place) -> None:
         """Show the job that started, in place of the one before in its lane."""

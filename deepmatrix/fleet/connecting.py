@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,17 +20,24 @@ LISTED_CELLS = 8
 
 @contextlib.contextmanager
 def connected(
-    address: str, folder: Path, matrix: Matrix, *, return_s: float = RETURN_S, label: str = ""
+    address: str,
+    folder: Path,
+    matrix: Matrix,
+    *,
+    put_aside: Callable[[str, str], None],
+    return_s: float = RETURN_S,
+    label: str = "",
 ) -> Iterator[list[WorkerEngine]]:
     """Yield the engines of the workers at a scheduler, by their names; close all of it after.
 
-    *return_s*: for how long each may be away before it counts as gone, in seconds. *label*: what
-    the user calls the fleet; its address, if left out.
+    *put_aside* is called with the name of each worker that cannot be used, and why: it does not
+    answer, its engine fails, or it has another version of this program. *return_s*: for how long
+    each may be away before it counts as gone, in seconds. *label*: what the user calls the fleet;
+    its address, if left out.
 
     Raises:
         ArgumentError: the address or the certificates are wrong.
-        EngineError: the scheduler does not answer, or has no worker; or one does not answer, or
-            has another version of this program.
+        EngineError: the scheduler does not answer, has no worker, or none that can be used.
     """
     cluster = Cluster(address, folder, return_s=return_s, label=label)
     with contextlib.ExitStack() as closing:
@@ -41,11 +48,35 @@ def connected(
                 f"the scheduler at {address} has no worker",
                 hint=f"start one with `{command_line('worker', address, '--tls', 'FOLDER')}`",
             )
+        engines: list[WorkerEngine] = []
+        failures: dict[str, EngineError] = {}
+
+        def ask(name: str) -> None:
+            try:
+                engines.append(WorkerEngine(cluster, name, matrix))
+            except EngineError as error:
+                failures[name] = error
+
         with ThreadPoolExecutor(len(names)) as asking:
-            engines = list(asking.map(lambda name: WorkerEngine(cluster, name, matrix), names))
+            list(asking.map(ask, names))
+        if not engines:
+            raise _none_left(address, failures)
+        for name, error in sorted(failures.items()):
+            put_aside(name, error.message)
+        engines.sort(key=lambda engine: engine.worker)
         for engine in engines:  # a run that ends before it opens them closes none
             closing.callback(engine.close)
         yield engines
+
+
+def _none_left(address: str, failures: Mapping[str, EngineError]) -> EngineError:
+    """Return the error for a fleet of which no worker can be used: why of each."""
+    reasons = [f"{name}: {error.message}" for name, error in sorted(failures.items())]
+    hints = dict.fromkeys(error.hint for error in failures.values() if error.hint)
+    return EngineError(
+        "\n".join([f"no worker of the scheduler at {address} can be used", *reasons]),
+        hint="; ".join(hints) or "look at what the workers print, and start them again",
+    )
 
 
 def check_match(cells: Sequence[Cell], able: Sequence[Capabilities]) -> None:

@@ -70,9 +70,12 @@ class WorkerEngine:
     def capabilities(self) -> Capabilities:
         """Return what the worker's machine can run. A worker may be away for a while.
 
-        One that was started anew meanwhile gets its cells again. Raises EngineError if it does not
-        answer, or cannot run what it could.
+        One that was started anew meanwhile gets its cells again. Before the first cells are made
+        ready there, what it said when it was connected counts: `prepare` tells whether it has gone.
+        Raises EngineError if it does not answer, or cannot run what it could.
         """
+        if not self._has_begun:
+            return self._offer.capabilities
         with self._asking:
             return self._cluster.patiently(self._look_again)
 

@@ -25,6 +25,7 @@ from deepmatrix.cli import main
 from deepmatrix.cli.maintenance import reference
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.errors import ArgumentError, EngineError, Interrupted
+from deepmatrix.execution.runner import Runner
 from deepmatrix.execution.tasks import GRACE_S
 from deepmatrix.fleet import certificates, cluster, engine, parcels
 from deepmatrix.fleet.blobs import Blobs
@@ -340,6 +341,67 @@ def test_a_worker_that_fails_before_the_first_job_is_put_aside_and_the_others_go
     fleet.serve(run, watcher)
     assert {record.status for record in records(run, jobs).values()} == {"ok"}
     assert aside == {"bad": f"it cannot {step}"}
+
+
+REFUSING = {
+    "offer": "it cannot offer",
+    "version": "bad has another version of deepmatrix",
+}
+
+
+@pytest.mark.parametrize("fault", REFUSING)
+def test_a_worker_that_fails_when_it_is_asked_what_it_offers_is_put_aside(
+    fleet: Fleet, tmp_path: Path, fault: str
+) -> None:
+    fleet.start_worker("bad", f"fault={fault}")
+    fleet.start_worker("good")
+    run, jobs = run_of(tmp_path / "runs", ["fine"] * 4)
+    fleet.serve(run)
+    assert {record.status for record in records(run, jobs).values()} == {"ok"}
+    assert fleet.aside == {"bad": REFUSING[fault]}
+
+
+def test_the_screen_says_which_worker_cannot_be_used(
+    fleet: Fleet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fleet.start_worker("bad", "fault=offer")
+    fleet.start_worker("good", "native=arm64")
+    options = ["--fleet", fleet.address, "--tls", str(fleet.tls), "--runs", str(tmp_path / "runs")]
+    assert main.main(["matrix", "torch-debian12-amd64-cpu", *options]) == 2
+    told = capsys.readouterr()
+    assert "! bad is put aside: it cannot offer" in told.out
+    assert "no worker of the fleet has amd64 with cpu" in told.err
+
+
+def test_where_no_worker_can_be_used_the_error_says_why_of_each(fleet: Fleet) -> None:
+    for name, fault in (("one", "offer"), ("two", "version")):
+        fleet.start_worker(name, f"fault={fault}")
+    with pytest.raises(EngineError, match="can be used") as raised, fleet.engines():
+        pass
+    lines = raised.value.message.splitlines()
+    assert lines[1:] == ["one: it cannot offer", "two: two has another version of deepmatrix"]
+    assert raised.value.hint == "install the controller's there, and start its worker again"
+    assert not fleet.aside
+
+
+def test_a_worker_that_goes_away_after_it_was_connected_is_put_aside(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    fleet.return_s = 5
+    for name in ("bad", "good"):
+        fleet.start_worker(name)
+    run, jobs = run_of(tmp_path / "runs", ["fine"] * 4)
+    aside: dict[str, str] = {}
+    watcher = Quiet()
+    watcher.put_aside = aside.__setitem__  # type: ignore[attr-defined]
+    with fleet.engines() as (bad, good):
+        fleet.processes.kill("bad")
+        able = [engine.capabilities() for engine in (bad, good)]
+        assert all(each.native == {"amd64"} for each in able)
+        runner = Runner(run=run, engine=bad, watcher=watcher, cells={CONSUMER}, others=[good])
+        runner.execute(["consume"])
+    assert {record.status for record in records(run, jobs).values()} == {"ok"}
+    assert list(aside) == ["bad"]
 
 
 def test_cells_of_a_worker_that_cannot_make_them_ready_go_to_one_that_emulates_them(

@@ -98,7 +98,10 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def serve(run: Run, fleet: Path) -> None:
     """Serve the artifacts of a run on a fleet that a file lists."""
     matrix = run.manifest.matrix
-    with launched(fleet, print) as (address, tls), connected(address, tls, matrix) as engines:
+    with (
+        launched(fleet, print) as (address, tls),
+        connected(address, tls, matrix, put_aside=print) as engines,
+    ):
         assert not (tls / certificates.AUTHORITY_KEY).exists()
         runner = Runner(
             run=run, engine=engines[0], watcher=Quiet(), cells={CONSUMER}, others=engines[1:]
@@ -294,7 +297,10 @@ def test_a_queue_that_does_not_answer_is_asked_again(
     script = f'[ -e {asked} ] && exec {real} "$@"\ntouch {asked}\nexit 1'
     put_first(tmp_path, monkeypatch, "squeue", script)
     fleet = slurm_fleet(tmp_path)
-    with launched(fleet, print) as (address, tls), connected(address, tls, MATRIX) as engines:
+    with (
+        launched(fleet, print) as (address, tls),
+        connected(address, tls, MATRIX, put_aside=print) as engines,
+    ):
         assert {each.worker for each in engines} == {"slurm-1", "slurm-2"}
     assert asked.exists()
 

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from deepmatrix.cli import starting
 from deepmatrix.config.matrix import Matrix
+from deepmatrix.drawing.terminal import print_line
 from deepmatrix.engines import Engine
 from deepmatrix.errors import ArgumentError
 from deepmatrix.fleet.launching import document
@@ -100,11 +101,11 @@ def choose_engines(
 
     Raises:
         ArgumentError: what a fleet needs is missing.
-        EngineError: the engine, the scheduler or a worker does not answer.
+        EngineError: the engine, the scheduler or every worker does not answer.
     """
     if fleet is None:
         return [starting.choose_engine(options, matrix, console)]
-    return connect(fleet, matrix, stack)
+    return connect(fleet, matrix, console, stack)
 
 
 def check_options(options: argparse.Namespace) -> bool:
@@ -130,11 +131,25 @@ def check_options(options: argparse.Namespace) -> bool:
     return True
 
 
-def connect(fleet: Fleet, matrix: Matrix, stack: contextlib.ExitStack) -> Sequence[Engine]:
-    """Return the engines of a fleet's workers, until *stack* ends."""
+def connect(
+    fleet: Fleet, matrix: Matrix, console: Console, stack: contextlib.ExitStack
+) -> Sequence[Engine]:
+    """Return the engines of a fleet's workers, until *stack* ends; say which cannot be used."""
+
+    def put_aside(worker: str, reason: str) -> None:
+        print_line(console, f"! {worker} is put aside: {reason}", "bold yellow", wrap=False)
+
     with installed():
         from deepmatrix.fleet.connecting import connected  # noqa: PLC0415  # optional packages
-    return stack.enter_context(connected(fleet.address, fleet.folder, matrix, label=fleet.label))
+    return stack.enter_context(
+        connected(
+            fleet.address,
+            fleet.folder,
+            matrix,
+            put_aside=put_aside,
+            label=fleet.label,
+        )
+    )
 
 
 def check_match(fleet: Fleet | None, cells: Sequence[Cell], engines: Sequence[Engine]) -> None:
