@@ -138,6 +138,26 @@ def prepare(preparations: Sequence[Preparation], cells: Sequence[Cell]) -> list[
     ]
 
 
+def ready_elsewhere(
+    preparations: Sequence[Preparation],
+    cells: Sequence[Cell],
+    ready: Sequence[Mapping[str, Cell]],
+) -> list[dict[str, Cell]]:
+    """Return the cells that are *ready* on each engine, with those that others take over.
+
+    An engine that was put aside after its cells were made ready has none. Raises as `prepare` does.
+    """
+    left = [
+        {} if each.aside else dict(there) for each, there in zip(preparations, ready, strict=True)
+    ]
+    was_ready, is_ready = (set().union(*sides) for sides in (ready, left))
+    lost = [cell for cell in cells if cell.id in was_ready - is_ready]
+    if lost:
+        for there, further in zip(left, prepare(preparations, lost), strict=True):
+            there.update(further)
+    return left
+
+
 def nothing_left(cell: str, preparations: Sequence[Preparation]) -> EngineError:
     """Return the error for a cell that no engine is left for: why each was put aside."""
     reasons = [f"{each.worker}: {each.aside[0]}" for each in preparations if each.aside]

@@ -13,7 +13,7 @@ from deepmatrix.engines import Engine
 from deepmatrix.errors import EngineError
 from deepmatrix.execution.attempts import Attempts, Cancelled
 from deepmatrix.execution.interrupting import how_to_go_on, interrupted
-from deepmatrix.execution.preparing import Preparation, nothing_left, prepare
+from deepmatrix.execution.preparing import Preparation, nothing_left, prepare, ready_elsewhere
 from deepmatrix.execution.reuse.reusing import Reuse, open_earlier
 from deepmatrix.execution.sessions.lanes import run_together
 from deepmatrix.execution.sessions.placing import measured_on, measuring, moved
@@ -71,6 +71,7 @@ class Runner:
             for preparation in preparations:
                 closing.callback(preparation.engine.close)
                 self._open_engine(preparation)
+            ready = ready_elsewhere(preparations, cells, ready)
             with cancel_on_signal() as cancel:
                 try:
                     sites = self._sites(preparations, ready, cancel)
@@ -183,8 +184,9 @@ class OpenRun:
         return ChainMap(*(site.ready for site in self.sites))
 
     def site_of(self, cell: str) -> Site:
-        """Return the first site at which a cell is ready; it is at one."""
-        return next(site for site in self.sites if cell in site.ready)
+        """Return the first site at which a cell is ready, one put aside only where no other is."""
+        sites = [site for site in self.sites if cell in site.ready]
+        return next((site for site in sites if not site.aside), sites[0])
 
     def perform(self, job: Job) -> JobRecord:
         """Run one job of the plan in a process of its own; return its record.

@@ -328,6 +328,21 @@ def test_a_worker_that_fails_is_put_aside_and_the_others_do_its_jobs(
     assert FALSE_WORKERS[fault] in aside["bad"]
 
 
+def test_what_is_asked_after_the_jobs_is_asked_of_a_worker_that_is_left(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    fleet.return_s = 5
+    fleet.start_worker("bad", "fault=disk")
+    fleet.start_worker("good")
+    run, _ = run_of(tmp_path / "runs", ["fine"] * 8, isolate=True)
+    with fleet.engines() as (bad, good):
+        runner = Runner(run=run, engine=bad, watcher=Quiet(), cells={CONSUMER}, others=[good])
+        with runner.open(runner.pending_cells(["consume"])) as opened:
+            opened.run_waves(["consume"])
+            assert [bool(site.aside) for site in opened.sites] == [True, False]
+            assert opened.site_of(CONSUMER).attempts.worker == "good"
+
+
 @pytest.mark.parametrize("step", ["prepare", "open"])
 def test_a_worker_that_fails_before_the_first_job_is_put_aside_and_the_others_go_on(
     fleet: Fleet, tmp_path: Path, step: str
@@ -404,10 +419,11 @@ def test_a_worker_that_goes_away_after_it_was_connected_is_put_aside(
     assert list(aside) == ["bad"]
 
 
-def test_cells_of_a_worker_that_cannot_make_them_ready_go_to_one_that_emulates_them(
-    fleet: Fleet, tmp_path: Path
+@pytest.mark.parametrize("step", ["prepare", "open"])
+def test_cells_of_a_worker_that_fails_before_the_first_job_go_to_one_that_emulates_them(
+    fleet: Fleet, tmp_path: Path, step: str
 ) -> None:
-    fleet.start_worker("bad", "fault=prepare")
+    fleet.start_worker("bad", f"fault={step}")
     fleet.start_worker("good", "native=arm64", "emulated=amd64")
     run, jobs = run_of(tmp_path / "runs", ["fine"])
     fleet.serve(run)
@@ -415,15 +431,16 @@ def test_cells_of_a_worker_that_cannot_make_them_ready_go_to_one_that_emulates_t
     assert (record.status, record.emulated) == ("ok", True)
 
 
+@pytest.mark.parametrize("step", ["prepare", "open"])
 def test_where_no_other_worker_can_run_a_cell_the_run_ends_before_it_begins(
-    fleet: Fleet, tmp_path: Path
+    fleet: Fleet, tmp_path: Path, step: str
 ) -> None:
-    fleet.start_worker("bad", "fault=prepare")
+    fleet.start_worker("bad", f"fault={step}")
     fleet.start_worker("good", "native=arm64")
     run, jobs = run_of(tmp_path / "runs", ["fine"])
     with pytest.raises(EngineError, match=f"no machine is left for {CONSUMER}") as raised:
         fleet.serve(run)
-    assert "bad: it cannot prepare" in raised.value.message
+    assert f"bad: it cannot {step}" in raised.value.message
     assert not any(run.record_path(job).is_file() for job in jobs.values())
 
 
