@@ -107,8 +107,9 @@ class Runner:
             )
             for each in preparations
         ]
-        ledger = Ledger(run=self.run, watcher=self.watcher, reuse=self._reuse(attempts, ready))
-        return [
+        sites: list[Site] = []
+        ledger = Ledger(run=self.run, watcher=self.watcher, reuse=self._reuse(sites))
+        sites += [
             Site(
                 attempts=tries,
                 preparation=each,
@@ -118,17 +119,18 @@ class Runner:
             )
             for tries, each, ready_there in zip(attempts, preparations, ready, strict=True)
         ]
+        return sites
 
-    def _reuse(self, attempts: Sequence[Attempts], ready: Sequence[Collection[str]]) -> Reuse:
-        """Return what the run may take over from the one that it reuses, if it reuses any."""
+    def _reuse(self, sites: Sequence[Site]) -> Reuse:
+        """Return what the run may take over from the one that it reuses, if it reuses any.
+
+        What is around a job is that of the site that would measure its cell.
+        """
         earlier, problem = open_earlier(self.run)
 
         def at(cell: Cell) -> Attempts:
-            return next(
-                tries
-                for tries, ready_there in zip(attempts, ready, strict=True)
-                if cell.id in ready_there
-            )
+            there = (site for site in sites if cell.id in site.ready)
+            return min(there, key=lambda site: cell.id not in site.measures).attempts
 
         return Reuse(
             run=self.run,

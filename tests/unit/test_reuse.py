@@ -78,7 +78,7 @@ class AnsweringEngine:
 
     *ran*: the ids of the jobs that it was given. *crashing*: the cell whose jobs crash. Ctrl-C is
     pressed once *limit* jobs have run. *image_ids*: what cells' images hold, whatever their tag.
-    *gone*: images that were removed.
+    *gone*: images that were removed. *cpus*: those of its machine.
     """
 
     images: dict[str, str] = field(default_factory=dict)
@@ -89,11 +89,12 @@ class AnsweringEngine:
     crashing: str = ""
     gone: set[str] = field(default_factory=set)
     limit: int = 1000
+    cpus: int = 2
     ran: list[str] = field(default_factory=list)
 
     def capabilities(self) -> Capabilities:
         native, emulated = frozenset({"amd64"}), frozenset({"arm64"})
-        return Capabilities(engine=self.name, native=native, emulated=emulated, cpus=2)
+        return Capabilities(engine=self.name, native=native, emulated=emulated, cpus=self.cpus)
 
     def describe(self) -> dict[str, str]:
         return self.facts
@@ -384,6 +385,19 @@ def test_nothing_is_taken_over_from_another_machine_or_engine(
     run = repeat(runs, plan, engine)
     assert set(engine.ran) == all_jobs(plan)
     assert {record.anew for record in run.records()} == {reason}
+
+
+@pytest.mark.parametrize("is_measuring", [False, True])
+def test_of_several_machines_the_one_that_measures_takes_over_what_it_did(
+    tmp_path: Path, *, is_measuring: bool
+) -> None:
+    plan = small_plan(TORCH, ORT)
+    repeat(tmp_path, plan, AnsweringEngine(cpus=4), reuse="")
+    mine = AnsweringEngine(cpus=4)
+    other = AnsweringEngine(cpus=2 if is_measuring else 8, facts={**FACTS, "machine": "another"})
+    run = Run.create(tmp_path, plan, small_matrix(), version="1", name="second", reuse="base")
+    Runner(run=run, engine=other, others=[mine], watcher=Told()).execute()
+    assert {*mine.ran, *other.ran} == (set() if is_measuring else all_jobs(plan))
 
 
 def test_how_an_engine_was_found_does_not_matter(runs: Path) -> None:
