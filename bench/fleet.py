@@ -312,10 +312,11 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--chaos", type=int, metavar="N")
+    parser.add_argument("--first", type=int, default=0, metavar="SEED", help="of the trials")
     options = parser.parse_args()
     if options.chaos:
         total: Counter[str] = Counter()
-        for seed in range(options.chaos):
+        for seed in range(options.first, options.first + options.chaos):
             with tempfile.TemporaryDirectory() as folder:
                 wrong = try_chaos(seed, Path(folder))
             print(f"trial {seed}: {wrong}", flush=True)
