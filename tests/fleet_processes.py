@@ -109,7 +109,8 @@ class Fleet:
     """A scheduler, and the workers that a test starts.
 
     *return_s*: how long they may be away. *ttl_s*: how long a worker may be silent. *aside*: the
-    workers that could not be used when they were connected, and why.
+    workers that could not be used when they were connected, and why. *waits*: done once where the
+    scheduler has no worker.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -119,6 +120,7 @@ class Fleet:
         self.processes = Processes(folder)
         self.address = ""
         self.aside: dict[str, str] = {}
+        self.waits: Callable[[], None] = lambda: None
 
     @property
     def port(self) -> int:
@@ -152,6 +154,7 @@ class Fleet:
             self.tls,
             MATRIX,
             put_aside=self.aside.__setitem__,
+            waits=self.waits,
             return_s=self.return_s,
         ) as engines:
             yield list(engines)

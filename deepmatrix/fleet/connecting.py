@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.errors import ArgumentError, EngineError
-from deepmatrix.fleet.cluster import RETURN_S, Cluster
+from deepmatrix.fleet.cluster import LOOK_S, RETURN_S, Cluster
 from deepmatrix.fleet.engine import WorkerEngine
 from deepmatrix.invocation import command_line
 from deepmatrix.planning.cells import Capabilities, Cell
 
 #: At most so many cells are named that no worker can run.
 LISTED_CELLS = 8
+
+#: Where no further worker has come for so many seconds, all are there that will come.
+SETTLED_S = 3.0
 
 
 @contextlib.contextmanager
@@ -25,15 +29,17 @@ def connected(
     matrix: Matrix,
     *,
     put_aside: Callable[[str, str], None],
+    waits: Callable[[], None] = lambda: None,
     return_s: float = RETURN_S,
     label: str = "",
 ) -> Iterator[list[WorkerEngine]]:
     """Yield the engines of the workers at a scheduler, by their names; close all of it after.
 
-    *put_aside* is called with the name of each worker that cannot be used, and why: it does not
-    answer, its engine fails, or it has another version of this program. *return_s*: for how long
-    each may be away before it counts as gone, in seconds. *label*: what the user calls the fleet;
-    its address, if left out.
+    A scheduler that has none yet may have been started anew: *waits* is called, and they have
+    *return_s* seconds to come. *put_aside* is called with the name of each worker that cannot be
+    used, and why: it does not answer, its engine fails, or it has another version of this program.
+    *return_s* is also for how long each may be away before it counts as gone. *label*: what the
+    user calls the fleet; its address, if left out.
 
     Raises:
         ArgumentError: the address or the certificates are wrong.
@@ -42,12 +48,7 @@ def connected(
     cluster = Cluster(address, folder, return_s=return_s, label=label)
     with contextlib.ExitStack() as closing:
         closing.callback(cluster.close)
-        names = sorted(cluster.workers())
-        if not names:
-            raise EngineError(
-                f"the scheduler at {address} has no worker",
-                hint=f"start one with `{command_line('worker', address, '--tls', 'FOLDER')}`",
-            )
+        names = _gathered(cluster, waits)
         engines: list[WorkerEngine] = []
         failures: dict[str, EngineError] = {}
 
@@ -67,6 +68,27 @@ def connected(
         for engine in engines:  # a run that ends before it opens them closes none
             closing.callback(engine.close)
         yield engines
+
+
+def _gathered(cluster: Cluster, waits: Callable[[], None]) -> list[str]:
+    """Return the names of the workers. Raises EngineError where none comes in time."""
+    if cluster.workers():
+        return sorted(cluster.workers())
+    waits()
+    began = time.monotonic()
+    while not cluster.workers():
+        if time.monotonic() - began > cluster.return_s:
+            raise EngineError(
+                f"the scheduler at {cluster.address} has no worker",
+                hint="start one with "
+                f"`{command_line('worker', cluster.address, '--tls', 'FOLDER')}`",
+            )
+        time.sleep(LOOK_S)
+    count = 0
+    while count < len(cluster.workers()):  # the others come soon after the first
+        count = len(cluster.workers())
+        time.sleep(SETTLED_S)
+    return sorted(cluster.workers())
 
 
 def _none_left(address: str, failures: Mapping[str, EngineError]) -> EngineError:

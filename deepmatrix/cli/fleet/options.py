@@ -139,6 +139,9 @@ def connect(
     def put_aside(worker: str, reason: str) -> None:
         print_line(console, f"! {worker} is put aside: {reason}", "bold yellow", wrap=False)
 
+    def say_that_it_waits() -> None:
+        print_line(console, "… the scheduler has no worker yet: waiting for one", "dim")
+
     with installed():
         from deepmatrix.fleet.connecting import connected  # noqa: PLC0415  # optional packages
     return stack.enter_context(
@@ -147,6 +150,7 @@ def connect(
             fleet.folder,
             matrix,
             put_aside=put_aside,
+            waits=say_that_it_waits,
             label=fleet.label,
         )
     )

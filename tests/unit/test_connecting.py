@@ -1,0 +1,54 @@
+"""Connecting to a fleet whose workers are not there yet."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deepmatrix.errors import EngineError
+from tests.fleet_processes import Fleet
+from tests.unit.test_sessions import real_processes
+
+#: Dask leaves a socket open where it gives up connecting.
+pytestmark = [
+    real_processes,
+    pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning"),
+]
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Iterator[Fleet]:
+    fleet = Fleet(tmp_path)
+    try:
+        fleet.start_scheduler()
+        yield fleet
+    finally:
+        fleet.end()
+        gc.collect()
+
+
+def test_a_scheduler_that_has_no_worker_yet_is_given_time_for_all_that_come(fleet: Fleet) -> None:
+    def start_workers() -> None:
+        fleet.start_worker("first")
+        fleet.start_worker("second")
+
+    fleet.waits = start_workers
+    with fleet.engines() as engines:
+        assert [engine.worker for engine in engines] == ["first", "second"]
+
+
+def test_nothing_waits_where_there_is_a_worker(fleet: Fleet) -> None:
+    fleet.start_worker("first")
+    fleet.waits = lambda: pytest.fail("it waited")
+    with fleet.engines() as engines:
+        assert len(engines) == 1
+
+
+def test_a_scheduler_that_nobody_works_for_is_an_error_that_says_what_to_do(fleet: Fleet) -> None:
+    fleet.return_s = 3.0
+    with pytest.raises(EngineError, match="has no worker") as raised, fleet.engines():
+        pass
+    assert fleet.address in raised.value.hint
