@@ -13,6 +13,7 @@ from deepmatrix.drawing.escaping import markdown as escape
 from deepmatrix.drawing.escaping import markdown_code, markdown_prose
 from deepmatrix.drawing.layout import Table
 from deepmatrix.errors import ArgumentError
+from deepmatrix.reports import unfinished
 from deepmatrix.reports.tables import result_tables
 from deepmatrix.reports.tables.own_models import headlines, overview
 from deepmatrix.results.rows import Results
@@ -124,7 +125,7 @@ def _headlines(results: Results) -> Iterator[str]:
 
 def _verdict(results: Results) -> str:
     if not results.problems:
-        return "**All as expected.**"
+        return f"**{unfinished.expectation(results).capitalize()}.**"
     lines = [f"**{len(results.problems)} not as expected:**", ""]
     return "\n".join([*lines, *(f"- {escape(problem)}" for problem in results.problems)])
 

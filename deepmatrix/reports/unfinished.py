@@ -1,4 +1,4 @@
-"""Unfinished: what of a run has not run yet. It has one cause and one remedy, and is told once."""
+"""Unfinished: a run of which nothing ran, or a part not yet, which is told once."""
 
 from __future__ import annotations
 
@@ -15,6 +15,19 @@ def pending_problems(results: Results) -> set[str]:
         *(row_problem(row) for row in rows if row.pending),
     }
     return lines & set(results.problems)
+
+
+def expectation(results: Results) -> str:
+    """Return whether a run is as expected; one without cells, which ran nothing, is not."""
+    problems = numbers.count(len(results.problems), "problem")
+    if not results.cells:
+        return f"nothing ran; {problems}" if results.problems else "nothing ran"
+    return f"{problems} not as expected" if results.problems else "all as expected"
+
+
+def is_good(results: Results) -> bool:
+    """Return whether a run ran something, and all of that is as expected."""
+    return bool(results.cells) and not results.problems
 
 
 def describe(results: Results) -> str:

@@ -54,8 +54,8 @@ SPARKS = 16
 
 def show_run(console: Console, results: Results) -> None:
     """Print the first screen of a run: what is wrong, and a map of all verdicts."""
-    good = not results.problems
-    text = "✓ all as expected" if good else f"✗ {numbers.count(len(results.problems), 'problem')}"
+    good = unfinished.is_good(results)
+    text = f"{'✓' if good else '✗'} {unfinished.expectation(results)}"
     print_line(console, f"{results.run}: {text}", STYLES["good" if good else "bad"])
     pending = unfinished.pending_problems(results)
     problems = [problem for problem in results.problems if problem not in pending]

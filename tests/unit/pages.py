@@ -113,6 +113,13 @@ def hostile(name: str) -> Results:
     )
 
 
+def empty(*problems: str) -> Results:
+    """Return results of a run that had no cell, and what it was refused for."""
+    full = drifting()
+    nothing = {name: () for name, value in full if isinstance(value, tuple)}
+    return full.model_copy(update={**nothing, "problems": problems})
+
+
 def interrupted(results: Results) -> Results:
     """Return results in which most verdicts are pending, and a problem each."""
     pending = {"verdict": "not-run", "reason": "the job has not run", "pending": True}

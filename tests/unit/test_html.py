@@ -23,7 +23,7 @@ from deepmatrix.comparison.limits import time_title
 from deepmatrix.conformance import suite
 from deepmatrix.drawing import escaping, layout, numbers
 from deepmatrix.drawing.verdicts import SIGNS
-from deepmatrix.reports import html
+from deepmatrix.reports import html, markdown
 from deepmatrix.reports.html import scales, verdicts
 from deepmatrix.reports.html.scales import Scale
 from deepmatrix.reports.tables.comparison import MOST_LINES
@@ -32,7 +32,7 @@ from deepmatrix.results import merging, remarks
 from deepmatrix.store.records import record_path
 from tests.unit import verifications
 from tests.unit.examples import new_run, planned, record
-from tests.unit.pages import HOSTILE, Page, compared, drifting, hostile, page_of, two_runs
+from tests.unit.pages import HOSTILE, Page, compared, drifting, empty, hostile, page_of, two_runs
 from tests.unit.test_conformance import conformity
 from tests.unit.test_recorded import recorded  # noqa: F401 - a fixture
 from tests.unit.test_results import whole
@@ -49,6 +49,16 @@ def test_the_first_words_are_the_verdict_and_the_cause_of_what_is_wrong() -> Non
         text.index(words) for words in (headline, verifications.CAUSE.text, "Map of verdicts")
     ]
     assert places == sorted(places)
+
+
+@pytest.mark.parametrize("problems", [(), ("'nosuch*' matches no cell",)])
+def test_a_run_without_cells_says_that_nothing_ran_and_why(problems: tuple[str, ...]) -> None:
+    results = empty(*problems)
+    page = page_of(results).text
+    assert f"Run {results.run}" in page
+    assert "✗ Nothing ran" in page
+    assert all(problem in page for problem in problems)
+    assert "all as expected" not in (page + markdown.document(results)).lower()
 
 
 def test_what_is_wrong_has_its_node_and_the_command_that_shows_it_again() -> None:

@@ -19,7 +19,7 @@ from deepmatrix.models.budgets import Budgets
 from deepmatrix.reports import walk
 from deepmatrix.results.rows import Results
 from tests.unit import verifications
-from tests.unit.pages import HOSTILE, drifting, hostile, interrupted
+from tests.unit.pages import HOSTILE, drifting, empty, hostile, interrupted
 from tests.unit.test_conformance import conformity
 from tests.unit.test_results import whole
 
@@ -49,6 +49,14 @@ def test_what_has_not_run_yet_is_told_once_and_hides_no_other_problem() -> None:
     assert text.count("the job has not run") == 0
     assert text.count("Finish with --resume") == 1
     assert f"{len(results.problems) - 1:,} of the problems" in text
+
+
+@pytest.mark.parametrize("problems", [(), ("'nosuch*' matches no cell",)])
+def test_a_run_without_cells_says_that_nothing_ran_and_why(problems: tuple[str, ...]) -> None:
+    text = screen(empty(*problems), 200)
+    assert "✗ nothing ran" in text
+    assert "as expected" not in text
+    assert all(problem in text for problem in problems)
 
 
 def test_a_run_without_anything_pending_asks_for_no_resumption() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from deepmatrix.drawing import numbers
 from deepmatrix.drawing.layout import Mood, shortened
 from deepmatrix.drawing.verdicts import SIGNS
 from deepmatrix.judging.verdicts import ORDER
@@ -69,10 +68,9 @@ def overview(
         *_pending(results, pending),
     )
     judges = tuple(headlines.judge_line(model) for model in results.served_models[:MOST_SHOWN])
-    good = not results.problems
     return Overview(
         headline=_headline(results),
-        mood="good" if good else "bad",
+        mood="good" if unfinished.is_good(results) else "bad",
         judges=tuple(dict.fromkeys(judges)),
         findings=findings,
         unlisted=max(len(set(results.problems) - pending) - len(findings) + bool(pending), 0),
@@ -83,9 +81,8 @@ def overview(
 def _headline(results: Results) -> str:
     if len(results.served_models) == 1:
         return headlines.headline(results, results.served_models[0])[0]
-    problems = numbers.count(len(results.problems), "problem")
-    expected = f"{problems} not as expected" if results.problems else "All as expected"
-    return f"{all_models.line(results)[0]}; {expected}" if results.models else expected
+    expected = unfinished.expectation(results)
+    return f"{all_models.line(results)[0]}; {expected}" if results.models else expected.capitalize()
 
 
 def _wrong_verdicts(
