@@ -210,6 +210,16 @@ def test_no_table_but_a_map_is_scrolled_to_a_side_on_any_screen(
 DRAWN = ["latency", "starts", "costs", "training"]
 
 
+def test_what_a_stacked_line_is_of_stands_first_without_a_label(open_page: Open) -> None:
+    page = open_page("comparison", viewport={"width": 390, "height": 800})
+    fields = page.locator("table.stacked tbody tr").first.locator("> td")
+    labels = fields.evaluate_all(
+        "(fields) => fields.map((field) => getComputedStyle(field, '::before').content)"
+    )
+    assert labels[0] == "none"
+    assert all(":" in label for label in labels[1:])
+
+
 @pytest.mark.parametrize("part", DRAWN)
 def test_each_figure_of_a_stacked_line_says_what_it_is_as_its_heading_does(
     part: str, open_page: Open
