@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from deepmatrix.execution.sessions.balancing import balance, fewest, parts
+from deepmatrix.execution.sessions.balancing import LONGEST, lengths, longest_queue
 from deepmatrix.planning.plan import Job, Plan
 
 
@@ -50,27 +50,28 @@ def split(
         grouped.setdefault((job.cell, job.round, plan.is_timed(job), *alone), []).append(job)
     groups = list(grouped.values())
     checked = [group for group in groups if not plan.is_timed(group[0])]
-    counts = balance([(group[0].cell in plan.emulated, len(group)) for group in checked], lanes)
-    split_into = {group[0].id: count for group, count in zip(checked, counts, strict=True)}
+    longest = longest_queue(
+        [(group[0].cell in plan.emulated, len(group)) for group in checked], lanes
+    )
     return [
         Session(jobs=tuple(queue), is_timed=plan.is_timed(queue[0]))
         for group in groups
-        for queue in _queues(plan, group, split_into.get(group[0].id) or fewest(len(group)))
+        for queue in _queues(plan, group, LONGEST if plan.is_timed(group[0]) else longest)
     ]
 
 
-def _queues(plan: Plan, jobs: list[Job], count: int) -> Iterator[list[Job]]:
-    """Yield so many queues of jobs that share a process each.
+def _queues(plan: Plan, jobs: list[Job], longest: int) -> Iterator[list[Job]]:
+    """Yield the queues of jobs that share a process each.
 
     The first job of a process tells what the start and the memory of the cell are. It is of the
     same network in every cell, and the same job in every round, so that they can be compared.
     """
-    by_lot = sorted(jobs, key=lambda job: _lots(plan, job))
-    opening = by_lot[:count]
+    counts = lengths(len(jobs), longest)
+    opening = sorted(jobs, key=lambda job: _lots(plan, job))[: len(counts)]
     first_ids = {job.id for job in opening}
     following = (job for job in jobs if job.id not in first_ids)
-    for job, length in zip(opening, parts(len(jobs), count), strict=True):
-        yield [job, *itertools.islice(following, length - 1)]
+    for job, count in zip(opening, counts, strict=True):
+        yield [job, *itertools.islice(following, count - 1)]
 
 
 def _lots(plan: Plan, job: Job) -> tuple[float, ...]:
