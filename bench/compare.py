@@ -38,8 +38,8 @@ Rounds = tuple[list[float], list[float]]
 Draw = Callable[[int], Rounds]
 Way = Callable[[np.random.Generator], Draw]
 
-Key = tuple[str, str, str, int]
-"""The quantity, the cell, the subject and the batch of a time."""
+Key = tuple[str, str, str, str, int]
+"""The quantity, the cell, its machine (it has one), the subject and the batch of a time."""
 
 
 def spread(random: np.random.Generator) -> Draw:
@@ -83,7 +83,7 @@ class Size:
 def slower(draw: Draw, size: Size, factor: float = 1.0) -> dict[Key, float]:
     """Return the ratios of all that is certainly slower; the first cell is slower by a factor."""
     keys = [
-        ("inference", f"cell{cell}", "model", batch)
+        ("inference", f"cell{cell}", "", "model", batch)
         for cell in range(size.cells)
         for batch in range(1, size.times + 1)
     ]
@@ -95,9 +95,9 @@ def slower_of(keys: list[Key], draw: Draw, rounds: int, factor: float = 1.0) -> 
     for key in keys:
         base[key], later = draw(rounds)
         head[key] = [seconds * (factor if key[1] == "cell0" else 1.0) for seconds in later]
-    changes, _ = compare_times(base, head, {key[1] for key in keys}, {})
+    changes, _ = compare_times(base, head, {key[1:3] for key in keys}, {})
     return {
-        (change.quantity, change.cell, change.subject, change.batch): change.ratio
+        (change.quantity, change.cell, change.machine, change.subject, change.batch): change.ratio
         for change in changes
         if change.word == "slower"
     }
@@ -109,8 +109,8 @@ def fails(ratios: dict[Key, float], size: Size, limit: float, *, again: Draw | N
     if not suspects or again is None:
         return bool(suspects)
     served = {
-        ("inference", cell, "model", own)
-        for _, cell, _, batch in suspects
+        ("inference", cell, "", "model", own)
+        for _, cell, _, _, batch in suspects
         for own in ([batch] if batch else range(1, size.times + 1))  # a mean is of all
     }
     second = slower_of(sorted(served), again, AGAIN)

@@ -248,8 +248,8 @@ def test_prefill_and_decode_are_compared_with_those_of_another_run() -> None:
     nothing = dict.fromkeys(Results.model_fields, ())
     results = Results.model_construct(**{**nothing, "generation": (row,)})
     assert times_of(results).estimates == {
-        ("prefill", row.cell, row.artifact, 0): row.prefill_s,
-        ("decode", row.cell, row.artifact, 0): row.step_s,
+        ("prefill", row.cell, "", row.artifact, 0): row.prefill_s,
+        ("decode", row.cell, "", row.artifact, 0): row.step_s,
     }
 
 
