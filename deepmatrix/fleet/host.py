@@ -193,6 +193,8 @@ class Host:
             raise system_error(error, error.filename or folder) from None
         finally:
             removing.remove(folder)
+            if order.visit not in self._visits:  # it ended meanwhile, and this wrote there since
+                removing.remove(opened.folder)
         if answer.size <= parcels.SMALL_PARCEL:
             with archive:
                 archive.seek(0)

@@ -24,13 +24,14 @@ import pytest
 from deepmatrix.cli import main
 from deepmatrix.cli.maintenance import reference
 from deepmatrix.config.matrix import Matrix
+from deepmatrix.engines import Ended, Limits, Task
 from deepmatrix.errors import ArgumentError, EngineError, Interrupted
 from deepmatrix.execution.runner import Runner
 from deepmatrix.execution.tasks import GRACE_S
 from deepmatrix.fleet import certificates, cluster, engine, parcels
 from deepmatrix.fleet.blobs import Blobs
 from deepmatrix.fleet.cluster import Cluster
-from deepmatrix.fleet.parcels import Sent, digest_of
+from deepmatrix.fleet.parcels import Order, Sent, digest_of
 from deepmatrix.machine import locks
 from deepmatrix.planning.plan import Job
 from deepmatrix.store.records import JobRecord
@@ -272,6 +273,55 @@ def test_a_controller_that_asks_again_meanwhile_is_let_in_once(tmp_path: Path) -
     with ThreadPoolExecutor(2) as asking:
         list(asking.map(lambda _: host.begin_visit("visit", MATRIX), range(2)))
     assert len(set(host.folder.iterdir()) - before) == 1
+    host.close()
+
+
+class HostThatIsLeft(HostOfTests):
+    """A host whose controller goes while a process of it runs."""
+
+    def _choose(self, matrix: Matrix) -> Processes:
+        processes = super()._choose(matrix)
+        processes.run = self._be_left  # type: ignore[method-assign]
+        return processes
+
+    def _be_left(self, task: Task, cancel: threading.Event) -> Ended:
+        del task, cancel
+        self.end_visit("visit")
+        return Ended(ending="cancelled", cause="interrupted")
+
+
+def test_a_controller_that_goes_while_a_process_runs_leaves_nothing_on_a_worker(
+    tmp_path: Path,
+) -> None:
+    host = HostThatIsLeft("worker", tmp_path, {})
+    before = set(host.folder.iterdir())
+    host.begin_visit("visit", MATRIX)
+    order = Order(
+        attempt="attempt",
+        visit="visit",
+        run_id="run",
+        job="job",
+        cell=planned(CONSUMER).cells[0],
+        deadline_s=10.0,
+        limits=Limits(
+            memory_bytes=1 << 30,
+            processes=8,
+            cpus=(),
+            log_bytes=1 << 20,
+            file_bytes=1 << 20,
+            disk_bytes=1 << 20,
+        ),
+        environment={},
+        emulator=None,
+        keeps_compiled=False,
+        timed=False,
+        nonce="",
+        folders=(".",),
+        files={},
+    )
+    with contextlib.suppress(EngineError):
+        host.serve(order, threading.Event())
+    assert set(host.folder.iterdir()) == before
     host.close()
 
 
