@@ -20,6 +20,7 @@ from typing import Any
 
 import dask
 import pytest
+from distributed import Future
 
 from deepmatrix.cli import main
 from deepmatrix.cli.maintenance import reference
@@ -31,6 +32,7 @@ from deepmatrix.execution.tasks import GRACE_S
 from deepmatrix.fleet import certificates, cluster, engine, parcels
 from deepmatrix.fleet.blobs import Blobs
 from deepmatrix.fleet.cluster import Cluster
+from deepmatrix.fleet.offers import TIMING
 from deepmatrix.fleet.parcels import Order, Sent, digest_of
 from deepmatrix.machine import locks
 from deepmatrix.planning.plan import Job
@@ -122,6 +124,34 @@ def test_a_file_is_sent_to_a_machine_once(
     assert len(sent) == len(set(sent))
     models = list(run.path.glob("artifacts/*/model/model.onnx"))
     assert sent.count(digest_of(models[0])) == 1
+
+
+@pytest.mark.parametrize("is_timed", [True, False])
+def test_what_is_timed_runs_on_one_machine_and_takes_its_one_resource_for_that(
+    fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_timed: bool
+) -> None:
+    for name in ("one", "two"):
+        fleet.start_worker(name, "cpus=2", f"machine={name}")
+    checked = {} if is_timed else {"checked_cells": frozenset({CONSUMER})}
+    settings = {"isolate": True, "rounds_native": 2, "emulated": frozenset[str](), **checked}
+    run, jobs = run_of(tmp_path / "runs", ["fine"] * 4, **settings)
+    taken: list[float] = []
+    submit = Cluster.submit
+
+    def noting(
+        self: Cluster, name: str, order: Order, resources: dict[str, float]
+    ) -> Future[tuple[str, bytes]]:
+        assert self.workers()[name]["resources"][TIMING] == 1.0
+        taken.append(resources.get(TIMING, 0.0))
+        return submit(self, name, order, resources)
+
+    monkeypatch.setattr(Cluster, "submit", noting)
+    fleet.serve(run)
+    served = [record for record in run.records() if record.cell == CONSUMER]
+    assert {record.status for record in served} == {"ok"}
+    assert len({record.machine for record in served}) == (1 if is_timed else 2)
+    assert set(taken) == {float(is_timed)}
+    assert len(taken) == len(served) >= len(jobs)
 
 
 def test_a_small_file_that_arrives_damaged_is_refused(tmp_path: Path) -> None:
