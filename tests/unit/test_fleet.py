@@ -189,6 +189,18 @@ def test_a_worker_writes_nothing_outside_the_folder_of_its_job(
     assert [path for path in run.path.rglob("*") if path.is_symlink()] == []
 
 
+def test_a_worker_writes_nothing_beside_the_folders_of_its_jobs(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    fleet.start_worker("one", "fault=archive elsewhere/evil")
+    run, jobs = run_of(tmp_path / "runs", ["fine", "fine too"])
+    with contextlib.suppress(EngineError):
+        fleet.serve(run)
+    causes = [record.cause for record in records(run, jobs).values()]
+    assert any("outside the folders of its jobs" in cause for cause in causes), causes
+    assert not list(tmp_path.rglob("evil"))
+
+
 def test_a_client_and_a_worker_without_the_certificates_of_the_fleet_are_refused(
     fleet: Fleet, tmp_path: Path
 ) -> None:
