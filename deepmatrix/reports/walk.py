@@ -161,9 +161,9 @@ def _legend(artifacts: int, width: int) -> str:
     words = {**SIGNS, EXPECTED: EXPECTED_SIGN}
     signs = ", ".join(f"{sign} {word}" for word, sign in words.items())
     each = -(-artifacts // width)
-    several = f"; a sign is the worst of {each} artifacts" if each > 1 else ""
+    column = f"{each} artifacts, shown by the worst of them" if each > 1 else "an artifact"
     return (
-        f"A column is an artifact: {signs}{several}. Blocks: latency, on a logarithmic scale. "
+        f"A column is {column}: {signs}. Blocks: latency, on a logarithmic scale. "
         "Name a cell for its artifacts."
     )
 

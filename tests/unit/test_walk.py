@@ -126,6 +126,7 @@ def test_of_more_artifacts_than_there_is_room_for_the_worst_is_shown() -> None:
     line = next(line for line in text.splitlines() if line.startswith(DRIFTING))
     assert set(line.removeprefix(DRIFTING).split()) == {"≠" * len(line.split()[1])}
     assert "the worst of" in text
+    assert "A column is an artifact" not in text
 
 
 @pytest.mark.parametrize("name", HOSTILE)
