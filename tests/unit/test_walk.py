@@ -32,6 +32,17 @@ def screen(results: Results, width: int = 80) -> str:
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
+def test_a_name_without_room_is_cut_in_its_middle() -> None:
+    ids = {row.consumer for row in drifting().portability}
+    names = [line.split()[0] for line in screen(drifting(), 40).splitlines() if "…" in line]
+    assert names
+    for name in names:
+        begin, _, end = name.partition("…")
+        assert any(
+            cell.startswith(begin) and cell.endswith(end) and len(name) < len(cell) for cell in ids
+        )
+
+
 def test_each_cell_has_a_line_with_the_sign_of_its_verdict() -> None:
     lines = screen(drifting(), 120).splitlines()
     for row in drifting().portability:
