@@ -110,7 +110,7 @@ class Fleet:
 
     *return_s*: how long they may be away. *ttl_s*: how long a worker may be silent. *aside*: the
     workers that could not be used when they were connected, and why. *waits*: done once where the
-    scheduler has no worker.
+    scheduler has no worker. *settled_s*: for how long no further one may have come.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -121,6 +121,7 @@ class Fleet:
         self.address = ""
         self.aside: dict[str, str] = {}
         self.waits: Callable[[], None] = lambda: None
+        self.settled_s = 0.1  # most tests start all workers before
 
     @property
     def port(self) -> int:
@@ -155,6 +156,7 @@ class Fleet:
             MATRIX,
             put_aside=self.aside.__setitem__,
             waits=self.waits,
+            settled_s=self.settled_s,
             return_s=self.return_s,
         ) as engines:
             yield list(engines)

@@ -64,7 +64,7 @@ class Cluster:
         security = certificates.security(folder, "client")
         logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what is wrong is told here
         self._known: dict[str, dict[str, Any]] = {}
-        self._scheduler = ""
+        self._scheduler, self._started = "", 0.0
         self._heard = self._since = time.monotonic()
         try:
             self._client = _Client(address, security, return_s)
@@ -92,6 +92,10 @@ class Cluster:
         if is_given_up or time.monotonic() - self._heard > self.return_s:
             raise Lost(f"the scheduler at {self.address} does not answer")
         return self._known
+
+    def is_young(self) -> bool:
+        """Return whether the scheduler was started so lately that workers may not be back yet."""
+        return time.time() - self._started < self.return_s
 
     def patiently(self, act: Callable[[], T]) -> T:
         """Return what *act* returns, done again while the scheduler or a worker may be back.
@@ -122,6 +126,7 @@ class Cluster:
             for address, worker in identity["workers"].items()
         }
         self._heard = time.monotonic()
+        self._started = identity["started"]
         if identity["id"] != self._scheduler:
             self._scheduler, self._since = identity["id"], self._heard
 

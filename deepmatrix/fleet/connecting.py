@@ -18,8 +18,9 @@ from deepmatrix.planning.cells import Capabilities, Cell
 #: At most so many cells are named that no worker can run.
 LISTED_CELLS = 8
 
-#: Where no further worker has come for so many seconds, all are there that will come.
-SETTLED_S = 3.0
+#: Where no further worker has come for so many seconds, all are there that will come. One that has
+#: lost its scheduler looks for it every two seconds.
+SETTLED_S = 5.0
 
 
 @contextlib.contextmanager
@@ -31,11 +32,13 @@ def connected(
     put_aside: Callable[[str, str], None],
     waits: Callable[[], None] = lambda: None,
     return_s: float = RETURN_S,
+    settled_s: float = SETTLED_S,
     label: str = "",
 ) -> Iterator[list[WorkerEngine]]:
     """Yield the engines of the workers at a scheduler, by their names; close all of it after.
 
-    A scheduler that has none yet may have been started anew: *waits* is called, and they have
+    A scheduler that was started lately may not have all of them back: where no further one has come
+    for *settled_s* seconds, they are all. Where it has none, *waits* is called, and they have
     *return_s* seconds to come. *put_aside* is called with the name of each worker that cannot be
     used, and why: it does not answer, its engine fails, or it has another version of this program.
     *return_s* is also for how long each may be away before it counts as gone. *label*: what the
@@ -48,7 +51,7 @@ def connected(
     cluster = Cluster(address, folder, return_s=return_s, label=label)
     with contextlib.ExitStack() as closing:
         closing.callback(cluster.close)
-        names = _gathered(cluster, waits)
+        names = _gathered(cluster, waits, settled_s)
         engines: list[WorkerEngine] = []
         failures: dict[str, EngineError] = {}
 
@@ -70,11 +73,10 @@ def connected(
         yield engines
 
 
-def _gathered(cluster: Cluster, waits: Callable[[], None]) -> list[str]:
+def _gathered(cluster: Cluster, waits: Callable[[], None], settled_s: float) -> list[str]:
     """Return the names of the workers. Raises EngineError where none comes in time."""
-    if cluster.workers():
-        return sorted(cluster.workers())
-    waits()
+    if not cluster.workers():
+        waits()
     began = time.monotonic()
     while not cluster.workers():
         if time.monotonic() - began > cluster.return_s:
@@ -85,9 +87,9 @@ def _gathered(cluster: Cluster, waits: Callable[[], None]) -> list[str]:
             )
         time.sleep(LOOK_S)
     count = 0
-    while count < len(cluster.workers()):  # the others come soon after the first
+    while cluster.is_young() and count < len(cluster.workers()):  # the others come soon
         count = len(cluster.workers())
-        time.sleep(SETTLED_S)
+        time.sleep(settled_s)
     return sorted(cluster.workers())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,6 +39,16 @@ def test_a_scheduler_that_has_no_worker_yet_is_given_time_for_all_that_come(flee
     fleet.waits = start_workers
     with fleet.engines() as engines:
         assert [engine.worker for engine in engines] == ["first", "second"]
+
+
+def test_a_run_does_not_begin_with_the_first_worker_that_is_back(fleet: Fleet) -> None:
+    fleet.start_worker("first")
+    fleet.settled_s = 6.0
+    later = threading.Timer(2.0, fleet.start_worker, ["second"])
+    later.start()
+    with fleet.engines() as engines:
+        assert [engine.worker for engine in engines] == ["first", "second"]
+    later.join()
 
 
 def test_nothing_waits_where_there_is_a_worker(fleet: Fleet) -> None:
