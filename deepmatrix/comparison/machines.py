@@ -134,10 +134,7 @@ class _Shared:
 
 def _machines(results: Results) -> dict[str, list[CellRow]]:
     """Return the row of each cell, once for each of its machines, with what was measured there."""
-    return {
-        row.cell: [row.model_copy(update=vars(each)) for each in row.machines] or [row]
-        for row in results.cells
-    }
+    return {row.cell: row.by_machine() or [row] for row in results.cells}
 
 
 def _has_one_id(base: CellRow, head: CellRow) -> bool:

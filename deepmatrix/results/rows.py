@@ -94,6 +94,10 @@ class CellRow(Row):
     expected_failures: Count = 0
     missing: Count = 0
 
+    def by_machine(self) -> list[CellRow]:
+        """Return the row as on each of several machines that measured the cell."""
+        return [self.model_copy(update=vars(each)) for each in self.machines]
+
 
 class TrainingRow(Row):
     """How one cell trained one workload. Times in seconds.

@@ -88,11 +88,7 @@ def measurements(results: Results) -> Iterator[Measurement]:
     What the run took over from another one is in the history already.
     """
     cells = {row.cell: row for row in results.cells}
-    machines = {
-        (row.cell, each.machine): row.model_copy(update=vars(each))
-        for row in results.cells
-        for each in row.machines
-    }
+    machines = {(row.cell, row.machine): row for cell in results.cells for row in cell.by_machine()}
     times, repeated = times_of(results), _repeated(results)
     for (quantity, cell, machine, subject, batch), estimate in times.estimates.items():
         if (cell, subject) in repeated:
