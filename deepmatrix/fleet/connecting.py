@@ -10,7 +10,7 @@ from pathlib import Path
 
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.errors import ArgumentError, EngineError
-from deepmatrix.fleet.cluster import LOOK_S, RETURN_S, Cluster
+from deepmatrix.fleet.cluster import RETURN_S, Cluster, Lost
 from deepmatrix.fleet.engine import WorkerEngine
 from deepmatrix.invocation import command_line
 from deepmatrix.planning.cells import Capabilities, Cell
@@ -74,18 +74,20 @@ def connected(
 
 
 def _gathered(cluster: Cluster, waits: Callable[[], None], settled_s: float) -> list[str]:
-    """Return the names of the workers. Raises EngineError where none comes in time."""
+    """Return the names of the workers. Raises Lost where none comes in time."""
+
+    def count_workers() -> int:
+        if not cluster.workers():
+            command = command_line("worker", cluster.address, "--tls", "FOLDER")
+            raise Lost(
+                f"the scheduler at {cluster.address} has no worker",
+                hint=f"start one with `{command}`",
+            )
+        return len(cluster.workers())
+
     if not cluster.workers():
         waits()
-    began = time.monotonic()
-    while not cluster.workers():
-        if time.monotonic() - began > cluster.return_s:
-            raise EngineError(
-                f"the scheduler at {cluster.address} has no worker",
-                hint="start one with "
-                f"`{command_line('worker', cluster.address, '--tls', 'FOLDER')}`",
-            )
-        time.sleep(LOOK_S)
+    cluster.patiently(count_workers)
     count = 0
     while cluster.is_young() and count < len(cluster.workers()):  # the others come soon
         count = len(cluster.workers())
