@@ -147,15 +147,15 @@ def ready_elsewhere(
 
     An engine that was put aside after its cells were made ready has none. Raises as `prepare` does.
     """
-    left = [
+    remaining = [
         {} if each.aside else dict(there) for each, there in zip(preparations, ready, strict=True)
     ]
-    was_ready, is_ready = (set().union(*sides) for sides in (ready, left))
+    was_ready, is_ready = (set().union(*sides) for sides in (ready, remaining))
     lost = [cell for cell in cells if cell.id in was_ready - is_ready]
     if lost:
-        for there, further in zip(left, prepare(preparations, lost), strict=True):
+        for there, further in zip(remaining, prepare(preparations, lost), strict=True):
             there.update(further)
-    return left
+    return remaining
 
 
 def nothing_left(cell: str, preparations: Sequence[Preparation]) -> EngineError:

@@ -33,8 +33,8 @@ def longest_queue(groups: Sequence[tuple[bool, int]], lanes: int) -> int:
 
 def lengths(jobs: int, longest: int) -> list[int]:
     """Return the lengths of the queues of some jobs: full ones, and one for those that are left."""
-    full, left = divmod(jobs, longest)
-    return [longest] * full + [left] * bool(left)
+    full, remainder = divmod(jobs, longest)
+    return [longest] * full + [remainder] * bool(remainder)
 
 
 def _end(groups: Sequence[tuple[bool, int]], longest: int, lanes: int) -> int:
