@@ -236,19 +236,19 @@ class OpenRun:
         return job.timed_part
 
     def _take_over(self, jobs: Sequence[Job]) -> Sequence[Job]:
-        """Take over what the run that is reused has of some jobs; return the others."""
+        """Take over what the run that is reused has of some jobs; return those to be done."""
         reused = self.run.manifest.reuse
         if not reused or not jobs:
             return jobs
-        others = []
+        to_do = []
         for job in jobs:
             if self.attempts.cancel.is_set():
                 raise Cancelled
             if not self.ledger.reuse.take(job, self.ready[job.cell]):
-                others.append(job)
-        reasons = self.ledger.reuse.counted(others)
-        self.ledger.watcher.reused(reused, len(jobs) - len(others), reasons)
-        return others
+                to_do.append(job)
+        reasons = self.ledger.reuse.counted(to_do)
+        self.ledger.watcher.reused(reused, len(jobs) - len(to_do), reasons)
+        return to_do
 
     def _run_jobs(self, jobs: Sequence[Job], *, retry: bool) -> None:
         self.ledger.watcher.planned(jobs, retry)

@@ -61,10 +61,10 @@ def overview(
     """Return the first screen of a run."""
     pending = unfinished.pending_problems(results)
     shown = pending | {remarks.row_problem(row) for row in results.portability}
-    others = [problem for problem in results.problems if problem not in shown]
+    further = [problem for problem in results.problems if problem not in shown]
     findings = (
         *_wrong_verdicts(results, places, evidence),
-        *_other_problems(results, others[:MOST_FOLDED]),
+        *_other_problems(results, further[:MOST_FOLDED]),
         *_pending(results, pending),
     )
     judges = tuple(headlines.judge_line(model) for model in results.served_models[:MOST_SHOWN])
