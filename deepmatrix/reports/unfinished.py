@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from deepmatrix.drawing import numbers
 from deepmatrix.results.remarks import cell_problem, row_problem
 from deepmatrix.results.rows import CellRow, PortabilityRow, Results, TrainingRow
@@ -30,14 +32,14 @@ def is_good(results: Results) -> bool:
     return bool(results.cells) and not results.problems
 
 
-def describe(results: Results) -> str:
-    """Return the problems that are only pending as a sentence."""
+def describe(results: Results, pending: Collection[str]) -> str:
+    """Return the problems that are only *pending* as a sentence."""
     cells = _unfinished(results)
     jobs = sum(row.missing for row in cells)
     return (
         "The run was interrupted, or is not finished. Not run: "
         f"{numbers.count(jobs, 'job')} of {numbers.count(len(cells), 'cell')}, and what needs "
-        f"them: {len(pending_problems(results)):,} of the problems that are counted above. "
+        f"them: {len(pending):,} of the problems that are counted above. "
         "Finish with --resume."
     )
 

@@ -64,7 +64,7 @@ def show_run(console: Console, results: Results) -> None:
     if unlisted := len(problems[MOST_PROBLEMS:]):
         print_line(console, f"  and {unlisted} more", STYLES["bad"])
     if pending:
-        print_line(console, f"  {unfinished.describe(results)}", STYLES["warned"])
+        print_line(console, f"  {unfinished.describe(results, pending)}", STYLES["warned"])
     if not_slower := slower.line(results):
         print_line(console, not_slower, STYLES["muted"])
     if results.slower:

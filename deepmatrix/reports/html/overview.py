@@ -181,5 +181,5 @@ def _pending(results: Results, problems: Collection[str]) -> Iterator[Finding]:
             title="",
             place="",
             figure="",
-            explanation=unfinished.describe(results),
+            explanation=unfinished.describe(results, problems),
         )
