@@ -94,8 +94,12 @@ class Cluster:
         return self._known
 
     def is_young(self) -> bool:
-        """Return whether the scheduler was started so lately that workers may not be back yet."""
-        return time.time() - self._started < self.return_s
+        """Return whether the scheduler was started so lately that workers may not be back yet.
+
+        Its age is by its own clock: up to when it last heard of a worker.
+        """
+        heard = [worker["last_seen"] for worker in self._known.values()]
+        return not heard or max(heard) - self._started < self.return_s
 
     def patiently(self, act: Callable[[], T]) -> T:
         """Return what *act* returns, done again while the scheduler or a worker may be back.

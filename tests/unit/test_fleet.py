@@ -151,7 +151,7 @@ def test_what_is_timed_runs_on_one_machine_and_takes_its_one_resource_for_that(
     assert {record.status for record in served} == {"ok"}
     assert len({record.machine for record in served}) == (1 if is_timed else 2)
     assert set(taken) == {float(is_timed)}
-    assert len(taken) == len(served) >= len(jobs)
+    assert len(taken) >= len(served) >= len(jobs)  # what a busy machine lost is sent again
 
 
 def test_a_small_file_that_arrives_damaged_is_refused(tmp_path: Path) -> None:
