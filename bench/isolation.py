@@ -2,7 +2,9 @@
 
 Models are verified in turn with and without ``--isolate``, each time in new processes. A pair is a
 model on a cell; its rounds are compared as ``compare`` compares those of two runs, with the number
-of pairs taken into account. Goal: no pair is slower or faster. Nothing else should run.
+of pairs taken into account. Each pair of runs has a seed of its own, for the order of the queues:
+what a model came after moves its time, see `layout`. Goal: no pair is slower or faster. Nothing
+else should run.
 
     nox -s benchmark -- isolation MODEL...
 """
@@ -32,12 +34,12 @@ CELLS = (
 Pair = tuple[str, str]
 
 
-def medians(models: list[str], cells: list[str], *, isolate: bool) -> dict[Pair, float]:
+def medians(models: list[str], cells: list[str], seed: int, *, isolate: bool) -> dict[Pair, float]:
     """Return the median time of a batch, in seconds, by cell and model, of one run."""
     with tempfile.TemporaryDirectory() as runs:
         command = [sys.executable, "-m", "deepmatrix", "verify", *models, "--native"]
         command += [word for cell in cells for word in ("--only", cell)]
-        command += ["--explain", "none", "--runs", runs, "--name", "bench"]
+        command += ["--explain", "none", "--runs", runs, "--name", "bench", "--seed", str(seed)]
         command += ["--isolate"] if isolate else []
         ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         results = Path(runs) / "bench" / "results.json"
@@ -57,7 +59,7 @@ def main() -> None:
     times: dict[bool, dict[Pair, list[float]]] = {way: defaultdict(list) for way in (False, True)}
     for number in range(options.rounds):
         for isolate in (False, True) if number % 2 else (True, False):
-            for pair, seconds in medians(options.models, cells, isolate=isolate).items():
+            for pair, seconds in medians(options.models, cells, number, isolate=isolate).items():
                 times[isolate][pair].append(seconds)
     pairs = sorted(times[True].keys() & times[False].keys())
     ratios = compare_rounds([(times[True][pair], times[False][pair]) for pair in pairs])
