@@ -90,6 +90,35 @@ def test_a_cause_that_consumers_share_is_told_once() -> None:
     assert lines.count(verifications.CAUSE.text) == 2
 
 
+def test_a_match_that_proves_little_says_so_in_its_line_and_on_the_first_screen() -> None:
+    good = verifications.results()
+    matching = next(row for row in good.portability if row.verdict == "match" and row.outputs)
+    caution = "160 of 160 values overflow in the model's own precision"
+    output = matching.outputs[0].model_copy(update={"caution": caution})
+    doubtful = matching.model_copy(update={"outputs": (output,)})
+    rows = tuple(doubtful if row is matching else row for row in good.portability)
+    page = page_of(
+        good.model_copy(update={"portability": rows, "warnings": ("take care", "and here")})
+    )
+    head, _, lines = page.text.partition("Map of verdicts")
+    assert "2 warnings" in head
+    assert "#warnings" in page.links
+    assert lines.count(f"Proves little: {caution}.") == 1
+
+
+def test_a_consumer_of_less_precision_says_what_gives_it_float32() -> None:
+    results = verifications.results()
+    reduced = next(row for row in results.portability if row.is_reduced and row.error is not None)
+    cells = tuple(
+        cell.model_copy(update={"float32_by": "HINT=f32"})
+        if cell.cell == reduced.consumer
+        else cell
+        for cell in results.cells
+    )
+    text = page_of(results.model_copy(update={"cells": cells})).text
+    assert f"{reduced.precision} by default: set HINT=f32." in text
+
+
 def test_a_long_reason_that_many_share_is_told_once() -> None:
     results = drifting()
     reason = "infer: RuntimeError: " + "the engine went away " * 9

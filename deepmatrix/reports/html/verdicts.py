@@ -32,9 +32,10 @@ AXIS = 160
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """A verdict, prepared: *anchor*: its place in the page. *level*: how much of its tolerance.
+    """A verdict, prepared: *anchor*: its place in the page.
 
-    *error*, *tolerance*: their places on the axis, None where there is no number.
+    *error*, *tolerance*: their places on the axis, None where there is no number. *precision*: what
+    it computes in, if not float32, and how to have float32. *caution*: why its match proves little.
     """
 
     anchor: str
@@ -43,6 +44,8 @@ class Line:
     tolerance: float | None
     links: tuple[Link, ...]
     cause_links: tuple[Link, ...]
+    precision: str
+    caution: str
 
     @property
     def sign(self) -> str:
@@ -213,11 +216,12 @@ def sections(
 ) -> Iterator[Section]:
     """Yield a section for each artifact that has lines."""
     rows = in_order(results.portability)
+    float32_by = {cell.cell: cell.float32_by for cell in results.cells}
     for _, group in itertools.groupby(rows, key=lambda judged: judged.artifact):
         of_artifact = list(group)
         listed = [row for row in of_artifact if (row.artifact, row.consumer) in places]
         if listed:
-            yield _section(of_artifact, listed, places, evidence)
+            yield _section(of_artifact, listed, places, evidence, float32_by)
 
 
 def _section(
@@ -225,6 +229,7 @@ def _section(
     listed: Sequence[PortabilityRow],
     places: Mapping[tuple[str, str], str],
     evidence: Evidence,
+    float32_by: Mapping[str, str],
 ) -> Section:
     errors = [row.error for row in listed if row.error]
     tolerances = [row.tolerance for row in listed if row.tolerance]
@@ -241,12 +246,26 @@ def _section(
                 tolerance=_place(scale, row.tolerance),
                 links=evidence.of_job(row.consumer, row.artifact, rounds=1),
                 cause_links=evidence.of_cause(row),
+                precision=_precision(row, float32_by.get(row.consumer, "")),
+                caution=_caution(row),
             )
             for row in listed
         ),
         scale=scale,
         counts=counts(of_artifact),
     )
+
+
+def _precision(judged: PortabilityRow, float32_by: str) -> str:
+    if judged.is_reduced and judged.error is not None:
+        return f"{judged.precision} by default" + (f": set {float32_by}" if float32_by else "")
+    return "" if judged.precision == "float32" else judged.precision
+
+
+def _caution(judged: PortabilityRow) -> str:
+    """Return why a match proves little; where several outputs do, why the first of them does."""
+    cautions = (output.caution for output in judged.outputs if output.caution)
+    return next(cautions, "") if judged.verdict == "match" else ""
 
 
 def _place(scale: Scale | None, value: float | None) -> float | None:
