@@ -69,6 +69,8 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "interrupted": html.run_page(pages.interrupted(recorded), evidence),
         "history": html.history_page(pages.many_series()),
     }
+    default = pages.default_run(folder, run)
+    sources["default"] = html.run_page(merging.merge([default]), html.Evidence())
     for name, source in sources.items():
         write_text(run.path / f"{name}.html", source)
     return {name: run.path / f"{name}.html" for name in sources}

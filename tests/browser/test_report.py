@@ -206,6 +206,17 @@ def test_no_table_but_a_map_is_scrolled_to_a_side_on_any_screen(
     assert page.evaluate(SCROLLED) == []
 
 
+def test_the_map_of_the_default_preset_is_whole_on_a_desktop(open_page: Open) -> None:
+    page = open_page("default", viewport={"width": 1400, "height": 900})
+    assert (
+        page.evaluate(
+            "[...document.querySelectorAll('.heat')]"
+            ".map((map) => map.scrollWidth > map.parentElement.clientWidth)"
+        )
+        == [False] * 4
+    )
+
+
 #: The parts of a run's report with figures of their own, each in its tables.
 DRAWN = ["latency", "starts", "costs", "training"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -9,11 +10,14 @@ from deepmatrix.comparison.changes import Comparison
 from deepmatrix.comparison.comparing import compare_results
 from deepmatrix.comparison.history.lines import Measurement
 from deepmatrix.comparison.history.series import Series, series
+from deepmatrix.planning.plan import Job
 from deepmatrix.reports import html
 from deepmatrix.results import merging, remarks
 from deepmatrix.results.rows import Results
+from deepmatrix.store.records import JobRecord, log_path
 from deepmatrix.store.runs import Run
 from tests.unit import verifications
+from tests.unit.examples import new_run, planned, record
 from tests.unit.test_compare import rounds_run
 
 #: Names that others may give: markup, script, controls, text turned around, very long.
@@ -60,6 +64,39 @@ class Page(HTMLParser):
 def page_of(results: Results, folder: Path | None = None) -> Page:
     """Return the page of a run."""
     return Page(html.run_page(results, html.Evidence(folder=folder)))
+
+
+def default_run(parent: Path, recorded: Run) -> Run:
+    """Return a run of the default preset, with a log for each job and a recorded run's figures."""
+    records = [each for each in recorded.records() if each.output and each.status == "ok"]
+    plan = planned()
+    run = new_run(parent, plan)
+    for job in (*plan.jobs("produce"), *plan.jobs("consume")):
+        run.save(job, _as_recorded(job, records))
+        log = run.path / log_path(job.cell, job.subject, job.round)
+        log.parent.mkdir(exist_ok=True)
+        log.touch()
+    return run
+
+
+def _as_recorded(job: Job, records: Sequence[JobRecord]) -> JobRecord:
+    """Return a job's record with the measurements of the recorded one that is most alike."""
+    alike = max(
+        (each for each in records if each.wave == job.wave),
+        key=lambda each: (each.subject == job.subject, each.workload == job.workload, -each.round),
+    )
+    assert alike.output
+    mine = record(job)
+    assert mine.output
+    measured = {"records": alike.output.records, "canaries": alike.output.canaries}
+    return mine.model_copy(
+        update={
+            "parity": alike.parity,
+            "agreement": alike.agreement,
+            "started_at": alike.started_at,
+            "output": mine.output.model_copy(update=measured),
+        }
+    )
 
 
 def drifting() -> Results:
@@ -139,8 +176,8 @@ def two_runs(folder: Path) -> dict[str, Path]:
     }
     for path in folders.values():
         (path / "logs").mkdir(exist_ok=True)
-        for record in Run(path=path).records():
-            (path / "logs" / f"{record.job}.log").write_text("a log")
+        for each in Run(path=path).records():
+            (path / "logs" / f"{each.job}.log").write_text("a log")
     return folders
 
 

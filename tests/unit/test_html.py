@@ -31,8 +31,17 @@ from deepmatrix.reports.tables.own_models import headlines
 from deepmatrix.results import merging, remarks
 from deepmatrix.store.records import record_path
 from tests.unit import verifications
-from tests.unit.examples import new_run, planned, record
-from tests.unit.pages import HOSTILE, Page, compared, drifting, empty, hostile, page_of, two_runs
+from tests.unit.pages import (
+    HOSTILE,
+    Page,
+    compared,
+    default_run,
+    drifting,
+    empty,
+    hostile,
+    page_of,
+    two_runs,
+)
 from tests.unit.test_conformance import conformity
 from tests.unit.test_recorded import recorded  # noqa: F401 - a fixture
 from tests.unit.test_results import whole
@@ -407,11 +416,11 @@ def test_a_file_that_is_not_there_has_no_link(tmp_path: Path) -> None:
     assert all(link.startswith("#") for link in page.links)
 
 
-def test_the_page_of_the_default_preset_is_small(tmp_path: Path) -> None:
-    plan = planned()
-    run = new_run(tmp_path, plan)
-    for job in (*plan.jobs("produce"), *plan.jobs("consume")):
-        run.save(job, record(job))
+def test_the_page_of_the_default_preset_is_small(
+    recorded: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    run = default_run(tmp_path, reports.Run.open(recorded / "recorded"))
     results = merging.merge([run])
     assert len(results.portability) > 400
     page = html.run_page(results, html.Evidence(folder=run.path))
