@@ -29,7 +29,7 @@ from deepmatrix.reports.html.scales import Scale
 from deepmatrix.reports.tables.comparison import MOST_LINES
 from deepmatrix.reports.tables.own_models import headlines
 from deepmatrix.results import merging, remarks
-from deepmatrix.store.records import record_path
+from deepmatrix.store.records import log_path, record_path
 from tests.unit import verifications
 from tests.unit.pages import (
     HOSTILE,
@@ -455,12 +455,14 @@ def test_a_cell_that_could_not_be_tried_is_no_success(tmp_path: Path) -> None:
     outcomes = conformity({"test_a": "no kernel"})
     cell = outcomes.cell
     suite.save(outcomes, suite.path_in(tmp_path, cell))
+    (tmp_path / "logs").mkdir()
+    (tmp_path / log_path(cell, "onnx_node")).touch()
     broken = {"openvino-debian12-amd64-cpu": "crashed: <b> 51 times"}
     evidence = html.Evidence(folder=tmp_path)
     page = Page(reports.conformance_html("a", [outcomes], broken, evidence))
     assert "1 cell could not be tried" in page.text
     assert "openvino-debian12-amd64-cpu could not be tried: crashed: <b> 51 times" in page.text
-    assert f"conformance/{cell}.json" in page.links
+    assert {f"conformance/{cell}.json", log_path(cell, "onnx_node")} <= set(page.links)
     lines = reports.conformance_page("a", [outcomes], broken)
     assert "- openvino-debian12-amd64-cpu could not be tried: crashed: &lt;b&gt; 51" in lines
     assert "✓ 0 new failures" in Page(reports.conformance_html("a", [])).text

@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from deepmatrix.conformance.suite import Change, Conformity, path_in
+from deepmatrix.conformance.suite import SUITE_FORMAT, Change, Conformity, path_in
 from deepmatrix.drawing.layout import Row, Source, Table, files, key, number, row, text
+from deepmatrix.store.records import log_path
+from harness.formats import FORMATS
 
 Changes = Mapping[str, Change | None]
 """By cell, the difference from its baseline; None where it has none."""
@@ -75,6 +77,7 @@ def _counts_row(conformity: Conformity, changes: Changes, run_id: str) -> Row:
     versions = ", ".join(f"{name} {version}" for name, version in conformity.versions.items())
     counts = (conformity.counted(ending) for ending in ("pass", "wrong", "error", "crash"))
     outcomes = path_in(Path(), conformity.cell).as_posix()
+    log = log_path(conformity.cell, FORMATS[SUITE_FORMAT].suite)
     line = row(
         conformity.cell,
         versions,
@@ -85,7 +88,11 @@ def _counts_row(conformity: Conformity, changes: Changes, run_id: str) -> Row:
         *([""] if run_id else []),
         mood="bad" if change and change.worse else "plain",
     )
-    return replace(line, sources=(Source(run=run_id, path=outcomes, words="outcomes"),))
+    sources = (
+        Source(run=run_id, path=outcomes, words="outcomes"),
+        Source(run=run_id, path=log, words="log"),
+    )
+    return replace(line, sources=sources)
 
 
 def _kinds_table(conformity: Conformity) -> Table:
