@@ -36,8 +36,8 @@ from deepmatrix.results.rows import CellRow, PortabilityRow, Results
 
 Value = TypeVar("Value")
 
-#: A cell's name takes at most this share of the width.
-NAME_SHARE = 0.45
+#: A cell's name takes at most this share of the width, and the larger one to tell cells apart.
+NAME_SHARE, TELLING_SHARE = 0.45, 0.75
 
 #: So many problems are listed.
 MOST_PROBLEMS = 8
@@ -48,7 +48,7 @@ LONGEST_PROBLEM = 320
 #: The sign of an expected failure, which is told apart without colour.
 EXPECTED_SIGN = "~"
 
-#: The width of a sparkline.
+#: The greatest width of a sparkline.
 SPARKS = 16
 
 
@@ -65,6 +65,9 @@ def show_run(console: Console, results: Results) -> None:
         print_line(console, f"  and {unlisted} more", STYLES["bad"])
     if pending:
         print_line(console, f"  {unfinished.describe(results, pending)}", STYLES["warned"])
+    if results.warnings:
+        warnings = numbers.count(len(results.warnings), "warning")
+        print_line(console, f"! {warnings}: report.md has them", STYLES["warned"])
     if not_slower := slower.line(results):
         print_line(console, not_slower, STYLES["muted"])
     if results.slower:
@@ -94,15 +97,17 @@ def _print_map(console: Console, results: Results) -> None:
         by_cell.setdefault(row.consumer, {})[row.artifact] = row
     times = _times(results)
     reach = (min(times.values()), max(times.values())) if times else None
-    name_width = min(max(map(len, by_cell), default=0), int(console.width * NAME_SHARE))
-    map_width = max(console.width - name_width - SPARKS - 2 * 2, 1)
+    name_width = _name_width(list(by_cell), console.width)
+    room = console.width - name_width - 2 * 2
+    sparks = min(SPARKS, room // 2)
+    map_width = max(room - sparks, 1)
     for cell, rows in by_cell.items():
         line = Text(terminal(_shortened(cell, name_width)).ljust(name_width) + "  ")
         judged = [rows.get(artifact) for artifact in artifacts]
         for group in parts(judged, map_width):
             line.append_text(_block(group))
         of_cell = [times.get((cell, name)) for name in artifacts]
-        line.append("  " + sparkline(of_cell, SPARKS, reach))
+        line.append("  " + sparkline(of_cell, sparks, reach))
         line.rstrip()
         console.print(line, no_wrap=True)
     console.print()
@@ -147,6 +152,16 @@ def _mood(row: PortabilityRow) -> Mood:
 def _word(row: PortabilityRow) -> str:
     """Return a verdict with its sign, and whether it is an expected failure."""
     return f"{_sign(row)} {row.verdict}" + (f" ({EXPECTED})" if _is_expected(row) else "")
+
+
+def _name_width(names: Sequence[str], width: int) -> int:
+    """Return the least width of names that leaves most of them different."""
+    longest = max(map(len, names), default=0)
+    usual, most = (min(longest, int(width * share)) for share in (NAME_SHARE, TELLING_SHARE))
+    return max(
+        range(usual, most + 1),
+        key=lambda size: (len({_shortened(name, size) for name in names}), -size),
+    )
 
 
 def _shortened(name: str, width: int) -> str:
@@ -246,10 +261,17 @@ def _verdict(row: PortabilityRow, p50: float | None) -> Row:
         numbers.error(row.error),
         numbers.meter(row.error, row.tolerance),
         numbers.duration(p50),
-        row.cause.text if row.cause else row.reason,
+        row.cause.text if row.cause else row.reason or _caution(row),
     )
     mood = _mood(row)
     return Row(texts=texts, moods=("plain", mood, mood, mood, "plain", "plain"))
+
+
+def _caution(row: PortabilityRow) -> str:
+    """Return why a match proves little, where it does; of several outputs that of the first."""
+    cautions = (output.caution for output in row.outputs if output.caution)
+    caution = next(cautions, "") if row.verdict == "match" else ""
+    return f"proves little: {caution}" if caution else ""
 
 
 def show_verdict(
@@ -266,6 +288,8 @@ def show_verdict(
     print_line(console, f"{row.title} on {row.consumer}", "bold")
     for line, mood in _facts(row):
         print_line(console, line, STYLES[mood])
+    if row.cause and row.cause.reproduce:
+        print_line(console, f"→ see it again: {row.cause.reproduce}", "cyan", wrap=False)
     if row.outputs:
         console.print()
         print_table(console, _outputs(row), titled=False)
@@ -288,8 +312,6 @@ def _facts(row: PortabilityRow) -> Iterator[tuple[str, Mood]]:
         yield f"expected: {row.expected_failure}", "muted"
     if row.cause:
         yield row.cause.text, "plain"
-        if row.cause.reproduce:
-            yield f"→ see it again: {row.cause.reproduce}", "plain"
     elif row.reason:
         yield row.reason, "plain"
 

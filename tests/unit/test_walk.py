@@ -43,6 +43,39 @@ def test_a_name_without_room_is_cut_in_its_middle() -> None:
         )
 
 
+@pytest.mark.parametrize("width", [40, 50, 60, 80])
+def test_names_that_are_cut_still_differ(width: int) -> None:
+    _, map_of_cells, _ = screen(drifting(), width).split("\n\n")
+    lines = map_of_cells.splitlines()
+    ids = {row.consumer for row in drifting().portability}
+    alike = 1 if width == 40 else 0  # node and node_wine differ by less than there is room for
+    assert len({line.split()[0] for line in lines}) + alike == len(lines) == len(ids)
+    assert all(len(line) <= width for line in lines)
+
+
+def test_a_match_that_proves_little_is_told_and_warnings_are_counted() -> None:
+    results = drifting()
+    row = next(row for row in results.portability if row.verdict == "match" and row.outputs)
+    caution = "all values overflow in the model's own precision"
+    output = row.outputs[0].model_copy(update={"caution": caution})
+    doubtful = row.model_copy(update={"outputs": (output,)})
+    results = results.model_copy(update={"portability": (doubtful,), "warnings": ("a", "b")})
+    assert "! 2 warnings: report.md has them" in screen(results)
+    console = Console(file=io.StringIO(), width=80)
+    cell = next(cell for cell in results.cells if cell.cell == row.consumer)
+    walk.show_cell(console, results, cell)
+    assert f"proves little: {caution}" in " ".join(console.file.getvalue().split())  # type: ignore[attr-defined]
+
+
+def test_the_command_that_shows_a_fault_again_is_one_line(tmp_path: Path) -> None:
+    row = next(row for row in drifting().portability if row.cause)
+    assert row.cause
+    console = Console(file=io.StringIO(), width=40)
+    walk.show_verdict(console, tmp_path, row, [])
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert f"→ see it again: {row.cause.reproduce}" in lines
+
+
 def test_each_cell_has_a_line_with_the_sign_of_its_verdict() -> None:
     lines = screen(drifting(), 120).splitlines()
     for row in drifting().portability:
