@@ -109,6 +109,14 @@ def test_the_tables_list_new_failures_and_count_kinds(
     assert [row.texts for row in kinds.rows] == [("2", "error", "Fail", "no Max(12) node 'x'")]
 
 
+def test_a_long_reason_shows_that_it_is_cut() -> None:
+    long = conformity({"test_a": "no kernel for " * 20})
+    kinds = list(conformance.tables([long], {long.cell: None}))[-1]
+    reason = kinds.rows[0].texts[-1]
+    assert len(reason) <= conformance.LONGEST_EXAMPLE
+    assert " … " in reason
+
+
 def test_an_unreadable_baseline_names_its_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

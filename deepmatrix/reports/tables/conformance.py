@@ -8,7 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from deepmatrix.conformance.suite import SUITE_FORMAT, Change, Conformity, path_in
-from deepmatrix.drawing.layout import Row, Source, Table, files, key, number, row, text
+from deepmatrix.drawing.layout import (
+    Row,
+    Source,
+    Table,
+    files,
+    key,
+    number,
+    row,
+    shortened,
+    text,
+)
 from deepmatrix.store.records import log_path
 from harness.formats import FORMATS
 
@@ -102,7 +112,7 @@ def _kinds_table(conformity: Conformity) -> Table:
         for outcome in reversed(conformity.failed.values())
     }
     rows = [
-        row(str(count), *kind, examples[kind][:LONGEST_EXAMPLE])
+        row(str(count), *kind, shortened(examples[kind], LONGEST_EXAMPLE))
         for kind, count in kinds.most_common(MOST_KINDS)
     ]
     hidden = len(kinds) - len(rows)
