@@ -70,6 +70,11 @@ def test_a_run_without_cells_says_that_nothing_ran_and_why(problems: tuple[str, 
     assert "all as expected" not in (page + markdown.document(results)).lower()
 
 
+def test_only_a_matrix_names_its_preset(tmp_path: Path) -> None:
+    assert "preset" not in page_of(drifting()).text.partition("Map of verdicts")[0]
+    assert "preset default, seed 0" in page_of(merging.merge([whole(tmp_path)])).text
+
+
 def test_what_is_wrong_has_its_node_and_the_command_that_shows_it_again() -> None:
     text = page_of(drifting()).text
     assert f"First wrong node: {verifications.CAUSE.node}" in text
