@@ -9,7 +9,7 @@ from statistics import median
 from rich.console import Console
 
 from deepmatrix.comparison.changes import ABSENT, Comparison, Side
-from deepmatrix.comparison.limits import VOID, describe_time, describe_verdict
+from deepmatrix.comparison.limits import VOID
 from deepmatrix.comparison.verdicts import meaning
 from deepmatrix.drawing import numbers
 from deepmatrix.drawing.console import STYLES, print_table
@@ -62,22 +62,18 @@ def comparison_page(comparison: Comparison) -> str:
 
 
 def comparison_html(comparison: Comparison, runs: Mapping[str, html.Evidence] = NO_RUNS) -> str:
-    """Return a comparison as an HTML page: what breaks a limit, or failed anew, first.
+    """Return a comparison as an HTML page: what breaks a limit first, then all changes.
 
     *runs*: where the files of the two sides are, ``base`` and ``head``.
     """
     text, mood = headline(comparison)
-    worse = (
-        *map(describe_verdict, (*comparison.failures, *comparison.drifts)),
-        *map(describe_time, comparison.slower),
-    )
     return html.tables_page(
         f"Comparison {sides(comparison)}",
         tables.tables(comparison, whole=True),
         runs,
         headline=text,
         mood=mood,
-        broken=comparison.broken or worse,
+        broken=comparison.broken,
         remarks=list(remarks(comparison)),
     )
 

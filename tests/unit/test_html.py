@@ -343,6 +343,19 @@ def test_a_comparison_page_has_every_change_and_the_screen_the_first(tmp_path: P
     assert "--json" not in page.text
 
 
+def test_a_comparison_page_tells_a_change_once_and_broken_limits_first(tmp_path: Path) -> None:
+    comparison = compared(two_runs(tmp_path))
+    assert comparison.failures
+    page = Page(reports.comparison_html(comparison)).text
+    reason = " ".join(comparison.failures[0].reason.split())
+    assert page.count(reason) == sum(
+        change.reason == comparison.failures[0].reason for change in comparison.failures
+    )
+    broken = comparison.model_copy(update={"broken": ("a limit is broken",)})
+    page = Page(reports.comparison_html(broken)).text
+    assert page.index("Not as expected ✗ a limit is broken") < page.index("New failures")
+
+
 def test_what_did_not_run_in_an_interrupted_run_is_one_finding(tmp_path: Path) -> None:
     run = whole(tmp_path)
     for folder in sorted((run.path / "records").glob("*/*"))[::2]:
