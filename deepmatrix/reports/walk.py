@@ -31,7 +31,7 @@ from deepmatrix.judging.verdicts import ORDER
 from deepmatrix.reports import unfinished
 from deepmatrix.reports.tables import slower
 from deepmatrix.results.counting import EXPECTED, counted_as
-from deepmatrix.results.remarks import row_problem
+from deepmatrix.results.remarks import caution_of, row_problem
 from deepmatrix.results.rows import CellRow, PortabilityRow, Results
 
 Value = TypeVar("Value")
@@ -268,10 +268,8 @@ def _verdict(row: PortabilityRow, p50: float | None) -> Row:
 
 
 def _caution(row: PortabilityRow) -> str:
-    """Return why a match proves little, where it does; of several outputs that of the first."""
-    cautions = (output.caution for output in row.outputs if output.caution)
-    caution = next(cautions, "") if row.verdict == "match" else ""
-    return f"proves little: {caution}" if caution else ""
+    text = caution_of(row)
+    return f"proves little: {text}" if text else ""
 
 
 def show_verdict(

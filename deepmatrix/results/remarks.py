@@ -74,6 +74,12 @@ def unexpected_passes(
         )
 
 
+def caution_of(row: PortabilityRow) -> str:
+    """Return why a match proves little; where several outputs do, why the first of them does."""
+    texts = (output.caution for output in row.outputs if output.caution)
+    return next(texts, "") if row.verdict == "match" else ""
+
+
 def cautions(rows: Iterable[PortabilityRow]) -> Iterator[str]:
     """Yield, once for each output, why a match with its gold proves little."""
     unique = {

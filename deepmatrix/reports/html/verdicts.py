@@ -15,6 +15,7 @@ from deepmatrix.reports.html import scales
 from deepmatrix.reports.html.evidence import Evidence, Link
 from deepmatrix.reports.html.scales import Scale
 from deepmatrix.results.counting import EXPECTED, counted_as, verdict_counts
+from deepmatrix.results.remarks import caution_of
 from deepmatrix.results.rows import PortabilityRow, Results
 
 #: What the verdict of the cell that gold is from is called: it is not counted.
@@ -247,7 +248,7 @@ def _section(
                 links=evidence.of_job(row.consumer, row.artifact, rounds=1),
                 cause_links=evidence.of_cause(row),
                 precision=_precision(row, float32_by.get(row.consumer, "")),
-                caution=_caution(row),
+                caution=caution_of(row),
             )
             for row in listed
         ),
@@ -260,12 +261,6 @@ def _precision(judged: PortabilityRow, float32_by: str) -> str:
     if judged.is_reduced and judged.error is not None:
         return f"{judged.precision} by default" + (f": set {float32_by}" if float32_by else "")
     return "" if judged.precision == "float32" else judged.precision
-
-
-def _caution(judged: PortabilityRow) -> str:
-    """Return why a match proves little; where several outputs do, why the first of them does."""
-    cautions = (output.caution for output in judged.outputs if output.caution)
-    return next(cautions, "") if judged.verdict == "match" else ""
 
 
 def _place(scale: Scale | None, value: float | None) -> float | None:
