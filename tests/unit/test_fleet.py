@@ -476,6 +476,8 @@ def test_the_screen_says_which_worker_cannot_be_used(
     options = ["--fleet", fleet.address, "--tls", str(fleet.tls), "--runs", str(tmp_path / "runs")]
     assert main.main(["matrix", "torch-debian12-amd64-cpu", *options]) == 2
     told = capsys.readouterr()
+    connecting, aside = map(told.out.find, ("connecting to the fleet", "! bad is put aside"))
+    assert 0 <= connecting < aside
     assert "! bad is put aside: it cannot offer" in told.out
     assert "no worker of the fleet has amd64 with cpu" in told.err
 

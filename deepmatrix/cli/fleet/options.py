@@ -144,6 +144,7 @@ def connect(
 
     with installed():
         from deepmatrix.fleet.connecting import connected  # noqa: PLC0415  # optional packages
+    print_line(console, f"… connecting to the fleet: {fleet.label}", "dim")
     return stack.enter_context(
         connected(
             fleet.address,
