@@ -143,8 +143,7 @@ class Display:
 
     def put_aside(self, worker: str, reason: str) -> None:
         """Print that a machine of the fleet gets nothing more to do, and why."""
-        line = terminal(f"! {worker} is put aside: {reason}")
-        self._print(Text(line, style="bold yellow"))
+        self._print(aside_line(worker, reason))
 
     def started(self, job: Job, place: Place) -> None:
         """Show the job that started, in place of the one before in its lane."""
@@ -301,3 +300,8 @@ def _line(text: str, since: float) -> RenderableType:
 def _clock(seconds: float) -> str:
     minutes, full_seconds = divmod(round(seconds), 60)
     return f"{minutes}:{full_seconds:02d}"
+
+
+def aside_line(worker: str, reason: str) -> Text:
+    """Return the line which says that a machine of the fleet gets nothing more to do, and why."""
+    return Text(terminal(f"! {worker} is put aside: {reason}"), style="bold yellow")

@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from deepmatrix.cli import starting
+from deepmatrix.cli.display import aside_line
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.drawing.terminal import print_line
 from deepmatrix.engines import Engine
@@ -137,7 +138,7 @@ def connect(
     """Return the engines of a fleet's workers, until *stack* ends; say which cannot be used."""
 
     def put_aside(worker: str, reason: str) -> None:
-        print_line(console, f"! {worker} is put aside: {reason}", "bold yellow", wrap=False)
+        console.print(aside_line(worker, reason), soft_wrap=True)
 
     def say_that_it_waits() -> None:
         print_line(console, "… the scheduler has no worker yet: waiting for one", "dim")
