@@ -34,6 +34,13 @@ def test_that_another_run_is_measuring_is_said_once_a_wave() -> None:
     assert text.count("another run is measuring") == 2
 
 
+def test_a_worker_that_is_put_aside_is_named_on_a_line_without_control_characters() -> None:
+    console = Console(file=io.StringIO(), width=40)
+    Display(console).put_aside("board", "it answers \x1b[2J after a long time of silence")
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert text == "! board is put aside: it answers \\x1b[2J after a long time of silence\n"
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="it has no such terminals")
 def test_a_terminal_that_is_gone_does_not_hide_what_ended_the_run() -> None:
     import pty
