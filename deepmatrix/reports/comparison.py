@@ -78,6 +78,10 @@ def comparison_html(comparison: Comparison, runs: Mapping[str, html.Evidence] = 
     )
 
 
+#: The changes that are good ones, as `headline` counts them.
+BETTER = {"better verdict", "faster", *(smaller for _, smaller in SIZE_WORDS)}
+
+
 def _size_counts(comparison: Comparison) -> Iterator[tuple[int, str, str]]:
     """Yield how many sizes grew and how many shrank, with the word for one and for several."""
     for words, quantities in SIZE_WORDS.items():
@@ -118,7 +122,7 @@ def headline(comparison: Comparison, *, reviewed: bool = False) -> tuple[str, Mo
         count = len(comparison.broken)
         broken = f"{count} limit{'s' * (count > 1)} broken"
         return f"✗ {broken}: {changed}", "bad"
-    if not phrases:
+    if all(singular in BETTER for count, singular, _ in counts if count):
         return f"✓ {changed}", "good"
     return (f"✗ {changed}", "bad") if is_bad else (f"• {changed}", "warned")
 

@@ -137,7 +137,9 @@ def test_a_slowdown_by_a_tenth_is_found_and_its_cell_named(tmp_path: Path) -> No
     (line, *_) = limits.broken(comparison, limits.parse("slower:5%"))
     assert line.startswith(f"slower: {ONNXRUNTIME}, ")
     assert not limits.broken(comparison, limits.parse("slower:20%"))
-    assert {change.cell for change in compared(head, base).faster} == {ONNXRUNTIME}
+    better = compared(head, base)
+    assert {change.cell for change in better.faster} == {ONNXRUNTIME}
+    assert headline(better)[1] == "good"
 
 
 def generating(results: Results, slower: float = 1.0) -> Results:
