@@ -1,8 +1,8 @@
 """A runtime without a library, whose models say in their file what goes wrong when they answer.
 
-``fine`` and what it does not know answer with their inputs. ``again NAME`` does NAME unless it is
-the first model of its process, ``first NAME`` only if it is, and raises else. ``slow PATH`` takes a
-while, and adds its process's id to a file.
+``fine`` answers with its inputs, ``doubling`` with twice as much. ``again NAME`` does NAME unless
+it is the first model of its process, ``first NAME`` only if it is, and raises else. ``slow PATH``
+takes a while, and adds its process's id to a file.
 Runs on Python 3.6, as the harness does.
 """
 
@@ -53,9 +53,12 @@ def answer(model, inputs):
     if model.startswith("slow "):
         slow(model.split()[1])
         fault = "fine"
+    x = next(iter(inputs.values()))
+    if fault == "doubling":
+        return {"y": 2 * x}
     if fault != "fine":
         globals()[fault]()
-    return {"y": next(iter(inputs.values()))}
+    return {"y": x}
 
 
 def slow(path):

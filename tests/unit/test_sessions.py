@@ -29,6 +29,7 @@ from deepmatrix.execution.sessions.sharing import Shared
 from deepmatrix.execution.sessions.splitting import split, stages
 from deepmatrix.planning.cells import Capabilities, Cell
 from deepmatrix.planning.plan import Job, Plan
+from deepmatrix.results.merging import merge
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Run
 from harness.record import INPUT, job_folder
@@ -129,10 +130,10 @@ def run_of(
     for job in plan.jobs("consume"):
         assert job.artifact is not None
         if job.artifact.format == "onnx":
-            fault = faults[plan.workloads.index(job.workload)]
-            model = f"{plan.workloads.index(job.workload)} {fault}"
+            number = plan.workloads.index(job.workload)
+            model = f"{number} {faults[number]}"
             if model not in jobs:  # else it is of another round
-                store_model(run, job.artifact, X, fault.encode())
+                store_model(run, job.artifact, X + number, faults[number].encode())
             jobs[model] = job
     return run, jobs
 
@@ -455,16 +456,18 @@ def test_ctrl_c_ends_all_lanes_and_keeps_what_was_served(tmp_path: Path) -> None
     assert all(record.status == "ok" for record in records(run, jobs).values())
 
 
-MODELS = ("fine", "segfault", "raising", "again segfault", "leaving")
+MODELS = ("fine", "doubling", "segfault", "raising", "again segfault", "leaving")
+
+VERDICTS = {"fine": "match", "again segfault": "match", "doubling": "drift"}
 
 
 @real_processes
 @settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
 @given(models=st.lists(st.sampled_from(MODELS), min_size=2, max_size=4), seed=st.integers(0, 99))
-def test_order_and_split_of_queues_change_no_status(
+def test_order_and_split_of_queues_change_no_verdict(
     tmp_path_factory: pytest.TempPathFactory, models: list[str], seed: int
 ) -> None:
-    statuses = []
+    judged = []
     ways: tuple[tuple[int, dict[str, Any]], ...] = (
         (1, {"isolate": True}),
         (1, {"seed": seed}),
@@ -474,8 +477,14 @@ def test_order_and_split_of_queues_change_no_status(
         folder = tmp_path_factory.mktemp("order")
         run, jobs = run_of(folder, models, **changes)
         serve(run, LocalEngine(folder / "work", cpus=cpus))
-        statuses.append({model: record.status for model, record in records(run, jobs).items()})
-    assert statuses[0] == statuses[1] == statuses[2]
+        verdicts = {
+            row.artifact: row for row in merge([run]).portability if row.consumer == CONSUMER
+        }
+        judged.append({model: verdicts[job.subject] for model, job in jobs.items()})
+    assert {model: row.verdict for model, row in judged[0].items()} == {
+        f"{number} {model}": VERDICTS.get(model, "error") for number, model in enumerate(models)
+    }
+    assert judged[0] == judged[1] == judged[2]
 
 
 def jobs_of(plan: Plan, wave: Any) -> list[Job]:
