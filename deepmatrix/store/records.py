@@ -215,7 +215,8 @@ class JobRecord(Part):
     tree_bytes: Count | None = None
     #: What was around the process: ``container``, ``bubblewrap`` or ``none``.
     containment: Line = ""
-    #: Energy of the processors while it ran, the host's part included; None if unreadable.
+    #: Energy of the processors while it ran, the host's part included; None if unreadable, and
+    #: where its time does not count: others ran beside it.
     energy_j: Joules | None = None
     output: Output | None = None
     #: How it had failed in a process that served others before; this record is of it alone.

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from deepmatrix.machine import energy
+from deepmatrix.engines import Ended
+from deepmatrix.execution.runner import Runner
+from deepmatrix.machine import energy, locks
+from deepmatrix.planning.plan import WAVES
+from deepmatrix.store.runs import Run
+from tests.unit.test_reuse import CELLS, AnsweringEngine, Told, small_matrix, small_plan
 
 
 def domain(root: Path, name: str, counter: str, used: int | str) -> None:
@@ -47,3 +54,36 @@ def test_without_counters_there_are_no_joules(tmp_path: Path) -> None:
     assert energy.joules_between({}, {}) is None
     domain(tmp_path, "intel-rapl:0", "package-0", "secret")
     assert energy.read_counters(tmp_path) == {}
+
+
+@dataclass
+class ConsumingEngine(AnsweringEngine):
+    """Each job takes two joules more from the counter below *root*."""
+
+    root: Path = Path()
+
+    def _answer(self, folder: Path) -> Ended:
+        self.use()
+        return super()._answer(folder)
+
+    def use(self) -> None:
+        domain(self.root, "intel-rapl:0", "package-0", 2_000_000 * (len(self.ran) + 1))
+
+
+@pytest.mark.parametrize("is_here", [True, False])
+def test_energy_is_that_of_timed_jobs_alone_on_this_machine(
+    is_here: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counters = tmp_path / "counters"
+    monkeypatch.setattr(locks, "SAMPLING", tmp_path / "sampling.lock")  # it waits for no other run
+    monkeypatch.setattr(energy, "read_counters", functools.partial(energy.read_counters, counters))
+    engine = ConsumingEngine(root=counters, is_here=is_here)
+    domain(counters, "intel-rapl:0", "package-0", 0)
+    plan = small_plan(*CELLS)
+    run = Run.create(tmp_path, plan, small_matrix(), version="1", name="one")
+    Runner(run=run, engine=engine, watcher=Told()).execute()
+
+    measured = {record.job: record.energy_j for record in run.records()}
+    jobs = [job for wave in WAVES for job in plan.jobs(wave)]
+    assert {plan.is_timed(job) for job in jobs} == {True, False}
+    assert measured == {job.id: 2.0 if plan.is_timed(job) and is_here else None for job in jobs}

@@ -53,7 +53,7 @@ def _energy(ran: list[CellRow]) -> str:
     energies = [f"{cell.cell} {cell.energy_j:.0f} J" for cell in ran if cell.energy_j is not None]
     if not energies:
         return "Energy was not measured: no RAPL counter can be read here."
-    return f"Energy of the processors while the jobs of a cell ran: {', '.join(energies)}."
+    return f"Energy of the processors while the timed jobs of a cell ran: {', '.join(energies)}."
 
 
 def _cell_row(cell: CellRow) -> Row:
