@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from deepmatrix.engines import Ending
 from deepmatrix.sizes import binary_size
@@ -23,6 +24,10 @@ class Stop:
 
     ending: Ending
     cause: str
+
+
+#: How a process ends that the user interrupted.
+CANCELLED: Final = Stop(ending="cancelled", cause="interrupted")
 
 
 class Tail:
@@ -134,7 +139,7 @@ def wait_for_end(
             if is_over:
                 return None
         if cancel.is_set():
-            return Stop(ending="cancelled", cause="interrupted")
+            return CANCELLED
         if time.monotonic() >= end:
             return Stop(ending="timeout", cause=f"still ran after {deadline_s:g} s")
         if stop := check():

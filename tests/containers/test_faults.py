@@ -12,6 +12,7 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -173,6 +174,23 @@ def test_an_interrupt_ends_a_process_before_its_deadline(lab: Lab) -> None:
     assert (ended.ending, ended.exit_code) == ("cancelled", None)
     lab.cancel.clear()
     assert lab.still_works()
+
+
+def test_what_is_interrupted_before_its_process_starts_starts_none(lab: Lab) -> None:
+    began = int(time.time())
+    task = dataclasses.replace(lab.task("hang", deadline_s=600), run_id="unstarted")
+    lab.cancel.set()
+    ended = lab.engine.run(task, lab.cancel)
+    lab.cancel.clear()
+    assert (ended.ending, ended.exit_code) == ("cancelled", None)
+    label = f"{leftovers.RUN}=unstarted"
+    events = lab.engine._api.events(
+        since=began,
+        until=int(time.time()) + 1,
+        filters={"label": label, "event": ["create", "start", "destroy"]},
+        decode=True,
+    )
+    assert [event["Action"] for event in events] == ["create", "destroy"]
 
 
 def test_a_process_killed_from_outside_is_not_out_of_memory(lab: Lab, until: Waiter) -> None:

@@ -31,6 +31,8 @@ def follow(
     *volume_bytes* returns the size of its volume. There is no exit code where the container
     had to be killed.
     """
+    if cancel.is_set():  # while it was made: to start it takes longer than to remove it
+        return watch.CANCELLED, None
     api, task, tail = connection.api, timeline.task, timeline.tail
     follower = _Follower(api, container, tail)
     api.start(container)
