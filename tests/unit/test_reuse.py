@@ -6,6 +6,8 @@ import hashlib
 import itertools
 import json
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,9 +28,10 @@ from deepmatrix.engines import Ended, Prepared, Progress, Task
 from deepmatrix.engines.hardware import processor_facts
 from deepmatrix.errors import Interrupted, RecordError
 from deepmatrix.execution.reuse import reusing
-from deepmatrix.execution.reuse.provenance import first_change, program_digest
+from deepmatrix.execution.reuse.provenance import ROOMS, first_change, program_digest
 from deepmatrix.execution.runner import Runner
 from deepmatrix.machine import locks
+from deepmatrix.paths import ROOT
 from deepmatrix.planning.cells import Capabilities, Cell
 from deepmatrix.planning.plan import WAVES, Job, Plan
 from deepmatrix.reports import markdown
@@ -603,6 +606,26 @@ def test_this_programs_digest_follows_what_makes_records(tmp_path: Path) -> None
     (folders[2] / "judging" / "module.py").write_text("changed")
     digests = [program_digest(folder) for folder in folders]
     assert digests[0] == digests[1] != digests[2]
+
+
+#: Rooms whose part in a record is in a job's input, its limits, or its image.
+STATED = {"config", "planning", "images"}
+
+LIST_ROOMS = """
+import sys
+from deepmatrix.engines import here, venv
+from deepmatrix.engines.docker import engine
+from deepmatrix.execution import attempts, collecting
+names = [name.split(".") for name in sys.modules if name.startswith("deepmatrix.")]
+print(*{name[1] for name in names if len(name) > 2})
+"""
+
+
+def test_this_programs_digest_has_every_room_that_makes_records() -> None:
+    listed = subprocess.run(
+        [sys.executable, "-c", LIST_ROOMS], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert {"judging", *STATED} <= set(listed.stdout.split()) <= {*ROOMS, *STATED}
 
 
 def test_a_processor_is_known_by_its_name_and_its_instructions(tmp_path: Path) -> None:

@@ -42,7 +42,17 @@ WAY: Final = ("found", FLEET, WORKER)
 CHANGEABLE: Final = frozenset({"here"})
 
 #: The rooms of this program that make a record, and what it holds.
-ROOMS: Final = ("data", "engines", "execution", "judging", "models", "store", "workloads")
+ROOMS: Final = (
+    "boundary",
+    "data",
+    "engines",
+    "execution",
+    "judging",
+    "machine",
+    "models",
+    "store",
+    "workloads",
+)
 
 #: Digits of a part's digest: two of a record's parts are never mixed up, and all fit on a line.
 DIGITS: Final = 16
