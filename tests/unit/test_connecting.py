@@ -37,6 +37,7 @@ def test_a_scheduler_that_has_no_worker_yet_is_given_time_for_all_that_come(flee
         fleet.start_worker("second")
 
     fleet.waits = start_workers
+    fleet.settled_s = 3.0  # the scheduler may be asked between the two
     with fleet.engines() as engines:
         assert [engine.worker for engine in engines] == ["first", "second"]
 
