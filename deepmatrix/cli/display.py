@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 
@@ -52,6 +53,8 @@ class Display:
         self._has_waited = False
         self._waiting_since: float | None = None
         self._walls: dict[tuple[str, str, str], list[float]] = {}
+        #: The most lanes that did timed work at once, and any other.
+        self._lanes: Counter[bool] = Counter()
         self._live = Live(  # calls _panel at once
             get_renderable=self._panel, console=console, refresh_per_second=1, transient=True
         )
@@ -150,6 +153,8 @@ class Display:
         with self._lock:
             self._running[place] = (job, time.monotonic())
             self._waiting_since = None
+            running = Counter(self._is_timed(job) for job, _ in self._running.values())
+            self._lanes |= running
             self._spending.begin(place, self._kind(job))
 
     def ended(self, job: Job, record: JobRecord) -> None:
@@ -194,7 +199,10 @@ class Display:
             return "searching causes"
         if self._is_emulated(job.cell):
             return f"emulated {'consumers' if job.artifact else 'producers'}"
-        return "timed work" if self._manifest.plan.is_timed(job) else "checked work"
+        return "timed work" if self._is_timed(job) else "checked work"
+
+    def _is_timed(self, job: Job) -> bool:
+        return bool(self._manifest and self._manifest.plan.is_timed(job))
 
     def _is_emulated(self, cell_id: str) -> bool:
         return bool(self._manifest and cell_id in self._manifest.plan.emulated)
@@ -219,19 +227,23 @@ class Display:
         """Estimate the remaining time of this wave from jobs that have ended.
 
         Emulated work takes many times as long as native work, and timed work longer than what is
-        only checked. Before some of a kind has ended, only a lower bound is known.
+        only checked, and has fewer lanes. Before some of a kind has ended, only a lower bound is
+        known.
         """
         with self._lock:
             typical = {job.id: self._typical_s(job) for job in self._pending.values()}
             since = {job.id: at for job, at in self._running.values()}
+            timed = {job.id for job in self._pending.values() if self._is_timed(job)}
         known = {job: seconds for job, seconds in typical.items() if seconds is not None}
         if typical and not known:
             return "estimating …"
         now = time.monotonic()
-        left = [max(seconds - (now - since.get(job, now)), 0.0) for job, seconds in known.items()]
-        if known == typical and known and not sum(left):
+        seconds = sum(
+            max(taken - (now - since.get(job, now)), 0.0) / max(self._lanes[job in timed], 1)
+            for job, taken in known.items()
+        )
+        if known == typical and known and not seconds:
             return "longer than expected"
-        seconds = sum(left) / max(len(since), 1)
         return f"{'about' if known == typical else 'at least'} {_clock(seconds)} left"
 
     def _typical_s(self, job: Job) -> float | None:

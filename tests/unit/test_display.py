@@ -186,6 +186,21 @@ def test_what_is_only_checked_tells_nothing_of_what_timed_work_takes(tmp_path: P
     assert display.remaining() == "about 2:03 left"
 
 
+def test_the_time_left_counts_the_lanes_of_each_kind_of_work(tmp_path: Path) -> None:
+    plan = planned("torch-debian12-amd64-cpu")
+    display = Display(Console(file=io.StringIO()), new_run(tmp_path, plan, "one").manifest)
+    jobs = list(plan.jobs("produce"))
+    timed = [job for job in jobs if plan.is_timed(job)][:3]
+    checked = [job for job in jobs if not plan.is_timed(job)][:3]
+    display.planned([*timed, *checked], retry=False)
+    for job in (timed[0], checked[0]):
+        display.started(job, LANE)
+        display.ended(job, record(job, wall_s=60.0))
+    for number, job in enumerate(checked[1:3]):
+        display.started(job, ("", (number,)))
+    assert display.remaining() == "about 3:00 left"  # 2 minutes of one lane, 2 of two
+
+
 def test_a_job_that_takes_longer_than_others_did_is_said_to(tmp_path: Path) -> None:
     display, _ = display_of(tmp_path)
     first, following, *_ = jobs_of(NATIVE)
