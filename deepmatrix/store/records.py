@@ -368,6 +368,11 @@ def log_path(cell: str, subject: str, number: int = 0) -> str:
     return f"logs/{cell}--{subject}--r{number}.log"
 
 
+def image_path(cell: str) -> str:
+    """Return where a run has the image or environment of a cell, and what it cost to make."""
+    return f"builds/{cell}.json"
+
+
 def place_of(path: str | Path) -> tuple[str, str, str]:
     """Return the cell, the subject and the name of a record's file."""
     *_, cell, subject, name = str(path).replace(os.sep, "/").split("/")

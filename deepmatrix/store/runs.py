@@ -34,7 +34,14 @@ from deepmatrix.planning.subjects import Artifact
 from deepmatrix.store import leftovers, listing, manifests
 from deepmatrix.store.causes import Cause, NodeErrors
 from deepmatrix.store.manifests import Manifest
-from deepmatrix.store.records import ROUND, JobRecord, place_of, record_files, subject_files
+from deepmatrix.store.records import (
+    ROUND,
+    JobRecord,
+    image_path,
+    place_of,
+    record_files,
+    subject_files,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,7 +237,7 @@ class Run:
             old = self.prepared().get(cell_id)
             if old and _prefers_old(old, image):
                 continue
-            write_text(self.path / "builds" / f"{cell_id}.json", json.dumps(vars(image)) + "\n")
+            write_text(self.path / image_path(cell_id), json.dumps(vars(image)) + "\n")
 
     def prepared(self) -> dict[str, Prepared]:
         """Return the cells' images or environments, by cell id."""

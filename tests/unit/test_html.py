@@ -23,6 +23,7 @@ from deepmatrix.comparison.limits import time_title
 from deepmatrix.conformance import suite
 from deepmatrix.drawing import escaping, layout, numbers
 from deepmatrix.drawing.verdicts import SIGNS
+from deepmatrix.engines import Prepared
 from deepmatrix.reports import html, markdown
 from deepmatrix.reports.html import scales, verdicts
 from deepmatrix.reports.html.scales import Scale
@@ -248,16 +249,27 @@ def test_every_link_leads_to_a_place_in_the_page_or_to_a_file_that_exists(tmp_pa
         assert link[1:] in places if link[0] == "#" else (run.path / unquote(link)).is_file()
 
 
-@pytest.mark.parametrize("title", ["Start-up", "Training"])
-def test_each_line_of_a_table_leads_to_its_record(title: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("title", "file"),
+    [
+        ("Start-up", r'records/[^"]+/r0\.json'),
+        ("Training", r'records/[^"]+/r0\.json'),
+        ("Cells", r'builds/[^"]+\.json'),
+        ("Deployment", r'builds/[^"]+\.json'),
+    ],
+)
+def test_each_line_of_a_table_leads_to_its_evidence(title: str, file: str, tmp_path: Path) -> None:
     run = whole(tmp_path)
+    cells = [cell.id for cell in run.manifest.plan.cells]
+    run.save_prepared({name: Prepared(cell_id=name, reference="image") for name in cells})
     reports.write(run, merging.merge([run]))
     page = (run.path / "report.html").read_text()
     table = re.search(rf"<h\d>{title}</h\d>.*?<tbody>(.*?)</tbody>", page, re.DOTALL)
     assert table
-    lines = re.findall(r"<tr>(.*?)</tr>", table[1], re.DOTALL)
+    rows = re.findall(r"<tr>(.*?)</tr>", table[1], re.DOTALL)
+    lines = [line for line in rows if "not run: " not in line]
     assert lines
-    assert all(re.search(r'<a class="key" href="records/[^"]+/r0\.json">', line) for line in lines)
+    assert all(re.search(f'<a class="key" href="{file}">', line) for line in lines)
 
 
 def test_memory_and_the_size_of_the_image_are_drawn_over_latency(tmp_path: Path) -> None:

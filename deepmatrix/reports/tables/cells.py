@@ -16,7 +16,7 @@ from deepmatrix.drawing.layout import (
     status,
     text,
 )
-from deepmatrix.reports.tables.speed import only_checked, record_of
+from deepmatrix.reports.tables.speed import image_of, only_checked, record_of
 from deepmatrix.results.rows import CellRow, Results
 from deepmatrix.results.timing.rows import StartupRow
 
@@ -73,7 +73,7 @@ def _cell_row(cell: CellRow) -> Row:
         native(numbers.duration(cell.import_s.median if cell.import_s else None), cell.emulated),
         numbers.size(cell.peak_memory_bytes),
     )
-    return judged_row(texts, 1, mood, emulated=False)
+    return judged_row(texts, 1, mood, emulated=False, sources=image_of(cell.cell))
 
 
 def _build_time(cell: CellRow) -> str:

@@ -7,8 +7,8 @@ import statistics
 from collections.abc import Iterable, Mapping
 
 from deepmatrix.drawing import numbers
-from deepmatrix.drawing.layout import Row, Table, judged_row, key, mark, native, number, text
-from deepmatrix.reports.tables.speed import record_of
+from deepmatrix.drawing.layout import Mood, Row, Table, judged_row, key, mark, native, number, text
+from deepmatrix.reports.tables.speed import image_of, record_of
 from deepmatrix.results.rows import CellRow, Results
 from deepmatrix.results.timing.rows import ExportRow, ScenarioRow
 from harness.record import SCENARIO_BOUND, SCENARIO_LEAST_BOUND_S
@@ -97,7 +97,7 @@ def _deployment_row(cell: CellRow, starts: Mapping[str, float]) -> Row:
         native(numbers.duration(seconds), cell.emulated),
         ", ".join(sorted(starts)) or numbers.DASH,
     )
-    return judged_row(texts, 0, "plain", emulated=cell.emulated)
+    return judged_row(texts, 0, "plain", emulated=cell.emulated, sources=image_of(cell.cell))
 
 
 def scenarios(results: Results) -> Table:
@@ -140,4 +140,6 @@ def _scenario_row(row: ScenarioRow) -> Row:
         numbers.duration(row.bound_s),
         "valid" if row.valid else "not valid",
     )
-    return judged_row(texts, 7, "plain" if row.valid else "bad", emulated=row.emulated)
+    sources = record_of(row.cell, row.subject)
+    mood: Mood = "plain" if row.valid else "bad"
+    return judged_row(texts, 7, mood, emulated=row.emulated, sources=sources)

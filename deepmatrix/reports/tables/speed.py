@@ -26,7 +26,7 @@ from deepmatrix.drawing.layout import (
 from deepmatrix.results.rows import Results, TrainingRow
 from deepmatrix.results.timing.rows import BOTH_PASSES, GenerationRow, InferenceRow, PassRow
 from deepmatrix.results.timing.statistics import Estimate, compare
-from deepmatrix.store.records import record_path
+from deepmatrix.store.records import image_path, record_path
 from deepmatrix.workloads.guessing import LEVEL
 
 OF_PEAK = (
@@ -129,6 +129,11 @@ def place_of(row: Timed, *, several: bool) -> str:
 def record_of(cell: str, subject: str) -> tuple[Source, ...]:
     """Return the first record of a job, as what a line rests on."""
     return (Source(path=record_path(cell, subject)),)
+
+
+def image_of(cell: str) -> tuple[Source, ...]:
+    """Return what is known of a cell's image, as what a line rests on."""
+    return (Source(path=image_path(cell), words="image"),)
 
 
 def only_checked(rows: Sequence[TrainingRow]) -> str:
