@@ -152,6 +152,9 @@ class HostOfTests(Host):
             answer = answer.model_copy(update={"sha256": digest, "size": len(results)})
         if fault == "damage":
             answer = answer.model_copy(update={"sha256": "0" * 64})
+        if fault == "cancelled":
+            first = answer.ended[0].model_copy(update={"ending": "cancelled"})
+            answer = answer.model_copy(update={"ended": (first, *answer.ended[1:])})
         if fault == "other":
             answer = answer.model_copy(update={"attempt": "another"})
         return answer, results

@@ -272,7 +272,7 @@ class WorkerEngine:
         Raises EngineError, and Refused for files that no honest process writes.
         """
         folders = order.folders[: len(answer.ended)]
-        if answer.ended[-1].ending == "cancelled":
+        if any(job_end.ending == "cancelled" for job_end in answer.ended):
             raise Lost("the worker ended the process")
         results = Path(tempfile.mkdtemp(prefix=".results-", dir=task.control.parent))
         try:

@@ -201,6 +201,17 @@ def test_a_worker_writes_nothing_beside_the_folders_of_its_jobs(
     assert not list(tmp_path.rglob("evil"))
 
 
+def test_a_worker_that_says_it_ended_a_process_and_went_on_loses_that_process(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    fleet.start_worker("one", "fault=cancelled")
+    run, jobs = run_of(tmp_path / "runs", ["fine", "fine too"])
+    with contextlib.suppress(EngineError):
+        fleet.serve(run)
+    causes = {record.cause for record in records(run, jobs).values() if record.cause}
+    assert "on one: the worker ended the process" in causes
+
+
 def test_a_client_and_a_worker_without_the_certificates_of_the_fleet_are_refused(
     fleet: Fleet, tmp_path: Path
 ) -> None:
