@@ -22,6 +22,7 @@ from deepmatrix.execution.interrupting import (
     how_to_go_on,
     not_resumed,
 )
+from deepmatrix.execution.runner import pending_cells
 from deepmatrix.invocation import command_line
 from deepmatrix.planning.plan import WAVES
 from deepmatrix.store import listing, runs
@@ -95,7 +96,7 @@ def _choose_engines(
         return [choose_engine(run, options, starting.line_printer(console))]
     fleet = fleets.open_fleet(options, console, stack)
     engines = fleets.choose_engines(options, fleet, matrix, console, stack)
-    fleets.check_match(fleet, run.manifest.plan.cells, engines)
+    fleets.check_match(fleet, pending_cells(run, WAVES, ()), engines)
     return engines
 
 

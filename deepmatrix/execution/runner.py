@@ -154,8 +154,7 @@ class Runner:
 
     def pending_cells(self, waves: Sequence[Wave]) -> list[Cell]:
         """Return the cells that still have a job to do here."""
-        pending = {job.cell for wave in waves for job in missing_jobs(self.run, wave, self.cells)}
-        return [cell for cell in self.run.manifest.plan.cells if cell.id in pending]
+        return pending_cells(self.run, waves, self.cells)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -324,6 +323,12 @@ def missing_jobs(run: Run, wave: Wave, cells: Collection[str]) -> list[Job]:
         for job in run.manifest.plan.jobs(wave)
         if (not cells or job.cell in cells) and not run.is_done(job)
     ]
+
+
+def pending_cells(run: Run, waves: Sequence[Wave], cells: Collection[str]) -> list[Cell]:
+    """Return the cells that still have a job to do, of all or of those in *cells*."""
+    pending = {job.cell for wave in waves for job in missing_jobs(run, wave, cells)}
+    return [cell for cell in run.manifest.plan.cells if cell.id in pending]
 
 
 def make_inputs(run: Run) -> None:

@@ -35,12 +35,13 @@ from deepmatrix.fleet.cluster import Cluster
 from deepmatrix.fleet.offers import TIMING
 from deepmatrix.fleet.parcels import Order, Sent, digest_of
 from deepmatrix.machine import locks
-from deepmatrix.planning.plan import Job
+from deepmatrix.planning.plan import WAVES, Job
 from deepmatrix.store.records import JobRecord
 from tests.fleet_processes import STARTS_S, Fleet, be_controller, be_worker
 from tests.fleet_worker import HostOfTests, Processes
 from tests.line import Line
-from tests.unit.examples import MATRIX, planned
+from tests.unit.examples import MATRIX, new_run, planned, record
+from tests.unit.test_results import write_gold
 from tests.unit.test_sessions import (
     CONSUMER,
     FAULTS,
@@ -290,6 +291,20 @@ def test_what_no_worker_has_is_an_error_at_once(
     assert "no worker of the fleet has amd64 with cpu, for torch-debian12-amd64-cpu" in error
     assert "torch-debian13-arm64-cpu" not in error
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_run_is_finished_without_a_worker_whose_cells_are_done(
+    fleet: Fleet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fleet.start_worker("one")
+    run = new_run(tmp_path / "runs", planned("torch-debian12-amd64-cpu", "jax-debian13-arm64-cpu"))
+    run.save_engine({"engine": "venv", "fleet": fleet.address})
+    write_gold(run)
+    for job in (job for wave in WAVES for job in run.manifest.plan.jobs(wave)):
+        run.save(job, record(job, run=run.id))
+    options = ["--fleet", fleet.address, "--tls", str(fleet.tls), "--runs", str(tmp_path / "runs")]
+    assert main.main(["matrix", "--resume", run.id, *options]) < 2
+    assert "no worker of the fleet" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
