@@ -10,7 +10,13 @@ from typing import TypeVar
 from deepmatrix.comparison.changes import Untimed
 from deepmatrix.judging.noise import NOISY_BELOW
 from deepmatrix.results.rows import CellRow, Results, TrainingRow
-from deepmatrix.results.timing.rows import InferenceRow, PassRow, StepRow
+from deepmatrix.results.timing.rows import (
+    GenerationRow,
+    InferenceRow,
+    PassRow,
+    ServingRow,
+    StepRow,
+)
 
 #: Facts of a process's environment that make times another kind, with their names for people.
 FACTS = {"machine": "architecture", "processor": "processor", "cpus": "CPUs"}
@@ -21,7 +27,9 @@ Place = tuple[str, str]
 Names = Mapping[str, Mapping[str, str]]
 """The names of machines, by cell and by their ids."""
 
-MachinesRow = TypeVar("MachinesRow", InferenceRow, PassRow, StepRow, TrainingRow)
+MachinesRow = TypeVar(
+    "MachinesRow", GenerationRow, InferenceRow, PassRow, ServingRow, StepRow, TrainingRow
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,6 +175,8 @@ def _named(results: Results, names: Names) -> Results:
             "training": rows(results.training),
             "passes": rows(results.passes),
             "steps": rows(results.steps),
+            "serving": rows(results.serving),
+            "generation": rows(results.generation),
         }
     )
 

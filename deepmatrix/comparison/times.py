@@ -43,7 +43,7 @@ class Times:
 
 
 def times_of(results: Results) -> Times:
-    """Return what a run timed on native cells; starts and tokens are of no machine of several."""
+    """Return what a run timed on native cells; and where."""
     return Times(
         estimates={key: estimate for key, estimate in _estimates(results) if estimate},
         titles={model.artifact: model.name for model in results.models},
@@ -69,10 +69,11 @@ def _estimates(results: Results) -> Iterator[tuple[Key, Estimate | None]]:
             yield (BOTH_PASSES, *key), passed.backward_s
     for served in results.serving:
         if not served.emulated:
-            yield ("first inference", served.cell, "", served.subject, 0), served.start_s
+            key = (served.cell, served.machine, served.subject, 0)
+            yield ("first inference", *key), served.start_s
     for generated in results.generation:
         if not generated.emulated:
-            key = (generated.cell, "", generated.artifact, 0)
+            key = (generated.cell, generated.machine, generated.artifact, 0)
             yield ("prefill", *key), generated.prefill_s
             yield ("decode", *key), generated.step_s
 

@@ -31,13 +31,15 @@ PLATFORM = frozenset({"numpy", "node", "chromium"})
 class OnMachine:
     """What the records of one cell tell of one of its machines.
 
-    *is_measured*: times of the cell count there. *rates*: of its jobs there.
+    *is_measured*: times of the cell count there. *rates*: of its jobs there. *import_s*: of fresh
+    processes, seconds.
     """
 
     engine: str = ""
     environment: dict[str, Any] = field(default_factory=dict)
     is_measured: bool = False
     rates: dict[str, noise.Rates] = field(default_factory=dict)
+    import_s: list[np.ndarray] = field(default_factory=list)
     peak_flops: float | None = None
 
     def add_rates(self, record: JobRecord, output: Output) -> None:
@@ -57,7 +59,6 @@ class CellSummary:
 
     def __init__(self) -> None:
         self.machines: dict[str, OnMachine] = {}
-        self.import_s: list[np.ndarray] = []
         self.peak_memory_bytes: int | None = None
         self._serving_memory: dict[str, dict[str, list[int]]] = {}  # by workload and artifact
         self.memory_source = ""
@@ -91,7 +92,7 @@ class CellSummary:
                     on_machine.add_rates(record, record.output)
                 start = record.output.startup()
                 if is_timed and record.output.place == 1 and start and not start.cold:
-                    self.import_s.append(floats([start.import_s]))
+                    on_machine.import_s.append(floats([start.import_s]))
 
     def _count_failure(self, record: JobRecord, expected_failure: str) -> None:
         if record.status == "ok":
@@ -215,7 +216,7 @@ def cell_row(
         not_pulled=prepared.not_pulled if prepared else "",
         image_bytes=prepared.size_bytes if prepared else None,
         build_s=prepared.build_s if prepared and prepared.built else None,
-        import_s=estimate(summary.import_s),
+        import_s=estimate(summary.first.import_s),
         peak_flops=summary.first.peak_flops,
         peak_memory_bytes=summary.peak_memory_bytes,
         serving_memory_bytes=summary.serving_memory.get(opening),

@@ -116,12 +116,13 @@ class RowCollector:
         summary = self._summaries.setdefault(first.cell, CellSummary())
         summary.add(group, expected_failure, is_timed=is_timed)
         self._timeline.add(group)
-        self._startup.extend(timings.startup(group, is_timed=is_timed))
-        if is_timed:
-            for part in by_machine(group):
+        parts = by_machine(group) if is_timed else [group]
+        for part in parts:
+            self._startup.extend(timings.startup(part, is_timed=is_timed))
+            self._serving.extend(timings.serving(part, is_timed=is_timed))
+            if is_timed:
                 self._inference.extend(timings.inference(part))
                 self._steps.extend(timings.steps(part))
-        self._serving.extend(timings.serving(group, is_timed=is_timed))
         self._scenarios.extend(timings.scenarios(group))
         self._exports.extend(timings.exports(group, is_timed=is_timed))
         if first.subject in self._imports:
@@ -136,7 +137,8 @@ class RowCollector:
             known = [each.accuracy for each in agreements if each.accuracy is not None]
             if known:
                 self._accuracies[first.subject, first.cell] = min(known)
-            self._generation.extend(generation.generated(group, terms, is_timed=is_timed))
+            for part in parts:
+                self._generation.extend(generation.generated(part, terms, is_timed=is_timed))
 
     def _count_rounds(self, record: JobRecord) -> int:
         """Return how many rounds are planned of a record's cell and subject."""

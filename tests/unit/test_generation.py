@@ -17,6 +17,8 @@ from deepmatrix.cli import main
 from deepmatrix.comparison.times import times_of
 from deepmatrix.judging import generation as judging
 from deepmatrix.judging.verdicts import judge
+from deepmatrix.reports.tables import speed
+from deepmatrix.results import merging
 from deepmatrix.results.rows import Results
 from deepmatrix.results.timing import generation as rows
 from deepmatrix.store import artifacts
@@ -28,6 +30,7 @@ from harness.phases import generation
 from harness.runtimes.onnxruntime import adapter
 from tests import generating
 from tests.unit.examples import new_run, output, planned, record, save_producer, store_model
+from tests.unit.test_machines import parts_of
 from tests.unit.test_verdicts import TERMS
 
 GENERATIONS = 3
@@ -251,6 +254,24 @@ def test_prefill_and_decode_are_compared_with_those_of_another_run() -> None:
         ("prefill", row.cell, "", row.artifact, 0): row.prefill_s,
         ("decode", row.cell, "", row.artifact, 0): row.step_s,
     }
+
+
+def test_the_tokens_of_two_machines_stand_as_two_rows(tmp_path: Path) -> None:
+    plan = planned("torch-debian12-amd64-cpu", "onnxruntime-*")
+    parts = parts_of(tmp_path, plan, "one", "two")
+    timed = next(job for job in plan.jobs("consume") if plan.is_timed(job))
+    names = {name: getattr(timed, name) for name in ("cell", "subject", "workload")}
+    for machine, part in parts.items():
+        own = served(entry(), run=part.id, machine=machine)
+        part.save(timed, own.changed(job=timed.id, **names))
+    results = merging.merge(list(parts.values()))
+    assert [(row.machine, row.step_s.rounds) for row in results.generation if row.step_s] == [
+        ("one", 1),
+        ("two", 1),
+    ]
+    table = speed.generation(results)
+    place = table.titles.index("machine")
+    assert [row.texts[place] for row in table.rows] == ["one", "two"]
 
 
 def test_what_does_not_generate_has_no_row() -> None:

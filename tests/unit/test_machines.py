@@ -16,8 +16,8 @@ from deepmatrix.comparison.history.lines import measurements
 from deepmatrix.execution.sessions.placing import measured_on, measuring, places
 from deepmatrix.planning.cells import Capabilities, joint
 from deepmatrix.planning.plan import WAVES, Plan
-from deepmatrix.reports import tables
-from deepmatrix.reports.tables import speed
+from deepmatrix.reports import html, tables
+from deepmatrix.reports.tables import cells, deployment, speed
 from deepmatrix.results import merging
 from deepmatrix.results.rows import Results
 from deepmatrix.store.runs import Run
@@ -144,6 +144,9 @@ def test_a_cell_is_emulated_only_where_no_machine_runs_it_natively() -> None:
 #: Two machines, and how many times as long as on the first all takes there.
 MACHINES = {"board": 1.0, "desk": 0.5}
 
+#: When every job starts, seconds since 1970.
+STARTED_AT = 1e9
+
 
 def measured_results(
     folder: Path, machines: Mapping[str, float], *, processor: str = "", failed: str = ""
@@ -166,11 +169,14 @@ def measured_results(
             for phase in document["records"]:
                 for batch in phase["data"].get("batches", {}).values():
                     batch["latency_s"] = [seconds * factor for seconds in batch["latency_s"]]
+                if phase["phase"] == "startup":
+                    seconds = phase["data"]["import_s"] * factor
+                    phase["data"].update(import_s=seconds, answered_at=STARTED_AT + seconds)
             told = type(output(job)).model_validate(document)
             is_lost = machine == failed and job.wave == "produce" and job.round == 0
             status = {"status": "oom", "cause": "out of memory"} if is_lost else {}
             changes = {"machine": machine, "attempt": job.id, "output": told, **status}
-            part.save(job, record(job, run=part.id, **changes))
+            part.save(job, record(job, run=part.id, started_at=STARTED_AT, **changes))
     return merging.merge(list(parts.values()))
 
 
@@ -181,9 +187,36 @@ def compared(base: Results, head: Results) -> Comparison:
 def test_times_of_a_cell_are_compared_on_each_of_its_machines(tmp_path: Path) -> None:
     base = measured_results(tmp_path / "base", MACHINES)
     head = measured_results(tmp_path / "head", {"board": 2.0, "desk": 0.5})
-    changes = [change for change in compared(base, head).times if change.quantity == "inference"]
-    ratios = {(each.machine, round(each.ratio, 3)) for each in changes}
-    assert ratios == {("board", 2.0), ("desk", 1.0)}
+    for quantity in ("inference", "first inference"):
+        changes = [each for each in compared(base, head).times if each.quantity == quantity]
+        ratios = {(each.machine, round(each.ratio, 3)) for each in changes}
+        assert ratios == {("board", 2.0), ("desk", 1.0)}
+
+
+def test_the_starts_of_a_cell_on_two_machines_stand_as_two_rows(tmp_path: Path) -> None:
+    results = measured_results(tmp_path, MACHINES)
+    for table in (cells.startup(results), deployment.deployment(results)):
+        place = table.titles.index("machine")
+        places = {row.texts[place] for row in table.rows if CELLS[0] in row.texts}
+        assert places - {"–"} == {*MACHINES}  # what is only checked has no machine
+    for rows in (results.startup, results.serving):
+        imports = {row.machine: row.import_s for row in rows if row.import_s}
+        medians = {machine: each.median for machine, each in imports.items()}
+        assert medians["desk"] / medians["board"] == pytest.approx(MACHINES["desk"])
+        assert {len(each.round_medians) for each in imports.values()} == {3}
+    (cell,) = (row for row in results.cells if row.cell == CELLS[0])
+    assert cell.import_s
+    assert set(cell.import_s.round_medians) == {0.5, 0.505, 0.51}  # of the first one
+
+
+def test_what_is_drawn_names_the_machines_where_there_are_several(tmp_path: Path) -> None:
+    for several, machines in enumerate(({"board": 1.0}, MACHINES)):
+        results = measured_results(tmp_path / str(several), machines)
+        page = html.run_page(results, html.Evidence())
+        for part in ("latency", "starts"):
+            section = page.partition(f'id="{part}"')[2].partition("</section>")[0]
+            assert section
+            assert all((f", on {machine}<" in section) == bool(several) for machine in machines)
 
 
 def test_a_machine_that_became_slower_is_named(tmp_path: Path) -> None:

@@ -97,6 +97,8 @@ GAINED: list[tuple[str, str, Any]] = [
     ("training.*", "machine", ""),
     ("inference.*", "machine", ""),
     ("passes.*", "machine", ""),
+    ("startup.*", "machine", ""),
+    ("serving.*", "machine", ""),
     ("cells.*.environment", "execution", None),
     ("cells.*.environment", "distribution", None),
     ("cells.*.environment", "shared_objects", None),

@@ -10,7 +10,7 @@ from deepmatrix.drawing import numbers
 from deepmatrix.reports.html import scales
 from deepmatrix.reports.html.evidence import MOST_ROUNDS, Evidence, Link
 from deepmatrix.reports.html.scales import Scale
-from deepmatrix.reports.tables.speed import model_name
+from deepmatrix.reports.tables.speed import are_several, model_name
 from deepmatrix.results.rows import Results
 from deepmatrix.results.timing.rows import InferenceRow, ServingRow
 from deepmatrix.results.timing.statistics import Estimate
@@ -55,6 +55,7 @@ def strips(results: Results, evidence: Evidence) -> Iterator[Strips]:
     """Yield the strips of every workload, or user's own model, that was timed."""
     names = {model.artifact: model.name for model in results.models}
     rows = sorted(results.inference, key=lambda row: row.workload)
+    several = are_several(results)
     for workload, group in itertools.groupby(rows, key=lambda row: row.workload):
         all_rows = _fastest_first(list(group))
         of_workload = all_rows[:MOST_LINES]
@@ -71,7 +72,7 @@ def strips(results: Results, evidence: Evidence) -> Iterator[Strips]:
             strips=tuple(
                 _strip(
                     row,
-                    names.get(row.subject) or model_name(row),
+                    _on(names.get(row.subject) or model_name(row), row.machine * several),
                     scale,
                     fastest,
                     evidence,
@@ -84,12 +85,19 @@ def strips(results: Results, evidence: Evidence) -> Iterator[Strips]:
 
 def _fastest_first(rows: Sequence[InferenceRow]) -> list[InferenceRow]:
     """Return rows by their model on a cell, the fastest first, with its batches in order."""
-    first: dict[tuple[str, str], float] = {}
+    first: dict[tuple[str, str, str], float] = {}
     for row in sorted(rows, key=lambda row: row.batch):
-        first.setdefault((row.cell, row.subject), row.p50_s.median)
-    return sorted(
-        rows, key=lambda row: (first[row.cell, row.subject], row.cell, row.subject, row.batch)
-    )
+        first.setdefault(_place(row), row.p50_s.median)
+    return sorted(rows, key=lambda row: (first[_place(row)], *_place(row), row.batch))
+
+
+def _place(row: InferenceRow) -> tuple[str, str, str]:
+    return row.cell, row.subject, row.machine
+
+
+def _on(model: str, machine: str) -> str:
+    """Return what a model is called, with the machine that ran it where there are several."""
+    return f"{model}, on {machine}" if machine else model
 
 
 def _strip(
@@ -147,6 +155,7 @@ def starts(results: Results, evidence: Evidence) -> Starts | None:
     """Return the cold starts, None where none was timed."""
     names = {model.artifact: model.name for model in results.models}
     rows = [(row, row.start_s.median) for row in results.serving if row.start_s]
+    several = are_several(results)
     fastest = sorted(rows, key=lambda pair: pair[1])[:MOST_LINES]
     scale = scales.linear((total for _, total in fastest), AXIS, numbers.duration)
     if scale is None:
@@ -156,7 +165,10 @@ def starts(results: Results, evidence: Evidence) -> Starts | None:
         starts=tuple(
             Start(
                 row=row,
-                model=names.get(row.subject) or " of ".join(reversed(_source(row.subject))),
+                model=_on(
+                    names.get(row.subject) or " of ".join(reversed(_source(row.subject))),
+                    row.machine * several,
+                ),
                 total_s=total,
                 parts=tuple(_parts(row, total, scale)),
                 links=evidence.of_job(row.cell, row.subject, rounds=1),

@@ -15,8 +15,15 @@ from deepmatrix.drawing.layout import (
     row,
     status,
     text,
+    without_column,
 )
-from deepmatrix.reports.tables.speed import image_of, only_checked, record_of
+from deepmatrix.reports.tables.speed import (
+    MACHINE,
+    are_several,
+    image_of,
+    only_checked,
+    record_of,
+)
 from deepmatrix.results.rows import CellRow, Results
 from deepmatrix.results.timing.rows import StartupRow
 
@@ -123,11 +130,12 @@ def startup(results: Results) -> Table:
         results.startup,
         key=lambda start: (start.workload, start.emulated, _time_to_trained(start) or 0.0),
     )
-    return Table(
+    table = Table(
         title="Start-up",
         columns=(
             key("workload"),
             key("cell"),
+            text("machine", note=MACHINE),
             number("interpreter", optional=6),
             number("import", optional=2),
             number("cold import", optional=5, note=COLD_IMPORT),
@@ -144,6 +152,7 @@ def startup(results: Results) -> Table:
             f"{only_checked(results.training)}"
         ),
     )
+    return table if are_several(results) else without_column(table, "machine")
 
 
 def _startup_row(start: StartupRow) -> Row:
@@ -152,6 +161,7 @@ def _startup_row(start: StartupRow) -> Row:
     texts = (
         start.workload,
         start.cell + mark(start.emulated),
+        start.machine or numbers.DASH,
         *times[:2],
         _cold_import(start),
         *times[2:],

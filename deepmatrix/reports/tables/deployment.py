@@ -7,8 +7,19 @@ import statistics
 from collections.abc import Iterable, Mapping
 
 from deepmatrix.drawing import numbers
-from deepmatrix.drawing.layout import Mood, Row, Table, judged_row, key, mark, native, number, text
-from deepmatrix.reports.tables.speed import image_of, record_of
+from deepmatrix.drawing.layout import (
+    Mood,
+    Row,
+    Table,
+    judged_row,
+    key,
+    mark,
+    native,
+    number,
+    text,
+    without_column,
+)
+from deepmatrix.reports.tables.speed import MACHINE, are_several, image_of, record_of
 from deepmatrix.results.rows import CellRow, Results
 from deepmatrix.results.timing.rows import ExportRow, ScenarioRow
 from harness.record import SCENARIO_BOUND, SCENARIO_LEAST_BOUND_S
@@ -61,37 +72,44 @@ def _exporters(rows: Iterable[ExportRow]) -> str:
 
 def deployment(results: Results) -> Table:
     """Every cell that served: its image, its memory, and its time to first inference."""
-    starts: dict[str, dict[str, float]] = {row.cell: {} for row in results.serving}
+    starts: dict[str, dict[str, dict[str, float]]] = {row.cell: {} for row in results.serving}
     for row in results.serving:
         if row.start_s:
-            starts[row.cell][row.workload] = row.start_s.median
+            starts[row.cell].setdefault(row.machine, {})[row.workload] = row.start_s.median
     cells = sorted(
         (cell for cell in results.cells if cell.cell in starts),
         key=lambda cell: (cell.emulated, cell.image_bytes or 0),
     )
     served_first = ", ".join(sorted({cell.serving_memory_of for cell in cells} - {""}))
-    return Table(
+    table = Table(
         title="Deployment",
         columns=(
             key("cell"),
+            text("machine", note=MACHINE),
             number("image"),
             number("peak memory"),
             number("first inference"),
             text("of", optional=1),
         ),
-        rows=tuple(_deployment_row(cell, starts[cell.cell]) for cell in cells),
+        rows=tuple(
+            _deployment_row(cell, machine, there)
+            for cell in cells
+            for machine, there in sorted((starts[cell.cell] or {"": {}}).items())
+        ),
         note=(
             "The smallest image first. First inference: from starting the container (or the "
             "process) to the first answer; median over rounds. Peak memory: of a fresh process "
             f"that has served one model ({served_first or numbers.DASH}), not of one that trained."
         ),
     )
+    return table if are_several(results) else without_column(table, "machine")
 
 
-def _deployment_row(cell: CellRow, starts: Mapping[str, float]) -> Row:
+def _deployment_row(cell: CellRow, machine: str, starts: Mapping[str, float]) -> Row:
     seconds = statistics.median(starts.values()) if starts else None
     texts = (
         cell.cell + mark(cell.emulated),
+        machine or numbers.DASH,
         numbers.size(cell.image_bytes),
         numbers.size(cell.serving_memory_bytes),
         native(numbers.duration(seconds), cell.emulated),

@@ -117,7 +117,13 @@ class Timed(Protocol):
 
 def are_several(results: Results) -> bool:
     """Return whether times were measured on several machines."""
-    rows: Iterable[Timed] = (*results.training, *results.inference, *results.passes)
+    rows: Iterable[Timed] = (
+        *results.startup,
+        *results.training,
+        *results.inference,
+        *results.passes,
+        *results.generation,
+    )
     return len({row.machine for row in rows} - {""}) > 1
 
 
@@ -326,11 +332,12 @@ def generation(results: Results) -> Table:
         results.generation,
         key=lambda row: (row.workload, row.emulated, row.step_s.median if row.step_s else 1e9),
     )
-    return Table(
+    table = Table(
         title="Generation",
         columns=(
             key("cell"),
             key("model"),
+            text("machine", note=MACHINE),
             text("tokens", note=TOKENS),
             number("prefill", optional=1, note=PREFILL),
             number("decode", note=DECODE),
@@ -340,12 +347,14 @@ def generation(results: Results) -> Table:
         rows=tuple(_generation_row(row, titles) for row in rows),
         note="Greedy decoding, one sequence, with a cache.",
     )
+    return table if are_several(results) else without_column(table, "machine")
 
 
 def _generation_row(row: GenerationRow, titles: Mapping[str, str]) -> Row:
     texts = (
         row.cell + mark(row.emulated),
         titles.get(row.artifact, row.artifact),
+        row.machine or numbers.DASH,
         f"{row.equal} of {row.steps}" + ", near tie" * bool(row.near_tie),
         native(numbers.rate(row.prefill_tokens_per_s), row.emulated),
         native(numbers.rate(row.decode_tokens_per_s), row.emulated),
@@ -354,4 +363,4 @@ def _generation_row(row: GenerationRow, titles: Mapping[str, str]) -> Row:
     )
     mood: Mood = "bad" if row.fault else "plain" if row.near_tie else "good"
     sources = record_of(row.cell, row.artifact)
-    return judged_row(texts, 2, mood, emulated=row.emulated, sources=sources)
+    return judged_row(texts, 3, mood, emulated=row.emulated, sources=sources)

@@ -37,6 +37,7 @@ def generated(
         artifact=first.subject,
         workload=first.workload,
         emulated=first.emulated,
+        machine=first.machine if is_timed else "",
         prompt=worst.prompt,
         steps=worst.steps,
         equal=worst.equal,

@@ -69,6 +69,7 @@ class StartupRow(Row):
     cell: str
     workload: str
     emulated: bool
+    machine: str = ""
     interpreter_s: Estimate | None
     import_s: Estimate | None
     build_s: Estimate | None
@@ -116,6 +117,7 @@ class ServingRow(Row):
     subject: str
     workload: str
     emulated: bool
+    machine: str = ""
     start_s: Estimate | None
     interpreter_s: Estimate | None = None
     import_s: Estimate | None = None
@@ -151,6 +153,7 @@ class GenerationRow(Row):
     artifact: str
     workload: str
     emulated: bool
+    machine: str = ""
     prompt: Count
     steps: Count
     equal: Count
