@@ -574,10 +574,15 @@ def test_a_process_that_waits_for_its_turn_on_a_worker_is_not_lost(
     others = contextlib.ExitStack()
     assert others.enter_context(locks.try_lock(tmp_path / "work" / "one" / "sampling-0.lock"))
     starts: list[object] = []
+    released: list[float] = []
+
+    def release() -> None:
+        released.append(time.time())
+        others.close()
 
     def start(job: object, _: object) -> None:
         if not starts:
-            threading.Timer(2 * patience_s + 1, others.close).start()
+            threading.Timer(2 * patience_s + 1, release).start()
         starts.append(job)
 
     watcher = Quiet()
@@ -585,6 +590,8 @@ def test_a_process_that_waits_for_its_turn_on_a_worker_is_not_lost(
     fleet.serve(run, watcher)
     (record,) = records(run, jobs).values()
     assert (record.status, len(starts)) == ("ok", 1), record.cause
+    assert record.started_at
+    assert record.started_at >= released[0]  # it had its turn after the others
 
 
 def test_without_a_worker_that_is_left_the_run_ends_and_goes_on_later(
@@ -649,6 +656,30 @@ def test_what_a_worker_loses_at_once_is_one_loss(fleet: Fleet, tmp_path: Path) -
     fleet.serve(run, watcher)
     assert {record.status for record in records(run, jobs).values()} == {"ok"}
     assert (len(starts), aside) == (8, {})
+
+
+def test_what_is_done_is_not_done_again_where_the_next_process_is_lost(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    fleet.start_worker("one")
+    fleet.start_worker("two", "native=arm64")
+    run, jobs = run_of(tmp_path / "runs", ["segfault"] * 6)  # each ends its process
+    starts: list[str] = []
+    done: set[str] = set()
+
+    def start(job: Job, _: object) -> None:
+        starts.append(job.id)
+        if len(starts) == 3:
+            done.update(each.id for each in jobs.values() if run.is_done(each))
+            fleet.processes.kill("one")
+            fleet.start_worker("one")
+
+    watcher = Quiet()
+    watcher.started = start  # type: ignore[attr-defined]
+    fleet.serve(run, watcher)
+    assert {record.status for record in records(run, jobs).values()} == {"crashed"}
+    assert len(done) == 2
+    assert {starts.count(name) for name in done} == {1}
 
 
 def test_a_fleet_is_whole_however_often_its_client_refreshes_what_it_remembers(
