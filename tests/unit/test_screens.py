@@ -147,6 +147,17 @@ def test_the_tables_of_a_matrix_are_not_on_the_screen() -> None:
     assert "16 times the model's rounding error" in page  # with plain spaces
 
 
+def test_a_consumer_that_several_machines_measured_has_a_line_for_each() -> None:
+    results = verifications.results(NATIVE)
+    assert "machine" not in verification.consumers(results, MODEL).titles
+    (timed,) = results.inference
+    twice = tuple(timed.model_copy(update={"machine": name}) for name in ("board", "desk"))
+    table = verification.consumers(results.model_copy(update={"inference": twice}), MODEL)
+    place = table.titles.index("machine")
+    lines = [(line.texts[0], line.texts[place]) for line in table.rows]
+    assert lines == [(NATIVE, "board"), (NATIVE, "desk")]
+
+
 def test_what_is_wrong_comes_first_and_the_evaluator_last() -> None:
     table = verification.consumers(verifications.results(), MODEL)
     consumers = [line.texts[0] for line in table.rows]

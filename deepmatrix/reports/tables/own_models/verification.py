@@ -21,6 +21,7 @@ from deepmatrix.drawing.layout import (
 )
 from deepmatrix.drawing.verdicts import MOODS, SIGNS
 from deepmatrix.reports.tables.own_models.headlines import inspector_name, rows_of
+from deepmatrix.reports.tables.speed import MACHINE, are_several
 from deepmatrix.results.rows import (
     CellRow,
     ModelRow,
@@ -45,13 +46,17 @@ UNANSWERED = ("unsupported", "not-run")
 
 
 def consumers(results: Results, model: ModelRow) -> Table:
-    """One line a consumer: verdict, error, the worst output, tolerance, time, precision, why."""
+    """One line a consumer: verdict, error, the worst output, tolerance, time, precision, why.
+
+    One that several machines measured has a line for each.
+    """
     cells = {cell.cell: cell for cell in results.cells}
-    times = {
-        served.cell: served.p50_s.median
-        for served in results.inference
-        if served.subject == model.artifact and not served.emulated
-    }
+    several = are_several(results)
+    times: dict[str, dict[str, float | None]] = {}
+    for served in results.inference:
+        if served.subject == model.artifact and not served.emulated:
+            there = served.machine if several else ""
+            times.setdefault(served.cell, {})[there] = served.p50_s.median
     rows = rows_of(results, model)
     return without_empty_columns(
         Table(
@@ -67,6 +72,7 @@ def consumers(results: Results, model: ModelRow) -> Table:
                 ),
                 Column("tolerance", numeric=True, optional=4),
                 Column("tolerance from", optional=7, unbroken=True, note=FROM_NOTE),
+                Column("machine", optional=3, note=MACHINE),
                 Column("p50", numeric=True, optional=3, note=P50_NOTE),
                 Column("precision", optional=6),
                 Column("why", below=True),
@@ -75,11 +81,13 @@ def consumers(results: Results, model: ModelRow) -> Table:
                 _consumer_row(
                     judged,
                     cells,
-                    times.get(judged.consumer),
+                    machine,
+                    p50,
                     model,
                     is_like_float32=_is_like_float32(judged, rows),
                 )
                 for judged in rows
+                for machine, p50 in times.get(judged.consumer, {"": None}).items()
             ),
         )
     )
@@ -97,6 +105,7 @@ P50_NOTE = "p50: the median time of one inference; native cells only."
 def _consumer_row(
     judged: PortabilityRow,
     cells: dict[str, CellRow],
+    machine: str,
     p50: float | None,
     model: ModelRow,
     *,
@@ -117,6 +126,7 @@ def _consumer_row(
         shortened_name(worst.name) if worst and len(judged.outputs) > 1 else "",
         numbers.error(judged.tolerance) if is_answered else numbers.DASH,
         judged.basis.replace(" ", NO_BREAK_SPACE) if is_answered else "",
+        machine,
         numbers.duration(p50),
         _precision(judged) if judged.verdict not in UNANSWERED else numbers.DASH,
         explain_verdict(judged, cell, model, is_like_float32=is_like_float32),
