@@ -85,7 +85,7 @@ def _was_killed_by_hand(api: APIClient, container: str) -> bool:
         filters={"container": container, "event": ["kill", "stop"]},
         decode=True,
     )
-    return any(True for _ in events)
+    return bool(list(events))  # read to its end, for the SDK leaves it open else
 
 
 class _Follower(threading.Thread):
