@@ -58,6 +58,12 @@ class Interpreter:
         return ".".join(self.version.split(".")[:2])
 
 
+def _library_path() -> dict[str, str]:
+    """Return where processes look for shared objects first, if anywhere: it decides what runs."""
+    path = os.environ.get("LD_LIBRARY_PATH")
+    return {"library_path": path} if path else {}
+
+
 class VenvEngine:
     """An engine that makes virtual environments. See `deepmatrix.engines.Engine`."""
 
@@ -96,6 +102,7 @@ class VenvEngine:
             "product": "uv",
             "system": platform.platform(),
             "pythons": ", ".join(versions),
+            **_library_path(),
             **local.limits_held(sandbox.find()),
             **hardware.machine_facts(),
         }

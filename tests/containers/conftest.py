@@ -234,11 +234,11 @@ Waiter = Callable[[Callable[[], bool]], None]
 
 @pytest.fixture
 def until() -> Waiter:
-    """Wait until something is so, and fail when it does not come in half a minute."""
+    """Wait until something is so, and fail when it does not come in three minutes."""
 
     def wait(is_so: Callable[[], bool]) -> None:
         pause = threading.Event()
-        for _ in range(300):
+        for _ in range(1800):
             if is_so():
                 return
             pause.wait(0.1)

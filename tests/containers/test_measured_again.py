@@ -37,6 +37,9 @@ presets:
 """,
 }
 
+#: By how much a day is slower: more than rounds differ on a busy machine.
+SLOW_DAY = 8
+
 #: What makes each call of Python slower: it remembers where memory was asked for.
 SLOW = "\n  onnxruntime:\n    environment: {PYTHONTRACEMALLOC: '1'}\n"
 
@@ -75,7 +78,7 @@ def runs(docker_engine: DockerEngine, tmp_path_factory: pytest.TempPathFactory) 
         record = json.loads(path.read_text("utf-8"))
         for phase in record["output"]["records"]:
             for batch in phase["data"].get("batches", {}).values():
-                batch["latency_s"] = [1.3 * seconds for seconds in batch["latency_s"]]
+                batch["latency_s"] = [SLOW_DAY * seconds for seconds in batch["latency_s"]]
         path.write_text(json.dumps(record), "utf-8")
     return folder
 
@@ -102,13 +105,13 @@ def test_a_slow_day_fails_the_first_measurement_and_not_the_second(runs: Path) -
     code, _, document = compared(runs, "tuesday", "--no-repeat")
     first = inference(document)
     assert (code, first["word"], first["again"]) == (1, "slower", False)
-    assert first["ratio"] == pytest.approx(1.3)
+    assert first["ratio"] == pytest.approx(SLOW_DAY)
 
     code, screen, document = compared(runs, "tuesday", "--rounds", "5")
     assert code == 0, screen
     second = inference(document)
     assert (second["again"], second["unrepeated"], second["rounds"]) == (True, "", [5, 5])
-    assert second["ratio"] < 1.2
+    assert second["ratio"] < SLOW_DAY / 4
 
 
 def test_a_slow_environment_is_slow_again_and_breaks_the_limit(runs: Path) -> None:

@@ -173,13 +173,19 @@ def test_the_time_left_is_at_least_what_is_known(tmp_path: Path) -> None:
     assert display.remaining() == "about 2:00 left"
 
 
-def test_what_is_only_checked_tells_nothing_of_what_timed_work_takes(tmp_path: Path) -> None:
+def of_both_kinds(folder: Path, checked: int) -> tuple[Display, list[Job], list[Job]]:
+    """Return a display of three timed jobs and a number of checked ones, and these jobs."""
     plan = planned("torch-debian12-amd64-cpu")
-    display = Display(Console(file=io.StringIO()), new_run(tmp_path, plan, "one").manifest)
+    display = Display(Console(file=io.StringIO()), new_run(folder, plan, "one").manifest)
     jobs = list(plan.jobs("produce"))
     timed = [job for job in jobs if plan.is_timed(job)][:3]
-    checked = [job for job in jobs if not plan.is_timed(job)][:2]
-    display.planned([*timed, *checked], retry=False)
+    untimed = [job for job in jobs if not plan.is_timed(job)][:checked]
+    display.planned([*timed, *untimed], retry=False)
+    return display, timed, untimed
+
+
+def test_what_is_only_checked_tells_nothing_of_what_timed_work_takes(tmp_path: Path) -> None:
+    display, timed, checked = of_both_kinds(tmp_path, checked=2)
     display.ended(timed[0], record(timed[0], wall_s=60.0))
     assert display.remaining() == "at least 2:00 left"
     display.ended(checked[0], record(checked[0], wall_s=3.0))
@@ -187,12 +193,7 @@ def test_what_is_only_checked_tells_nothing_of_what_timed_work_takes(tmp_path: P
 
 
 def test_the_time_left_counts_the_lanes_of_each_kind_of_work(tmp_path: Path) -> None:
-    plan = planned("torch-debian12-amd64-cpu")
-    display = Display(Console(file=io.StringIO()), new_run(tmp_path, plan, "one").manifest)
-    jobs = list(plan.jobs("produce"))
-    timed = [job for job in jobs if plan.is_timed(job)][:3]
-    checked = [job for job in jobs if not plan.is_timed(job)][:3]
-    display.planned([*timed, *checked], retry=False)
+    display, timed, checked = of_both_kinds(tmp_path, checked=3)
     for job in (timed[0], checked[0]):
         display.started(job, LANE)
         display.ended(job, record(job, wall_s=60.0))

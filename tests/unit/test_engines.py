@@ -732,6 +732,14 @@ def test_the_newest_python_of_each_version_is_used(monkeypatch: pytest.MonkeyPat
     assert "3.11.10, 3.13.0" in engine.describe()["pythons"]
 
 
+def test_other_shared_objects_first_make_another_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LD_LIBRARY_PATH", raising=False)
+    engine = VenvEngine()
+    before = engine.describe()
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/opt/other/lib")
+    assert engine.describe() == {**before, "library_path": "/opt/other/lib"}
+
+
 def test_a_cell_without_its_python_or_pins_is_not_prepared(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -751,7 +751,7 @@ def test_a_worker_gets_the_name_of_one_that_hangs_once_that_is_gone(fleet: Fleet
 
 
 def test_a_worker_that_hangs_is_put_aside(fleet: Fleet, tmp_path: Path) -> None:
-    fleet.return_s = fleet.ttl_s = 10
+    fleet.return_s = fleet.ttl_s = 20
     for name in ("good", "bad"):
         fleet.start_worker(name)
     run, jobs = run_of(tmp_path / "runs", ["fine"] * 8, isolate=True)
@@ -771,7 +771,9 @@ def test_what_a_killed_controller_left_is_finished_and_nothing_is_done_twice(
     fleet: Fleet, tmp_path: Path
 ) -> None:
     fleet.start_worker("one")
-    run, jobs = run_of(tmp_path / "runs", ["fine", "fine", "hang", "fine"], isolate=True)
+    run, jobs = run_of(
+        tmp_path / "runs", ["fine", "fine", "hang", "fine"], isolate=True, deadline_s=10
+    )
     arguments = [fleet.address, str(fleet.tls), str(run.path), CONSUMER]
     fleet.processes.start("controller", be_controller, arguments)
     fleet.processes.wait_for("controller", "ended")

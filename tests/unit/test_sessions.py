@@ -117,11 +117,17 @@ def plan_of(count: int, *, adapter: str = "session_adapter", **changes: Any) -> 
 
 
 def run_of(
-    folder: Path, faults: Sequence[str], memory: int = 300 * MIB, **changes: Any
+    folder: Path,
+    faults: Sequence[str],
+    memory: int = 300 * MIB,
+    deadline_s: float = 120,
+    **changes: Any,
 ) -> tuple[Run, dict[str, Job]]:
     """Return a run with a model for each fault, and the jobs that serve them, by model."""
     plan = plan_of(len(faults), **changes)
-    limits = MATRIX.limits.model_copy(update={"memory": memory, "deadline_s": 10, "log": MIB})
+    limits = MATRIX.limits.model_copy(
+        update={"memory": memory, "deadline_s": deadline_s, "log": MIB}
+    )
     tiny = MATRIX.workloads["digits-conv"].model_copy(update={"epochs": 1, "steps": 1})
     workloads = dict.fromkeys(WORKLOADS, tiny)
     matrix = MATRIX.model_copy(update={"limits": limits, "workloads": workloads})
@@ -234,7 +240,7 @@ def test_what_ends_a_process_is_blamed_on_its_artifact_and_the_others_are_served
     tmp_path: Path,
 ) -> None:
     faults = [name for fault in FAULTS for name in (fault, "fine")][:12]
-    run, jobs = run_of(tmp_path, faults)
+    run, jobs = run_of(tmp_path, faults, deadline_s=20)
     serve(run, LocalEngine(tmp_path / "work"))
     served = records(run, jobs)
     for model, record in served.items():

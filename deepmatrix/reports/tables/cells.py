@@ -15,14 +15,13 @@ from deepmatrix.drawing.layout import (
     row,
     status,
     text,
-    without_column,
 )
 from deepmatrix.reports.tables.speed import (
     MACHINE,
-    are_several,
     image_of,
     only_checked,
     record_of,
+    with_machines,
 )
 from deepmatrix.results.rows import CellRow, Results
 from deepmatrix.results.timing.rows import StartupRow
@@ -152,7 +151,7 @@ def startup(results: Results) -> Table:
             f"{only_checked(results.training)}"
         ),
     )
-    return table if are_several(results) else without_column(table, "machine")
+    return with_machines(table, results)
 
 
 def _startup_row(start: StartupRow) -> Row:

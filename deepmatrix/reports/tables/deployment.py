@@ -17,9 +17,8 @@ from deepmatrix.drawing.layout import (
     native,
     number,
     text,
-    without_column,
 )
-from deepmatrix.reports.tables.speed import MACHINE, are_several, image_of, record_of
+from deepmatrix.reports.tables.speed import MACHINE, image_of, record_of, with_machines
 from deepmatrix.results.rows import CellRow, Results
 from deepmatrix.results.timing.rows import ExportRow, ScenarioRow
 from harness.record import SCENARIO_BOUND, SCENARIO_LEAST_BOUND_S
@@ -102,7 +101,7 @@ def deployment(results: Results) -> Table:
             f"that has served one model ({served_first or numbers.DASH}), not of one that trained."
         ),
     )
-    return table if are_several(results) else without_column(table, "machine")
+    return with_machines(table, results)
 
 
 def _deployment_row(cell: CellRow, machine: str, starts: Mapping[str, float]) -> Row:
