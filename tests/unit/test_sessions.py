@@ -278,7 +278,7 @@ def test_what_is_confirmed_in_a_share_of_the_memory_is_confirmed_with_all_of_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lanes, "LEAST_MEMORY", 150 * MIB)
-    faults = ["first quarter_of_a_gigabyte"] * 8
+    faults = ["first quarter_of_a_gigabyte"] * 4
     run, jobs = run_of(tmp_path, faults, memory=600 * MIB)
     serve(run, LocalEngine(tmp_path / "work", cpus=2, memory_bytes=400 * MIB))
     assert {record.status for record in records(run, jobs).values()} == {"ok"}
