@@ -463,6 +463,15 @@ def test_an_engine_that_comes_back_is_swept(lab: Lab, second_daemon: Daemon, unt
     assert left(engine) == {}
 
 
+def test_an_engine_that_comes_back_keeps_what_another_run_of_this_process_has(lab: Lab) -> None:
+    other = DockerEngine(lab.engine.endpoint, extra=EXTRA)
+    other.references = lab.engine.references
+    other.open("another")
+    other._swept = False  # as after an engine went away
+    other.close()
+    assert lab.still_works()
+
+
 def test_a_harness_that_cannot_be_shipped_leaves_nothing(lab: Lab, tmp_path: Path) -> None:
     before = left(lab.engine)
     image = lab.engine.references[lab.cell.id]

@@ -272,8 +272,8 @@ class DockerEngine:
                         self._sweep_own()
 
     def _sweep_own(self) -> None:
-        """Remove everything of this process; the harness is shipped anew with the next process."""
-        leftovers.sweep_own(self._api)
+        """Remove everything of the run; the harness is shipped anew with the next process."""
+        leftovers.sweep_own(self._api, self._run_id)
         self._harness.forget()
         self._swept = True
 

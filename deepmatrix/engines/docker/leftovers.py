@@ -47,9 +47,12 @@ def remove_volume(api: APIClient, volume: str) -> None:
         api.remove_volume(volume, force=True)
 
 
-def sweep_own(api: APIClient) -> None:
-    """Remove every container and volume of this process, the harness's volume too."""
-    _sweep(api, lambda label: label == str(owner.this_process()))
+def sweep_own(api: APIClient, run_id: str) -> None:
+    """Remove every container and volume that this process made for a run, the harness's too.
+
+    The worker of a fleet may serve several runs at once.
+    """
+    _sweep(api, lambda label: label == str(owner.this_process()), f"{RUN}={run_id}")
 
 
 def sweep_dead(api: APIClient) -> None:
@@ -57,8 +60,9 @@ def sweep_dead(api: APIClient) -> None:
     _sweep(api, owner.is_gone)
 
 
-def _sweep(api: APIClient, is_leftover: Callable[[str], bool]) -> None:
-    ours = {"label": OWNER}
+def _sweep(api: APIClient, is_leftover: Callable[[str], bool], *labels: str) -> None:
+    """Remove what has all *labels*, and that of an owner whose leftover it is."""
+    ours = {"label": [OWNER, *labels]}
     for container in read(list[Container], api.containers(all=True, filters=ours)):
         if is_leftover(container.labels.get(OWNER, "")):
             remove_container(api, container.id)
