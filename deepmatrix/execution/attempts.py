@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from deepmatrix.boundary.writing import write_text
-from deepmatrix.engines import Ended, Engine, Task
+from deepmatrix.engines import Ended, Engine, Prepared, Task
 from deepmatrix.engines.hardware import WORKER
 from deepmatrix.execution.conclusions import conclude, watchdog_report
 from deepmatrix.execution.reuse.provenance import Parts, Provenance
@@ -70,7 +70,8 @@ class Attempts:
 
     Every process takes its turn on its CPUs, a one-off job too: it would disturb the times of
     another run. *waits*: for how many seconds each waited for that. An engine elsewhere has it wait
-    for its turn there, and its energy is not known.
+    for its turn there, and its energy is not known. *prepared*: what cells run from on the engine;
+    what the run says, if left out.
     """
 
     run: Run
@@ -79,6 +80,7 @@ class Attempts:
     cancel: threading.Event
     watcher: Watcher
     waits: list[float] = field(default_factory=list)
+    prepared: Mapping[str, Prepared] | None = None
 
     @property
     def timed_lane(self) -> Lane:
@@ -177,7 +179,12 @@ class Attempts:
 
     @cached_property
     def _provenance(self) -> Provenance:
-        return Provenance(run=self.run, capabilities=self.capabilities, facts=self._facts)
+        return Provenance(
+            run=self.run,
+            capabilities=self.capabilities,
+            facts=self._facts,
+            prepared=self.prepared,
+        )
 
     def _maker(self, cell: Cell, lane: Lane) -> TaskMaker:
         return TaskMaker(

@@ -20,18 +20,27 @@ from deepmatrix.store.runs import Run
 
 @dataclass(frozen=True, kw_only=True)
 class Preparation:
-    """Makes the cells of a run ready on an engine; *aside* has why that gets nothing more to do."""
+    """Makes the cells of a run ready on an engine.
+
+    *aside* has why that gets nothing more to do, *prepared* what each cell runs from there.
+    """
 
     run: Run
     engine: Engine
     capabilities: Capabilities
     watcher: Watcher
     aside: list[str] = field(default_factory=list)
+    prepared: dict[str, Prepared] = field(default_factory=dict)
 
     @property
     def worker(self) -> str:
         """The name of the engine's worker in a fleet, or nothing."""
         return self.engine.describe().get(WORKER, "")
+
+    @property
+    def machine(self) -> str:
+        """What tells the engine's machine from others, where that is known."""
+        return self.engine.describe().get("machine", "")
 
     def put_aside(self, reason: str) -> None:
         """Give the engine nothing more to do, and say so."""
@@ -58,7 +67,8 @@ class Preparation:
             RecordError: a cell has records from another image.
         """
         self._refuse_other_images(results)
-        self.run.save_prepared(results)
+        self.run.save_prepared(results, "" if self.engine.is_here else self.machine)
+        self.prepared.update(results)
         for cell_id, result in results.items():
             self.watcher.prepared(cell_id, result)
         ready = {cell_id for cell_id, result in results.items() if not result.error}
@@ -91,15 +101,22 @@ class Preparation:
             old = earlier.get(cell_id)
             has_records = (self.run.path / "records" / cell_id).is_dir()
             if old and has_records and not result.error and self._is_another(old, result):
-                is_named_alike = old.reference == result.reference
+                before = old.references.get(self.machine, old.reference)
+                is_named_alike = before == result.reference
                 now = "another image of that name" if is_named_alike else result.reference
                 raise RecordError(
-                    f"{cell_id} has records from {old.reference} and would go on with {now}",
+                    f"{cell_id} has records from {before} and would go on with {now}",
                     hint="its pins, Dockerfile, base or engine changed since: start a new run",
                 )
 
     def _is_another(self, old: Prepared, new: Prepared) -> bool:
-        """Return whether two images of a cell differ; those of several machines: their recipes."""
+        """Return whether two images of a cell differ; those of several machines: their recipes.
+
+        A machine of a fleet goes on with its own, one that is new to the run with any of them.
+        """
+        if old.references:
+            own = old.references.get(self.machine)
+            return new.reference not in ([own] if own else old.references.values())
         machines = {facts.get("machine") for facts in self.run.engines().values()}
         if len(machines) > 1:
             return old.reference != new.reference

@@ -104,6 +104,7 @@ class Runner:
                 capabilities=each.capabilities,
                 cancel=cancel,
                 watcher=self.watcher,
+                prepared=each.prepared,
             )
             for each in preparations
         ]

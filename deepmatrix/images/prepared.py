@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from deepmatrix.boundary.bounds import Count, FewFixed, Id, ImageDigest, Line, LongText, Seconds
+from deepmatrix.boundary.bounds import (
+    Count,
+    Facts,
+    FewFixed,
+    Id,
+    ImageDigest,
+    Line,
+    LongText,
+    Seconds,
+)
 
 Progress = Callable[[str, str], None]
 """Called with (cell id, what is being done to it now)."""
@@ -19,7 +28,8 @@ class Prepared:
     *image_id*: the engine's digest of the image. *pulled*: the name with the digest by which it was
     pulled just now; *not_pulled*: why it was not, though its digest is listed. *base*: the base's
     name, with its digest where it came from a registry. *debian*: the packages of the Debian root
-    that was made for it, as apt writes them: ``libc6:amd64=2.36-9``.
+    that was made for it, as apt writes them: ``libc6:amd64=2.36-9``. *references*: by machine of a
+    fleet, what the cell runs from there.
     """
 
     cell_id: Id
@@ -33,6 +43,7 @@ class Prepared:
     image_id: ImageDigest | Literal[""] = ""
     base: Line = ""
     debian: FewFixed[Id] = ()
+    references: Facts = field(default_factory=dict)
 
     @property
     def content(self) -> str:

@@ -13,7 +13,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated
@@ -231,13 +231,16 @@ class Run:
             else:
                 yield record
 
-    def save_prepared(self, prepared: dict[str, Prepared]) -> None:
-        """Write, in a file for each cell, its image or environment and the cost of building it."""
+    def save_prepared(self, prepared: dict[str, Prepared], machine: str = "") -> None:
+        """Write what each cell runs from, and what it cost; *machine*: of a fleet, which has it."""
         for cell_id, image in prepared.items():
             old = self.prepared().get(cell_id)
-            if old and _prefers_old(old, image):
-                continue
-            write_text(self.path / image_path(cell_id), json.dumps(vars(image)) + "\n")
+            references = dict(old.references) if old else {}
+            if machine and not image.error:
+                references[machine] = image.reference
+            better = old if old and _prefers_old(old, image) else image
+            text = json.dumps(vars(replace(better, references=references)))
+            write_text(self.path / image_path(cell_id), text + "\n")
 
     def prepared(self) -> dict[str, Prepared]:
         """Return the cells' images or environments, by cell id."""

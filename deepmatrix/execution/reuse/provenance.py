@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from deepmatrix.engines import archives
+from deepmatrix.engines import Prepared, archives
 from deepmatrix.engines.hardware import EMULATOR, FLEET, WORKER
 from deepmatrix.execution.tasks import process_environment
 from deepmatrix.machine import binfmt
@@ -60,11 +60,15 @@ DIGITS: Final = 16
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """Says what makes the records of a run, on an engine with these *facts*."""
+    """Says what makes the records of a run, on an engine with these *facts*.
+
+    *prepared*: what cells run from there; what the run says, if left out.
+    """
 
     run: Run
     capabilities: Capabilities
     facts: Mapping[str, str]
+    prepared: Mapping[str, Prepared] | None = None
     _images: dict[str, str] = field(default_factory=dict)
 
     def surroundings(self, job: Job, cell: Cell) -> Parts:
@@ -106,8 +110,8 @@ class Provenance:
     def _image(self, cell: Cell) -> str:
         """Return what names the content of a cell's image or environment, or nothing."""
         if cell.id not in self._images:
-            prepared = self.run.prepared().items()
-            self._images.update((name, image.content) for name, image in prepared)
+            prepared = self.run.prepared() if self.prepared is None else self.prepared
+            self._images.update((name, image.content) for name, image in prepared.items())
         return self._images.get(cell.id, "")
 
     def _emulator(self, cell: Cell) -> str | None:
