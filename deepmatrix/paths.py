@@ -18,8 +18,11 @@ IMPORT_ROOT = PACKAGE.parent
 #: Whether this is a checkout of the repository, where nox has a session for every command.
 IS_CHECKOUT = (IMPORT_ROOT / "noxfile.py").is_file()
 
+#: What an installed package carries of the repository.
+SHIPPED = PACKAGE / "shipped"
+
 #: The repository, or what the package carries of it.
-ROOT = IMPORT_ROOT if IS_CHECKOUT else PACKAGE / "shipped"
+ROOT = IMPORT_ROOT if IS_CHECKOUT else SHIPPED
 
 #: The code that runs in every cell.
 HARNESS = IMPORT_ROOT / "harness"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
-from deepmatrix.engines import Task
+from deepmatrix.engines import Task, archives
 from deepmatrix.execution.reuse.provenance import program_digest
+from deepmatrix.fleet.parcels import digest_of
+from deepmatrix.paths import DOCKER, HARNESS, PACKAGE, SHIPPED
 from deepmatrix.planning.cells import Capabilities, Cell
-from harness import record
 
 #: The resource of the processes whose times count: a machine runs one at a time.
 TIMING = "timing"
@@ -17,7 +21,7 @@ TIMING = "timing"
 class Offer:
     """What a worker says of itself.
 
-    *code*: what its deepmatrix and harness hash to, which have to be the controller's.
+    *code*: what its deepmatrix hashes to, which has to be the controller's.
     *incarnation* differs after each start. *facts*: of its engine and machine.
     """
 
@@ -31,8 +35,20 @@ class Offer:
 
 
 def code_digest() -> str:
-    """Return what the program and the harness of this machine hash to."""
-    return f"{program_digest()}-{record.fingerprint()}"
+    """Return what the program, the harness and the recipes of images of this machine hash to."""
+    return f"{program_digest()}-{_digest_all(PACKAGE, HARNESS, DOCKER)}"
+
+
+@cache
+def _digest_all(package: Path, *folders: Path) -> str:
+    """Return what the modules of a package and the files of other folders hash to."""
+    lines = [
+        f"{name} {digest_of(path)}"
+        for folder in (package, *folders)
+        for name, path in archives.list_files(folder).items()
+        if folder != package or (path.suffix == ".py" and not path.is_relative_to(SHIPPED))
+    ]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def resources(capabilities: Capabilities) -> dict[str, float]:

@@ -29,7 +29,7 @@ from deepmatrix.engines import Ended, Limits, Task
 from deepmatrix.errors import ArgumentError, EngineError, Interrupted
 from deepmatrix.execution.runner import Runner
 from deepmatrix.execution.tasks import GRACE_S
-from deepmatrix.fleet import certificates, cluster, engine, parcels
+from deepmatrix.fleet import certificates, cluster, engine, offers, parcels
 from deepmatrix.fleet.blobs import Blobs
 from deepmatrix.fleet.cluster import Cluster
 from deepmatrix.fleet.offers import TIMING
@@ -165,6 +165,36 @@ def test_a_small_file_that_arrives_damaged_is_refused(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="a file arrived damaged"):
         blobs.copy(replace(sent, content=b"contend"), tmp_path / "damaged")
     assert not (tmp_path / "damaged").exists()
+
+
+#: Files, and whether a worker where one is another has another version of deepmatrix.
+CODE = {
+    "deepmatrix/fleet/host.py": True,
+    "deepmatrix/images/build.py": True,
+    "deepmatrix/__pycache__/host.py": False,
+    "deepmatrix/shipped/docker/bytecode.py": False,  # it counts as one of docker's
+    "docker/wheels/pins/torch.txt": True,
+    "harness/runtimes/node/onnx.mjs": True,
+}
+
+
+@pytest.mark.parametrize("name", CODE)
+def test_the_version_of_a_worker_is_all_that_its_cells_are_made_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    folders = {"PACKAGE": "deepmatrix", "HARNESS": "harness", "DOCKER": "docker"}
+    for constant, folder in {**folders, "SHIPPED": "deepmatrix/shipped"}.items():
+        monkeypatch.setattr(offers, constant, tmp_path / folder)
+    digests = []
+    for content in ("before", "after"):
+        for each in CODE:
+            path = tmp_path / each
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content if each == name else "")
+        offers._digest_all.cache_clear()
+        digests.append(offers.code_digest())
+    offers._digest_all.cache_clear()
+    assert (digests[0] != digests[1]) == CODE[name]
 
 
 HOSTILE = {
