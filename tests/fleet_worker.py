@@ -3,8 +3,9 @@
     python -m tests.fleet_worker ADDRESS TLS NAME WORK [KEY=VALUE ...]
 
 *native* and *emulated*: the architectures that it says to run. *offer*: the one that it offers.
-*cpus*. *parcel*: the bytes of results that come with their answer. *start*: for how many seconds it
-tries to start. *taken*: for how many another may have its name. *fault*: what it does wrong.
+*cpus*, *machine*, and *image*: what its cells run from. *parcel*: the bytes of results that come
+with their answer. *start*: for how many seconds it tries to start. *taken*: for how many another
+may have its name. *fault*: what it does wrong.
 """
 
 from __future__ import annotations
@@ -44,13 +45,20 @@ class Processes:
     is_here = True
 
     def __init__(
-        self, work: Path, *, native: str, emulated: frozenset[str], cpus: int, machine: str
+        self,
+        work: Path,
+        *,
+        native: str,
+        emulated: frozenset[str],
+        cpus: int,
+        machine: str,
+        image: str,
     ) -> None:
         self._processes = LocalProcesses(
             clean=True, extra={"session_adapter.py": ADAPTER}, root=work
         )
         self._native, self._emulated = native, emulated
-        self._cpus, self._machine = cpus, machine
+        self._cpus, self._machine, self._image = cpus, machine, image
 
     def capabilities(self) -> Capabilities:
         return Capabilities(
@@ -66,7 +74,7 @@ class Processes:
 
     def prepare(self, cells: Sequence[Cell], progress: Progress) -> dict[str, Prepared]:
         del progress
-        return {cell.id: Prepared(cell_id=cell.id, reference="here") for cell in cells}
+        return {cell.id: Prepared(cell_id=cell.id, reference=self._image) for cell in cells}
 
     def adopt(self, cell: Cell, earlier: Prepared) -> Prepared:
         return earlier.adopted(cell.id, "")
@@ -81,6 +89,12 @@ class Processes:
 
     def close(self) -> None:
         self._processes.close()
+
+
+def _start_nothing(task: Task, cancel: threading.Event) -> Ended:
+    """Be an engine whose own disk is full."""
+    del task, cancel
+    return Ended(ending="start-failed", cause="no room for a container")
 
 
 def archive_of(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> bytes:
@@ -109,20 +123,28 @@ class HostOfTests(Host):
 
     def _choose(self, matrix: Matrix) -> Processes:
         del matrix
-        return Processes(
+        processes = Processes(
             self._work / "processes",
             native=self._settings.get("native", "amd64"),
             emulated=frozenset(self._settings.get("emulated", "").split()),
             cpus=int(self._settings.get("cpus", "1")),
             machine=self._settings.get("machine", owner.this_process().machine),
+            image=self._settings.get("image", "here"),
         )
+        if self._settings.get("fault") == "start":
+            processes.run = _start_nothing  # type: ignore[method-assign]
+        return processes
 
     def offer(self, matrix: Matrix | None = None) -> Offer:
         if matrix:  # a controller asks
             self._fail_at("offer")
-        offer = super().offer(matrix)
-        is_old = self._settings.get("fault") == "version"
-        return replace(offer, code="of another version") if is_old else offer
+        offer, fault = super().offer(matrix), self._settings.get("fault")
+        if fault == "version":
+            return replace(offer, code="of another version")
+        if fault == "grown" and matrix:
+            able = replace(offer.capabilities, emulated=frozenset({"riscv64"}))
+            return replace(offer, capabilities=able)
+        return offer
 
     def prepare(self, visit: str, cells: Sequence[Cell]) -> dict[str, Prepared]:
         self._fail_at("prepare")
@@ -131,6 +153,11 @@ class HostOfTests(Host):
     def open_run(self, visit: str, run_id: str) -> None:
         self._fail_at("open")
         super().open_run(visit, run_id)
+
+    def read_results(self, visit: str, attempt: str, place: int, size: int) -> bytes:
+        if self._settings.get("fault") == "pieces":
+            return b""
+        return super().read_results(visit, attempt, place, size)
 
     def _fail_at(self, step: str) -> None:
         if self._settings.get("fault") == step:

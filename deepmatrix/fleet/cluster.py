@@ -177,11 +177,18 @@ class Cluster:
             raise Lost(f"the scheduler at {self.address} does not answer: {error}") from None
         return future
 
+    def resources_of(self, name: str) -> frozenset[str]:
+        """Return what processes may take of a worker, as the scheduler knows it. Raises Lost."""
+        return frozenset(self._worker(name)["resources"])
+
     def _address_of(self, name: str) -> str:
+        return str(self._worker(name)["address"])
+
+    def _worker(self, name: str) -> dict[str, Any]:
         worker = self.workers().get(name)
         if worker is None:
             raise Lost(f"{name} went away")
-        return str(worker["address"])
+        return worker
 
 
 class _Client(Client):

@@ -25,7 +25,7 @@ from deepmatrix.engines.hardware import FLEET, WORKER
 from deepmatrix.engines.watch import TICK_S
 from deepmatrix.errors import DeepmatrixError, EngineError
 from deepmatrix.fleet.cluster import Cluster, Lost, WorkerFailed
-from deepmatrix.fleet.offers import Offer, code_digest, wanted
+from deepmatrix.fleet.offers import Offer, code_digest, resources, wanted
 from deepmatrix.fleet.parcels import CHUNK, Answer, Order, is_below, order_for
 from deepmatrix.planning.cells import Capabilities, Cell
 
@@ -62,6 +62,7 @@ class WorkerEngine:
         self._run_id = ""
         self._there: set[str] = set()
         self._cells: dict[str, Cell] = {}
+        self._contents: dict[str, str] = {}
         self._sending, self._asking = threading.Lock(), threading.Lock()
         self._offer = cluster.patiently(self._ask)
         self.name = self._offer.engine
@@ -81,6 +82,8 @@ class WorkerEngine:
 
     def _look_again(self) -> Capabilities:
         offer = self._ask()
+        if offer.facts.get("machine") != self._offer.facts.get("machine"):
+            raise WorkerFailed(f"{self.worker} was started anew on another machine")
         if self._has_begun and offer.incarnation != self._offer.incarnation:
             self._return()
         self._offer = offer
@@ -90,11 +93,13 @@ class WorkerEngine:
         """Let a worker that was started anew do what the one before did."""
         with self._sending:
             self._there = set()
-        self._call("begin_visit", self._matrix)
+        self._call("begin_visit", self._matrix, self.name)
         prepared = self._call("prepare", list(self._cells.values()))
         for image in prepared.values():
             if image.error:
                 raise WorkerFailed(f"{image.cell_id} is not ready any more: {image.error}")
+            if image.content != self._contents[image.cell_id]:
+                raise WorkerFailed(f"{image.cell_id} would go on with another image")
         if self._run_id:
             self._call("open_run", self._run_id)
 
@@ -110,7 +115,10 @@ class WorkerEngine:
         for cell in cells:
             progress(cell.id, f"on {self.worker}")
         prepared: dict[str, Prepared] = self._insist("prepare", list(cells))
-        self._cells.update((cell.id, cell) for cell in cells if not prepared[cell.id].error)
+        for cell in cells:
+            if not prepared[cell.id].error:
+                self._cells[cell.id] = cell
+                self._contents[cell.id] = prepared[cell.id].content
         return prepared
 
     def adopt(self, cell: Cell, earlier: Prepared) -> Prepared:
@@ -155,12 +163,18 @@ class WorkerEngine:
                 f"{self.worker} has another version of deepmatrix",
                 hint="install the controller's there, and start its worker again",
             )
+        known = self._cluster.resources_of(self.worker)
+        if unknown := sorted(resources(offer.capabilities).keys() - known):
+            raise EngineError(
+                f"{self.worker} has {', '.join(unknown)} only since it was started",
+                hint="start its worker again",
+            )
         return offer
 
     def _begin(self) -> None:
         if not self._has_begun:
             self._has_begun, self._there = True, set()
-            self._insist("begin_visit", self._matrix)
+            self._insist("begin_visit", self._matrix, self.name)
 
     def _insist(self, method: str, *arguments: Any) -> Any:
         """Call what may be called twice, again where its answer was lost. Raises WorkerFailed."""

@@ -110,8 +110,11 @@ class Host:
         finally:
             engine.close()
 
-    def begin_visit(self, visit: str, matrix: Matrix) -> None:
-        """Let a controller in, for one run of a matrix, once. Raises EngineError."""
+    def begin_visit(self, visit: str, matrix: Matrix, engine_name: str) -> None:
+        """Let a controller in, for one run of a matrix, once.
+
+        Raises EngineError where there is no engine, or another one than it was offered.
+        """
         with self._lock:
             if visit in self._visits:
                 return
@@ -119,7 +122,14 @@ class Host:
             gone = [name for name, each in self._visits.items() if each.heard < silent]
         for name in gone:
             self.end_visit(name)
-        engine, folder = self._choose(matrix), Path(tempfile.mkdtemp(dir=self.folder))
+        engine = self._choose(matrix)
+        if engine.name != engine_name:
+            engine.close()
+            raise EngineError(
+                f"{self.name} has the engine {engine.name} now, not {engine_name}",
+                hint=f"start its worker again, with --engine {engine_name}",
+            )
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
         begun = _Visit(engine=engine, folder=folder, heard=time.monotonic())
         with self._lock:
             is_first = self._visits.setdefault(visit, begun) is begun
@@ -193,7 +203,8 @@ class Host:
             raise system_error(error, error.filename or folder) from None
         finally:
             removing.remove(folder)
-            if order.visit not in self._visits:  # it ended meanwhile, and this wrote there since
+            if order.visit not in self._visits:  # it ended meanwhile, while this used all it had
+                opened.engine.close()
                 removing.remove(opened.folder)
         if answer.size <= parcels.SMALL_PARCEL:
             with archive:

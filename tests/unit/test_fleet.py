@@ -29,7 +29,7 @@ from deepmatrix.engines import Ended, Limits, Task
 from deepmatrix.errors import ArgumentError, EngineError, Interrupted
 from deepmatrix.execution.runner import Runner
 from deepmatrix.execution.tasks import GRACE_S
-from deepmatrix.fleet import certificates, cluster, engine, offers, parcels
+from deepmatrix.fleet import certificates, cluster, engine, host, offers, parcels
 from deepmatrix.fleet.blobs import Blobs
 from deepmatrix.fleet.cluster import Cluster
 from deepmatrix.fleet.offers import TIMING
@@ -167,6 +167,13 @@ def test_a_small_file_that_arrives_damaged_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "damaged").exists()
 
 
+def test_a_file_that_is_not_what_was_sent_is_not_kept(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path / "blobs")
+    with pytest.raises(EngineError, match="a file arrived damaged"):
+        blobs.put(hashlib.sha256(b"content").hexdigest(), b"contend")
+    assert not list((tmp_path / "blobs").iterdir())
+
+
 #: Files, and whether a worker where one is another has another version of deepmatrix.
 CODE = {
     "deepmatrix/fleet/host.py": True,
@@ -195,6 +202,15 @@ def test_the_version_of_a_worker_is_all_that_its_cells_are_made_with(
         digests.append(offers.code_digest())
     offers._digest_all.cache_clear()
     assert (digests[0] != digests[1]) == CODE[name]
+
+
+def test_results_in_pieces_that_never_end_are_rubbish(fleet: Fleet, tmp_path: Path) -> None:
+    fleet.start_worker("one", "fault=pieces", "parcel=-1")
+    run, jobs = run_of(tmp_path / "runs", ["fine"])
+    with contextlib.suppress(EngineError):
+        fleet.serve(run)
+    (record,) = records(run, jobs).values()
+    assert "its results arrived in pieces of another size" in record.cause
 
 
 HOSTILE = {
@@ -369,22 +385,53 @@ def test_a_controller_that_asks_again_meanwhile_is_let_in_once(tmp_path: Path) -
     host = HostThatChoosesTogether("worker", tmp_path, {})
     before = set(host.folder.iterdir())
     with ThreadPoolExecutor(2) as asking:
-        list(asking.map(lambda _: host.begin_visit("visit", MATRIX), range(2)))
+        list(asking.map(lambda _: host.begin_visit("visit", MATRIX, "venv"), range(2)))
     assert len(set(host.folder.iterdir()) - before) == 1
     host.close()
 
 
+def test_a_controller_is_let_in_beside_others_and_ends_what_one_left_long_ago(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = HostOfTests("worker", tmp_path, {})
+    for visit in ("first", "second"):
+        worker.begin_visit(visit, MATRIX, "venv")
+    worker.open_run("first", "run")
+    monkeypatch.setattr(host, "SILENT_S", -1.0)
+    worker.begin_visit("third", MATRIX, "venv")
+    with pytest.raises(EngineError, match="has lost the run"):
+        worker.open_run("first", "run")
+    worker.close()
+
+
+def test_a_worker_whose_engine_is_not_the_one_that_it_offered_lets_nobody_in(
+    tmp_path: Path,
+) -> None:
+    worker = HostOfTests("one", tmp_path, {})
+    before = set(worker.folder.iterdir())
+    with pytest.raises(EngineError, match="one has the engine venv now, not docker"):
+        worker.begin_visit("visit", MATRIX, "docker")
+    assert set(worker.folder.iterdir()) == before
+    worker.close()
+
+
 class HostThatIsLeft(HostOfTests):
-    """A host whose controller goes while a process of it runs."""
+    """A host whose controller goes while a process of it runs; *events* says what ended when."""
+
+    def __init__(self, name: str, work: Path, settings: dict[str, str]) -> None:
+        super().__init__(name, work, settings)
+        self.events: list[str] = []
 
     def _choose(self, matrix: Matrix) -> Processes:
         processes = super()._choose(matrix)
         processes.run = self._be_left  # type: ignore[method-assign]
+        processes.close = lambda: self.events.append("engine")  # type: ignore[method-assign]
         return processes
 
     def _be_left(self, task: Task, cancel: threading.Event) -> Ended:
         del task, cancel
         self.end_visit("visit")
+        self.events.append("process")
         return Ended(ending="cancelled", cause="interrupted")
 
 
@@ -393,7 +440,7 @@ def test_a_controller_that_goes_while_a_process_runs_leaves_nothing_on_a_worker(
 ) -> None:
     host = HostThatIsLeft("worker", tmp_path, {})
     before = set(host.folder.iterdir())
-    host.begin_visit("visit", MATRIX)
+    host.begin_visit("visit", MATRIX, "venv")
     order = Order(
         attempt="attempt",
         visit="visit",
@@ -420,6 +467,7 @@ def test_a_controller_that_goes_while_a_process_runs_leaves_nothing_on_a_worker(
     with contextlib.suppress(EngineError):
         host.serve(order, threading.Event())
     assert set(host.folder.iterdir()) == before
+    assert host.events == ["engine", "process", "engine"]  # what a process used can be removed now
     host.close()
 
 
@@ -509,6 +557,7 @@ def test_a_worker_that_fails_before_the_first_job_is_put_aside_and_the_others_go
 REFUSING = {
     "offer": "it cannot offer",
     "version": "bad has another version of deepmatrix",
+    "grown": "bad has emulated-riscv64 only since it was started",
 }
 
 
@@ -638,6 +687,25 @@ def test_without_a_worker_that_is_left_the_run_ends_and_goes_on_later(
     fleet.start_worker("three")
     fleet.serve(run)
     assert {record.status for record in records(run, jobs).values()} == {"ok"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "reason"),
+    [
+        ("image=another", "would go on with another image"),
+        ("machine=another", "started anew on another machine"),
+    ],
+)
+def test_a_worker_that_is_started_again_as_another_does_not_go_on(
+    fleet: Fleet, setting: str, reason: str
+) -> None:
+    fleet.start_worker("one")
+    with fleet.engines() as (far,):
+        far.prepare(planned(CONSUMER, "torch-debian12-amd64-cpu").cells, lambda *_: None)
+        fleet.processes.kill("one")
+        fleet.start_worker("one", setting)
+        with pytest.raises(EngineError, match=reason):
+            far.capabilities()
 
 
 def test_a_scheduler_and_a_worker_that_are_started_again_go_on(
