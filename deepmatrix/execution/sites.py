@@ -24,12 +24,14 @@ from deepmatrix.execution.sessions.splitting import Session
 from deepmatrix.execution.watching import Watcher
 from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.plan import Job
-from deepmatrix.store.records import JobRecord
+from deepmatrix.store.records import UNDONE, JobRecord
 from deepmatrix.store.runs import Run
 
 #: How a job ends for a reason of the engine's that may have passed.
 DISTURBED: frozenset[str] = frozenset({"start-failed", "engine-lost"})
 
+#: How it ends where it could not be started, which another machine may do: the disk is full there.
+UNSTARTED: frozenset[str] = frozenset({"start-failed", "no-device"})
 
 #: So many processes in a row may be lost with the engine of a site before it is put aside; and of
 #: a job in all, on whichever site.
@@ -37,9 +39,9 @@ MOST_LOSSES: Final = 3
 
 
 class _LostProcess(Exception):
-    """A process was lost with its engine, at one of several sites; its record does not count.
+    """A process was lost with its engine, or never started, at one of several sites.
 
-    *returns*: how often the engine had come back when it began.
+    Its record does not count. *returns*: how often the engine had come back when it began.
     """
 
     def __init__(self, job: Job, record: JobRecord, returns: int) -> None:
@@ -53,6 +55,8 @@ class Ledger:
 
     *seconds* counts what each cell took so far. *earlier*: by job, the noisy record of which its
     retry keeps what is not timed. *losses* counts how often each job's process was lost.
+    *unstarted*: by job, the sites where it could not be started, and why: once it is started at
+    another, they are to blame.
     """
 
     run: Run
@@ -61,6 +65,7 @@ class Ledger:
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     earlier: dict[str, JobRecord] = field(default_factory=dict)
     losses: Counter[str] = field(default_factory=Counter)
+    unstarted: dict[str, list[tuple[Site, str]]] = field(default_factory=lambda: defaultdict(list))
 
     def save(self, job: Job, record: JobRecord) -> None:
         """Save the record of a job; where the job was in doubt, it is run alone by now."""
@@ -72,6 +77,9 @@ class Ledger:
         self.run.save(job, record)
         self.seconds[job.cell] += record.wall_s
         self.watcher.ended(job, record)
+        for site, cause in self.unstarted.pop(job.id, ()):
+            if record.status not in UNDONE:
+                site.count_loss(cause)
 
     def doubt(self, job: Job) -> JobRecord | None:
         """Return the record of a job that is to be confirmed, if it has one."""
@@ -153,6 +161,9 @@ class Site:
             serve()
         except _LostProcess as lost:
             self.lost.add(lost.job.id)
+            is_unstarted = lost.record.status in UNSTARTED
+            if is_unstarted:
+                self.ledger.unstarted[lost.job.id].append((self, lost.record.cause))
             self.ledger.losses[lost.job.id] += 1
             is_last = self.ledger.losses[lost.job.id] >= MOST_LOSSES
             if is_last:
@@ -168,7 +179,8 @@ class Site:
             stage.give_back([job for job in unserved if job not in doubted])
             for job in [*doubted, *([] if is_last else [lost.job])]:
                 stage.give_back([job])
-            self._look_after(lost)
+            if not is_unstarted:
+                self._look_after(lost)
 
     def _look_after(self, lost: _LostProcess) -> None:
         """Wait for an engine that lost a process; put the site aside where it is not back.
@@ -178,14 +190,19 @@ class Site:
         with self._lock:
             if self.aside or lost.returns < len(self.returned):
                 return
-            self.losses.append(lost.record.cause)
             try:
                 self.attempts.engine.capabilities()
                 self.returned.append(lost.record.cause)
             except EngineError as error:
                 self.preparation.put_aside(error.message)
+        self.count_loss(lost.record.cause)
+
+    def count_loss(self, cause: str) -> None:
+        """Count a process that was lost there; after so many in a row, put the site aside."""
+        with self._lock:
+            self.losses.append(cause)
             if len(self.losses) >= MOST_LOSSES and not self.aside:
-                reason = f"{MOST_LOSSES} processes in a row were lost: {self.losses[-1]}"
+                reason = f"{MOST_LOSSES} processes in a row were lost: {cause}"
                 self.preparation.put_aside(reason)
 
     def _repeat_alone(self, jobs: Sequence[Job]) -> None:
@@ -246,6 +263,8 @@ class Site:
 
     def _count(self, job: Job, record: JobRecord) -> None:
         """Save a record that counts. Raises EngineError where the engine is not back."""
+        if self.several and record.status in UNSTARTED:
+            raise _LostProcess(job, record, len(self.returned))
         self.ledger.save(job, record)
         if record.status == "engine-lost":
             self._check_engine()
@@ -261,7 +280,8 @@ class Site:
             record = collect(self.run, engine, job, cell, attempt)
             if self.several and record.status == "engine-lost":
                 raise _LostProcess(job, record, returns)
-            self.losses.clear()
+            if record.status not in UNDONE:
+                self.losses.clear()
             save(job, record)
 
         return self.attempts.serve(jobs, cell, collect_job, lane)

@@ -501,6 +501,7 @@ FALSE_WORKERS = {
     "dies": "went away",
     "disk": "No space left on device",
     "damage": "its results arrived damaged",
+    "start": "no room for a container",
 }
 
 
