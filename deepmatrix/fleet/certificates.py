@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -74,6 +75,14 @@ def security(folder: Path, role: Role) -> Security:
                 hint=f"`{command_line('fleet', 'certificates', str(folder))}` makes all of them; "
                 f"a {role} needs {', '.join(paths)}",
             )
+    authority, certificate, key = paths.values()
+    try:
+        ssl.create_default_context(cafile=authority).load_cert_chain(certificate, key)
+    except ssl.SSLError as error:
+        raise ArgumentError(
+            f"{folder}: {', '.join(paths)} cannot be used together: {error.reason or error}",
+            hint="copy them again from where they were made",
+        ) from None
     return Security(
         require_encryption=True,
         tls_ca_file=str(paths[AUTHORITY]),

@@ -304,6 +304,15 @@ def test_a_worker_starts_with_certificates_only(
     assert "--fleet and --tls go together" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["authority.pem", "worker.pem", "worker.key"])
+def test_damaged_certificates_are_an_error_before_anything_waits(tmp_path: Path, name: str) -> None:
+    certificates.make_certificates(tmp_path)
+    certificates.security(tmp_path, "worker")
+    (tmp_path / name).write_text("damaged")
+    with pytest.raises(ArgumentError, match=f"{name}.* cannot be used together"):
+        certificates.security(tmp_path, "worker")
+
+
 def test_keys_are_ours_alone_and_a_folder_that_is_there_stays_as_it_is(tmp_path: Path) -> None:
     made, there, stolen = tmp_path / "made", tmp_path / "there", tmp_path / "stolen"
     there.mkdir(mode=0o755)
