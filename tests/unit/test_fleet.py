@@ -405,9 +405,12 @@ def test_a_controller_is_let_in_beside_others_and_ends_what_one_left_long_ago(
     worker = HostOfTests("worker", tmp_path, {})
     for visit in ("first", "second"):
         worker.begin_visit(visit, MATRIX, "venv")
+    worker._visits["first"].heard -= 2 * host.SILENT_S
+    worker.open_run("first", "run")
+    worker.begin_visit("third", MATRIX, "venv")
     worker.open_run("first", "run")
     monkeypatch.setattr(host, "SILENT_S", -1.0)
-    worker.begin_visit("third", MATRIX, "venv")
+    worker.begin_visit("fourth", MATRIX, "venv")
     with pytest.raises(EngineError, match="has lost the run"):
         worker.open_run("first", "run")
     worker.close()

@@ -36,6 +36,7 @@ from deepmatrix.planning.cells import Capabilities, Cell
 from deepmatrix.planning.plan import WAVES, Job, Plan
 from deepmatrix.reports import markdown
 from deepmatrix.results import merging
+from deepmatrix.store.parts import Failure
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.reported.output import Output
 from deepmatrix.store.runs import Run
@@ -401,6 +402,39 @@ def test_of_several_machines_the_one_that_measures_takes_over_what_it_did(
     run = Run.create(tmp_path, plan, small_matrix(), version="1", name="second", reuse="base")
     Runner(run=run, engine=other, others=[mine], watcher=Told()).execute()
     assert {*mine.ran, *other.ran} == (set() if is_measuring else all_jobs(plan))
+
+
+@dataclass
+class DisturbedEngine(AnsweringEngine):
+    """An engine whose machine is slow at its first training, which fails too.
+
+    *trained*: the phases that it was given of that job, each time.
+    """
+
+    trained: list[tuple[str, ...]] = field(default_factory=list)
+
+    def timed(self, answered: Output, cell: str) -> Output:
+        if cell != TORCH or not answered.job.endswith("--r0"):
+            return answered
+        self.trained.append(tuple(entry.phase for entry in answered.records))
+        if len(self.trained) > 1:
+            return answered
+        error = Failure(type="RuntimeError", message="it failed")
+        failed = {"status": "failed", "error": error, "data": {}}
+        records = (*answered.records[:-1], answered.records[-1].model_copy(update=failed))
+        slow = tuple(
+            canary.model_copy(update={"matmul_flops": canary.matmul_flops / 2})
+            for canary in answered.canaries
+        )
+        return answered.model_copy(update={"records": records, "canaries": slow})
+
+
+def test_what_failed_while_the_machine_was_slow_is_done_again_as_a_whole(tmp_path: Path) -> None:
+    engine = DisturbedEngine()
+    run = repeat(tmp_path, small_plan(TORCH, ORT), engine, reuse="")
+    assert len(engine.trained) == 2
+    assert engine.trained[0] == engine.trained[1]
+    assert {record.status for record in run.records()} == {"ok"}
 
 
 def test_how_an_engine_was_found_does_not_matter(runs: Path) -> None:

@@ -289,6 +289,78 @@ def serve(folder: Path, engine: DisturbedEngine) -> tuple[Run, list[Job]]:
     return run, jobs
 
 
+class ArmEngine(NativeEngine):
+    """An engine of another machine, which has nothing to do."""
+
+    def capabilities(self) -> Capabilities:
+        return Capabilities(engine="venv", native=frozenset({"arm64"}))
+
+
+class LosingEngine(DisturbedEngine):
+    """An engine that loses its first process, and each second one up to the fifth."""
+
+    def __init__(self) -> None:
+        super().__init__(times=0)
+        self.processes = 0
+
+    def run(self, task: Any, cancel: threading.Event) -> Ended:
+        self.processes += 1
+        if self.processes in (1, 3, 5):
+            return Ended(ending="engine-lost", cause="the engine went away, and came back")
+        return super().run(task, cancel)
+
+
+class CrowdedEngine(DisturbedEngine):
+    """An engine with two lanes. In the first that is used one process crashes, the next is lost."""
+
+    def __init__(self) -> None:
+        super().__init__(times=0)
+        self.started = threading.Lock()
+        self.lane: list[int] = []
+        self.crashed = ""
+
+    def capabilities(self) -> Capabilities:
+        return replace(super().capabilities(), cpus=2, memory_bytes=5 << 30)
+
+    def run(self, task: Any, cancel: threading.Event) -> Ended:
+        with self.started:
+            first = self.lane[0] if self.lane else threading.get_ident()
+            self.lane += [first] * (first == threading.get_ident())
+            place = len(self.lane) if first == threading.get_ident() else 0
+        if place == 2:
+            return Ended(ending="engine-lost", cause="the engine went away, and came back")
+        if place == 1:
+            self.crashed = json.loads((task.folder / "input.json").read_text())["job"]
+            self.ran.append(self.crashed)
+            return Ended(ending="crashed", cause="a signal")
+        return super().run(task, cancel)
+
+
+def serve_beside_arm(folder: Path, engine: DisturbedEngine, **changes: Any) -> list[str]:
+    """Run a consumer's jobs on the only of two machines that can; return how they ended."""
+    plan = replace(REPEATED, **changes)
+    run = new_run(folder, plan)
+    jobs = [job for job in plan.jobs("consume") if job.cell == CONSUMER]
+    for exported in {job.artifact for job in jobs if job.artifact}:
+        with_inputs(run, exported)
+    runner = Runner(run=run, engine=engine, watcher=Quiet(), cells={CONSUMER}, others=[ArmEngine()])
+    runner.execute(["consume"])
+    return [run.record(job).status for job in jobs]
+
+
+def test_a_machine_that_loses_processes_now_and_then_is_not_put_aside(tmp_path: Path) -> None:
+    assert set(serve_beside_arm(tmp_path, LosingEngine(), isolate=True)) == {"ok"}
+
+
+def test_what_waits_for_all_of_the_memory_is_done_once_where_the_next_process_is_lost(
+    tmp_path: Path,
+) -> None:
+    engine = CrowdedEngine()
+    statuses = serve_beside_arm(tmp_path, engine, checked_cells=frozenset({CONSUMER}))
+    assert set(statuses) == {"ok"}
+    assert engine.ran.count(engine.crashed) == 2  # in a share of the memory, and with all of it
+
+
 def test_a_job_that_was_lost_with_the_engine_is_repeated_when_it_is_back(tmp_path: Path) -> None:
     engine = LeavingEngine(returns=True)
     run, jobs = serve(tmp_path, engine)
