@@ -901,6 +901,23 @@ def test_what_a_killed_controller_left_is_finished_and_nothing_is_done_twice(
     assert not list(run.path.rglob("*.part"))
 
 
+def test_two_controllers_have_their_records_from_one_worker_at_once(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    fleet.start_worker("one", "cpus=2")
+    runs = {
+        name: run_of(tmp_path / name, ["fine", "segfault", "fine"]) for name in ("first", "second")
+    }
+    for name, (run, _) in runs.items():
+        arguments = [fleet.address, str(fleet.tls), str(run.path), CONSUMER]
+        fleet.processes.start(name, be_controller, arguments)
+    assert {fleet.processes.wait(name) for name in runs} == {0}
+    for run, jobs in runs.values():
+        statuses = {name.split()[1]: each.status for name, each in records(run, jobs).items()}
+        assert statuses == {"fine": "ok", "segfault": "crashed"}
+    assert not list((tmp_path / "work").glob("*/fleet/*/tmp*"))
+
+
 def test_ctrl_c_ends_the_process_of_a_worker(fleet: Fleet, tmp_path: Path) -> None:
     fleet.start_worker("one")
     run, jobs = run_of(tmp_path / "runs", ["hang", "hang"], isolate=True)
