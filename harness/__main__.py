@@ -1,7 +1,8 @@
 """Run one job, or a session of several: ``python -m harness DIR``.
 
 Exit codes: 0 when every ``output.json`` is written, whatever it says; 2 when DIR cannot be used;
-1 when a deadline passed (``watchdog.txt`` then holds every thread's traceback).
+75 when its disk is full; 1 when a deadline passed (``watchdog.txt`` then holds every thread's
+traceback).
 """
 
 import faulthandler
@@ -9,7 +10,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, Dict, List
 
-from harness import control, sessions
+from harness import control, record, sessions
 
 if TYPE_CHECKING:  # only after `set_up_process`
     from harness.process import Process
@@ -39,6 +40,11 @@ def main(arguments: List[str]) -> int:
     except control.BadInput as error:
         sys.stderr.write(f"harness: {error}\n")
         return 2
+    except OSError as error:  # of its own files: what a phase raises is data
+        if error.errno not in control.FULL:
+            raise
+        sys.stderr.write(f"harness: {error}\n")
+        return record.NO_ROOM
     finally:
         control.remove_scratch(scratch)
     return 0

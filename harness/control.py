@@ -1,5 +1,6 @@
 """The control directory: read the job, read and write arrays, write the output in one piece."""
 
+import errno
 import faulthandler
 import json
 import math
@@ -22,6 +23,9 @@ THREAD_VARIABLES = (
     "VECLIB_MAXIMUM_THREADS",
     "NUMEXPR_NUM_THREADS",
 )
+
+#: Errors of a disk that is full.
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class BadInput(Exception):

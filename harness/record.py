@@ -61,6 +61,7 @@ OUTPUT = "output.json"
 SESSION = "session.json"  # a process that serves several jobs has it, see `harness.sessions`
 READY = "ready"  # an empty file, put into a job's folder after all others
 LAST = "last"  # the same in the last job of a session
+NO_ROOM = 75  # what a process exits with that found the disk of its machine full
 WATCHDOG = "watchdog.txt"  # has text only where the watchdog ended the process: where it hung
 ARTIFACTS = "artifacts"  # folder for what a producer exports, one folder a format in it
 TRAINED = "artifacts/weights.npz"  # trained weights by neutral name, float32

@@ -13,7 +13,7 @@ from deepmatrix.engines.archives import MAX_OUTPUT_BYTES
 from deepmatrix.planning.plan import Job
 from deepmatrix.store.records import Status
 from deepmatrix.store.reported.output import Output
-from harness.record import OUTPUT, WATCHDOG
+from harness.record import NO_ROOM, OUTPUT, WATCHDOG
 
 _OUTPUT = TypeAdapter(Output)
 
@@ -35,6 +35,8 @@ def conclude(job: Job, control: Path, ended: Ended) -> tuple[Output | None, Stat
         return None, "timeout", f"the harness's watchdog ended it: {_place(report)}"
     if ended.ending != "exited":
         return None, ended.ending, ended.cause
+    if ended.exit_code == NO_ROOM:
+        return None, "engine-lost", f"the disk of its machine is full: {_last_line(ended.log)}"
     if not is_there(path):
         return _without_output(ended)
     try:

@@ -105,6 +105,17 @@ def barring():
     os.chmod(folder, 0)
 
 
+def filling():
+    """Leave no room on the disk of all processes."""
+    path = os.path.join(sys.argv[-1], os.pardir, os.pardir, os.pardir, "filler")
+    with open(path, "wb", buffering=0) as filler:
+        try:
+            while True:
+                filler.write(b"x" * 4096)
+        except OSError:
+            pass
+
+
 def leaving():
     os._exit(0)
 

@@ -43,6 +43,7 @@ def test_a_whole_output_and_exit_code_0_is_ok(tmp_path: Path) -> None:
     ("code", "log", "status", "cause"),
     [
         (0, "", "lost", "exited with 0 but wrote no output.json"),
+        (75, "harness: no\n", "engine-lost", "the disk of its machine is full: harness: no"),
         (3, "one\nBoom: it broke\n", "crashed", "exit code 3: Boom: it broke"),
         (3, "", "crashed", "exit code 3: its log is empty"),
         (1, HUNG, "crashed", 'exit code 1: File "/opt/deepmatrix/harness/job.py", line 3 in main'),

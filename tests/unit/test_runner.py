@@ -31,6 +31,8 @@ from deepmatrix.store import artifacts
 from deepmatrix.store.reported.output import Exported, ExportedFile
 from deepmatrix.store.runs import Run
 from tests.unit.examples import CANARY, DOCKER, artifact, new_run, output, planned, save_producer
+from tests.unit.test_sessions import LocalEngine, real_processes, run_of
+from tests.unit.test_sessions import serve as serve_session
 
 
 class Quiet:
@@ -287,6 +289,19 @@ def serve(folder: Path, engine: DisturbedEngine) -> tuple[Run, list[Job]]:
         with_inputs(run, exported)
     Runner(run=run, engine=engine, watcher=Quiet(), cells={jobs[0].cell}).execute(["consume"])
     return run, jobs
+
+
+@real_processes
+def test_what_finds_the_disk_full_is_not_to_blame_and_has_no_final_record(
+    disk: Path, tmp_path: Path
+) -> None:
+    run, jobs = run_of(tmp_path, ["filling"])
+    serve_session(run, LocalEngine(disk / "work"))
+    (job,) = jobs.values()
+    record = run.record(job)
+    assert record.status == "engine-lost"
+    assert record.cause.startswith("the disk of its machine is full: harness: [Errno 28]")
+    assert not run.is_done(job)
 
 
 class ArmEngine(NativeEngine):
