@@ -35,7 +35,11 @@ def follow(
         return watch.CANCELLED, None
     api, task, tail = connection.api, timeline.task, timeline.tail
     follower = _Follower(api, container, tail)
-    api.start(container)
+    try:
+        api.start(container)
+    except BaseException:
+        follower.close()
+        raise
     follower.start()
     stop = watch.wait_for_end(
         follower.wake,
@@ -124,9 +128,13 @@ class _Follower(threading.Thread):
                     self.wake.end()
                     return
         finally:
-            self._stream.close()
-            # The SDK itself leaves a file on the socket open.
-            self._stream._response.close()  # type: ignore[attr-defined]
+            self.close()
+
+    def close(self) -> None:
+        """Close the container's output."""
+        self._stream.close()
+        # The SDK itself leaves a file on the socket open.
+        self._stream._response.close()  # type: ignore[attr-defined]
 
     def result(self) -> int:
         """Return the exit code, once it ended. Raises what broke the connection."""
