@@ -83,7 +83,7 @@ def simulate(matrix: Matrix, preset: str, cpus: int, memory: int) -> None:
     use = simulation.busy_s / (wall_s * len(lanes))
     print(
         f"{preset} on {cpus} CPUs, {memory // GIB} GiB: {len(lanes)} lanes, "
-        f"{sum(len(each.jobs) for each in checked)} jobs in {len(checked)} sessions; "
+        f"{sum(len(session.jobs) for session in checked)} jobs in {len(checked)} sessions; "
         f"{wall_s * SHORTER:.0f} s, {use:.0%} used; "
         f"at most {simulation.most_promised // GIB} GiB promised"
     )

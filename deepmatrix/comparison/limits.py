@@ -101,7 +101,7 @@ def shares_of(limits: Sequence[Limit]) -> dict[str, float]:
     """Return by how large a share a size has to change to be named: what no limit misses."""
     return {
         quantity: min(
-            [share, *(each.share for each in limits if quantity in SIZES.get(each.name, ()))]
+            [share, *(limit.share for limit in limits if quantity in SIZES.get(limit.name, ()))]
         )
         for quantity, share in SAME_WITHIN.items()
     }
@@ -162,7 +162,9 @@ def _breaking(comparison: Comparison, limit: Limit) -> Sequence[AnyChange]:
             return comparison.changes
         case "drift":
             drifts = comparison.drifts
-            return [each for each in drifts if each.growth is None or each.growth >= limit.growth]
+            return [
+                drift for drift in drifts if drift.growth is None or drift.growth >= limit.growth
+            ]
         case "slower":
             return too_slow(comparison, limit)
     return [

@@ -54,20 +54,20 @@ def align(base: Results, head: Results) -> Aligned:
         for cell in sorted(before.keys() | after.keys())
     ]
     sides = (
-        _named(base, {each.cell: each.base_names for each in shared}),
-        _named(head, {each.cell: each.head_names for each in shared}),
+        _named(base, {cell.cell: cell.base_names for cell in shared}),
+        _named(head, {cell.cell: cell.head_names for cell in shared}),
     )
     reasons: dict[str, list[str]] = {}
-    for each in shared:
-        for reason in each.reasons():
-            reasons.setdefault(reason, []).append(each.cell)
+    for cell in shared:
+        for reason in cell.reasons():
+            reasons.setdefault(reason, []).append(cell.cell)
     pooled = {
         (row.cell, row.workload) for side in sides for row in side.training if not row.machine
     }
     return Aligned(
         base=_pooled(sides[0], pooled),
         head=_pooled(sides[1], pooled),
-        same=frozenset(place for each in shared for place in each.same()),
+        same=frozenset(place for cell in shared for place in cell.same()),
         untimed=tuple(
             Untimed(cells=tuple(cells), reason=reason) for reason, cells in reasons.items()
         ),
@@ -99,7 +99,7 @@ class _Shared:
         pairs = []
         for is_same in (_has_one_id, _is_alike, lambda *_: len(base) == len(head) == 1):
             for old in list(base):
-                if new := next((each for each in head if is_same(old, each)), None):
+                if new := next((row for row in head if is_same(old, row)), None):
                     pairs.append((old, new))
                     base.remove(old)
                     head.remove(new)

@@ -177,7 +177,11 @@ def ready_elsewhere(
 
 def nothing_left(cell: str, preparations: Sequence[Preparation]) -> EngineError:
     """Return the error for a cell that no engine is left for: why each was put aside."""
-    reasons = [f"{each.worker}: {each.aside[0]}" for each in preparations if each.aside]
+    reasons = [
+        f"{preparation.worker}: {preparation.aside[0]}"
+        for preparation in preparations
+        if preparation.aside
+    ]
     return EngineError(
         "\n".join([f"no machine is left for {cell}", *reasons]),
         hint=f"start a worker for it, then {how_to_go_on(preparations[0].run)}",
@@ -195,7 +199,11 @@ def _missing_shares(
     """
     left = [place for place, each in enumerate(preparations) if not each.aside]
     for cell in cells:
-        aside = {bool(each.aside) for each in preparations if not each.capabilities.refusal(cell)}
+        aside = {
+            bool(preparation.aside)
+            for preparation in preparations
+            if not preparation.capabilities.refusal(cell)
+        }
         if aside == {True} or not left:
             raise nothing_left(cell.id, preparations)
     shares = places(cells, [preparations[place].capabilities for place in left])

@@ -100,13 +100,13 @@ class Runner:
         attempts = [
             Attempts(
                 run=self.run,
-                engine=each.engine,
-                capabilities=each.capabilities,
+                engine=preparation.engine,
+                capabilities=preparation.capabilities,
                 cancel=cancel,
                 watcher=self.watcher,
-                prepared=each.prepared,
+                prepared=preparation.prepared,
             )
-            for each in preparations
+            for preparation in preparations
         ]
         sites: list[Site] = []
         ledger = Ledger(run=self.run, watcher=self.watcher, reuse=self._reuse(sites))
@@ -266,7 +266,7 @@ class OpenRun:
         while sites:
             works = [functools.partial(work_at, site) for site in sites]
             run_together(works, self.attempts.cancel)
-            sites = self._left_for([each for stage in shared for each in stage.waiting()])
+            sites = self._left_for([session for stage in shared for session in stage.waiting()])
 
     def _left_for(self, sessions: Sequence[Session]) -> list[Site]:
         """Return the sites that are left for sessions that others gave back, none without any.

@@ -109,9 +109,9 @@ def check_match(cells: Sequence[Cell], able: Sequence[Capabilities]) -> None:
     """Raise ArgumentError for cells of an architecture or a device that no worker has."""
     offered = {
         (architecture, device)
-        for each in able
-        for architecture in each.native | each.emulated
-        for device in each.devices
+        for capabilities in able
+        for architecture in capabilities.native | capabilities.emulated
+        for device in capabilities.devices
     }
     missing: dict[tuple[str, str], list[str]] = {}
     for cell in cells:

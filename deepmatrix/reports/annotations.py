@@ -37,7 +37,9 @@ def annotation_lines(review: Review) -> list[str]:
 def _lost(comparison: Comparison) -> list[str]:
     """Return the lines of consumers that are gone, where that breaks a limit."""
     changes = comparison.failures
-    return [describe_broken(each) for each in changes if each.breaks and each.head == ABSENT]
+    return [
+        describe_broken(change) for change in changes if change.breaks and change.head == ABSENT
+    ]
 
 
 def _fault(fault: Sequence[Wrong]) -> str:

@@ -157,7 +157,7 @@ class CellSummary:
     def environment(self) -> dict[str, Any]:
         """The environment of its processes: where it was measured, before any other."""
         places = (*self.measured.values(), *self.machines.values())
-        return next((each.environment for each in places if each.environment), {})
+        return next((place.environment for place in places if place.environment), {})
 
     def machine_rows(self) -> Iterator[MachineRow]:
         """Yield a row for each machine that measured it, where there are several."""
@@ -269,7 +269,7 @@ def native_peaks(
 def noise_warnings(summaries: Mapping[str, CellSummary]) -> Iterator[str]:
     """Yield a warning for each native cell with noisy rounds that no retry replaced."""
     for cell_id, noisy in noisy_jobs(summaries).items():
-        count = sum(len(each.rates) for each in summaries[cell_id].machines.values())
+        count = sum(len(machine.rates) for machine in summaries[cell_id].machines.values())
         yield (
             f"{cell_id}: {len(noisy)} of {count} jobs are noisy: the "
             "machine was slower; measure again when it is idle"
@@ -282,7 +282,9 @@ def noisy_jobs(summaries: Mapping[str, CellSummary]) -> dict[str, list[str]]:
     The rounds of each machine are compared with each other alone.
     """
     noisy = {
-        cell_id: [job for each in summary.machines.values() for job in noise.noisy_jobs(each.rates)]
+        cell_id: [
+            job for machine in summary.machines.values() for job in noise.noisy_jobs(machine.rates)
+        ]
         for cell_id, summary in summaries.items()
         if not summary.emulated
     }

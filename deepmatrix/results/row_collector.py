@@ -134,7 +134,9 @@ class RowCollector:
             judged = Judged(verdict=judge(group, terms, ""), emulated=first.emulated)
             self._portability.judged[first.subject, first.cell] = judged
             agreements = [record.agreement for record in group if record.agreement]
-            known = [each.accuracy for each in agreements if each.accuracy is not None]
+            known = [
+                agreement.accuracy for agreement in agreements if agreement.accuracy is not None
+            ]
             if known:
                 self._accuracies[first.subject, first.cell] = min(known)
             for part in parts:

@@ -96,7 +96,7 @@ class CellRow(Row):
 
     def by_machine(self) -> list[CellRow]:
         """Return the row as on each of several machines that measured the cell."""
-        return [self.model_copy(update=vars(each)) for each in self.machines]
+        return [self.model_copy(update=vars(machine)) for machine in self.machines]
 
 
 class TrainingRow(Row):

@@ -59,7 +59,7 @@ def longest_sums(model: Any, inputs: Any) -> Dict[str, int]:
     longest: Dict[str, int] = {}
     for node in model.graph.node:
         inner = (node, *checks.nodes_within(node))
-        own = [_terms(each, known, constants, opset) for each in inner]
+        own = [_terms(within, known, constants, opset) for within in inner]
         read = [longest.get(name, 1) for name in names_read(node)]
         longest.update(dict.fromkeys(node.output, max(own + read)))
     return longest

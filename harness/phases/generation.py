@@ -40,10 +40,10 @@ def generate(job: Any) -> Dict[str, Any]:
     first = times[0]
     return dict(
         first["choices"],
-        repeatable=all(each["choices"]["tokens"] == first["choices"]["tokens"] for each in times),
+        repeatable=all(run["choices"]["tokens"] == first["choices"]["tokens"] for run in times),
         cache_bytes=first["cache_bytes"],
-        prefill_s=[each["seconds"][0] for each in times],
-        step_s=[each["seconds"][1:] for each in times],
+        prefill_s=[run["seconds"][0] for run in times],
+        step_s=[run["seconds"][1:] for run in times],
     )
 
 

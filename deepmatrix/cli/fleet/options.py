@@ -164,7 +164,7 @@ def check_match(fleet: Fleet | None, cells: Sequence[Cell], engines: Sequence[En
         return
     from deepmatrix.fleet import connecting  # noqa: PLC0415  # optional packages
 
-    connecting.check_match(cells, [each.capabilities() for each in engines])
+    connecting.check_match(cells, [engine.capabilities() for engine in engines])
 
 
 @contextlib.contextmanager

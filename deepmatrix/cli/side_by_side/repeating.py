@@ -99,10 +99,10 @@ def _measure(
         EngineError: the engine went away.
         RecordError: an artifact changed meanwhile.
     """
-    plans = [each.run.manifest.plan for each in earlier]
+    plans = [attempt.run.manifest.plan for attempt in earlier]
     matrix, engine = earlier[-1].run.manifest.matrix, earlier[-1].engine
     names = sorted({name for names in served.values() for name in names})
-    fingerprints = [{name: each.fingerprint(name) for name in names} for each in earlier]
+    fingerprints = [{name: attempt.fingerprint(name) for name in names} for attempt in earlier]
     rounds = options.rounds or max(trying.ROUNDS, *(plan.rounds_native for plan in plans))
     plan, tried = plan_repeat(plans, titles, served, fingerprints, rounds)
     starting.check_limits(matrix, engine.capabilities())

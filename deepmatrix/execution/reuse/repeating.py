@@ -127,4 +127,4 @@ def other_settings(runs: Sequence[Run]) -> str:
         if any(getattr(plan, name) != getattr(plans[0], name) for plan in plans):
             return name
     limits = [run.manifest.matrix.limits for run in runs]
-    return "limits" if any(each != limits[0] for each in limits) else ""
+    return "limits" if any(limit != limits[0] for limit in limits) else ""

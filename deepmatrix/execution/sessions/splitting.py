@@ -96,17 +96,21 @@ def stages(
     last leaves the other lanes idle. A model whose inputs all others get is inspected before them.
     """
     source = plan.imports[0].name if plan.imports and (plan.same or plan.original) else None
-    leading = [each for each in sessions if each.jobs[0].subject == source]
-    timed = [each for each in sessions if each.is_timed]
-    checked = [each for each in sessions if not each.is_timed and each not in leading]
+    leading = [session for session in sessions if session.jobs[0].subject == source]
+    timed = [session for session in sessions if session.is_timed]
+    checked = [session for session in sessions if not session.is_timed and session not in leading]
     checked.sort(
-        key=lambda each: (each.cell in plan.emulated, -seconds.get(each.cell, 0.0), -len(each.jobs))
+        key=lambda session: (
+            session.cell in plan.emulated,
+            -seconds.get(session.cell, 0.0),
+            -len(session.jobs),
+        )
     )
-    first = min((each.jobs[0].round for each in timed), default=0)
+    first = min((session.jobs[0].round for session in timed), default=0)
     parts = (
         leading,
-        [each for each in timed if each.jobs[0].round == first],
+        [session for session in timed if session.jobs[0].round == first],
         checked,
-        [each for each in timed if each.jobs[0].round > first],
+        [session for session in timed if session.jobs[0].round > first],
     )
     return [part for part in parts if part]

@@ -107,7 +107,9 @@ def _await(launchers: Sequence[Launcher], address: str, tls: Path, wait_s: float
             for launcher in launchers:
                 launcher.check(missing)
             if time.monotonic() > end:
-                logs = "".join(each.log() for each in launchers if missing & set(each.names))
+                logs = "".join(
+                    starter.log() for starter in launchers if missing & set(starter.names)
+                )
                 raise EngineError(
                     f"{', '.join(sorted(missing))} did not come within {wait_s:g} s{logs}",
                     hint=f"can {address} be reached from there? If not, name this machine in "

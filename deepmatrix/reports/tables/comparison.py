@@ -57,7 +57,11 @@ def tables(comparison: Comparison, *, whole: bool = False) -> list[Table]:
         *(
             _verdicts(title, changes, mood, whole=whole)
             for meaning, title, mood in PARTS
-            if (changes := [each for each in comparison.changes if meaning_of(each) == meaning])
+            if (
+                changes := [
+                    change for change in comparison.changes if meaning_of(change) == meaning
+                ]
+            )
         ),
         _drifts(comparison.drifts),
         _times("Slower", comparison.slower, "bad", whole=whole),

@@ -34,7 +34,8 @@ class QuantisedRows:
                 continue
             original = replace(artifact, format=artifact.read_as)
             before, after = (
-                self.accuracies.get((each.id, judged.consumer)) for each in (original, artifact)
+                self.accuracies.get((version.id, judged.consumer))
+                for version in (original, artifact)
             )
             yield QuantisedRow(
                 artifact=artifact.id,

@@ -47,11 +47,11 @@ def fit(times: Mapping[int, Estimate]) -> Line | None:
     sizes = np.array(list(times), dtype=np.float64)
     medians = np.array([time.round_medians for time in times.values()])
     lines = np.array([_least_squares(sizes, of_round) for of_round in medians.T])
-    fixed, each = _over_rounds(lines[:, 0]), _over_rounds(lines[:, 1])
+    fixed, slope = _over_rounds(lines[:, 0]), _over_rounds(lines[:, 1])
     half = _over_rounds(lines[:, 0] / lines[:, 1]) if lines[:, 1].all() else None
     middle = np.array([time.median for time in times.values()])
-    misfits = np.abs((fixed.median + each.median * sizes) / middle - 1)
-    return Line(fixed_s=fixed, each_s=each, half=half, misfit=float(misfits.max()))
+    misfits = np.abs((fixed.median + slope.median * sizes) / middle - 1)
+    return Line(fixed_s=fixed, each_s=slope, half=half, misfit=float(misfits.max()))
 
 
 def _over_rounds(values: Samples) -> Estimate:
@@ -63,12 +63,12 @@ def _over_rounds(values: Samples) -> Estimate:
 def _least_squares(sizes: Samples, times: Samples) -> tuple[float, float]:
     """Return the fixed and the proportional part, neither negative."""
     columns = np.stack([1 / times, sizes / times], axis=1)
-    fixed, each = np.linalg.lstsq(columns, np.ones(len(sizes)))[0].tolist()
+    fixed, slope = np.linalg.lstsq(columns, np.ones(len(sizes)))[0].tolist()
     if fixed < 0:
         return 0.0, float(columns[:, 1].sum() / (columns[:, 1] ** 2).sum())
-    if each < 0:
+    if slope < 0:
         return float(columns[:, 0].sum() / (columns[:, 0] ** 2).sum()), 0.0
-    return fixed, each
+    return fixed, slope
 
 
 def crossovers(
@@ -81,18 +81,20 @@ def crossovers(
     """
     by_batch: dict[tuple[str, ...], list[Measured]] = {}
     by_length: dict[tuple[str, str, str, str, int], list[Measured]] = {}
-    for each in times:
-        by_batch.setdefault((each.cell, each.machine, each.subject, each.kind), []).append(each)
-        if each.subject in networks:
-            alike = _without_length(networks[each.subject])
-            key = (each.cell, each.machine, alike, each.kind, each.batch)
-            by_length.setdefault(key, []).append(each)
+    for timed in times:
+        by_batch.setdefault((timed.cell, timed.machine, timed.subject, timed.kind), []).append(
+            timed
+        )
+        if timed.subject in networks:
+            alike = _without_length(networks[timed.subject])
+            key = (timed.cell, timed.machine, alike, timed.kind, timed.batch)
+            by_length.setdefault(key, []).append(timed)
     for group in by_batch.values():
-        yield from _row(group, {each.batch: each.time for each in group}, BATCH)
+        yield from _row(group, {row.batch: row.time for row in group}, BATCH)
     batches = {key[-1] for key, group in by_length.items() if len(group) >= FEWEST_SIZES}
     for (*_, batch), group in by_length.items():
         if batch in (min(batches, default=0), max(batches, default=0)):
-            sizes = {networks[each.subject]["input"][0]: each.time for each in group}
+            sizes = {networks[row.subject]["input"][0]: row.time for row in group}
             yield from _row(group, dict(sorted(sizes.items())), LENGTH)
 
 
@@ -113,7 +115,7 @@ def _row(
         over=over,
         batch=first.batch if over == LENGTH else None,
         **vars(line),
-        times=tuple((size, time.median) for size, time in times.items()),
+        times=tuple((size, timed.median) for size, timed in times.items()),
     )
 
 

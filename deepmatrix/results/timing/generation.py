@@ -29,8 +29,10 @@ def generated(
     worst, agreement, judged_by = min(
         rounds, key=lambda round: (not generation.fault(*round), round[0].equal)
     )
-    data = [each for record in group if (each := _data(record))]
-    prefill = _estimate(data, lambda each: each.prefill_s[each.steady]) if is_timed else None
+    data = [measured for record in group if (measured := _data(record))]
+    prefill = (
+        _estimate(data, lambda measured: measured.prefill_s[measured.steady]) if is_timed else None
+    )
     step = _estimate(data, _steps) if is_timed else None
     yield GenerationRow(
         cell=first.cell,
@@ -48,7 +50,7 @@ def generated(
         prefill_tokens_per_s=_rate(worst.prompt, prefill),
         step_s=step,
         decode_tokens_per_s=_rate(1, step),
-        cache_bytes=max((each.cache_bytes for each in data), default=None),
+        cache_bytes=max((measured.cache_bytes for measured in data), default=None),
     )
 
 

@@ -23,26 +23,26 @@ def scaling(times: Iterable[Measured], cells: Iterable[Cell], threads: int) -> I
     numbers = {cell.id: cell.threads or threads for cell in cells}
     plain = {cell.id: cell.with_threads(0).id for cell in cells}
     alike: dict[tuple[object, ...], list[Measured]] = {}
-    for each in times:
-        key = (plain[each.cell], each.machine, each.subject, each.kind, each.batch)
-        alike.setdefault(key, []).append(each)
+    for timed in times:
+        key = (plain[timed.cell], timed.machine, timed.subject, timed.kind, timed.batch)
+        alike.setdefault(key, []).append(timed)
     for group in alike.values():
         least, *others = sorted(group, key=lambda each: numbers[each.cell])
-        for each in others:
-            compared = compare(each.time.round_medians, least.time.round_medians)
+        for timed in others:
+            compared = compare(timed.time.round_medians, least.time.round_medians)
             yield ScalingRow(
-                cell=each.cell,
+                cell=timed.cell,
                 beside=least.cell,
-                subject=each.subject,
-                workload=each.workload,
+                subject=timed.subject,
+                workload=timed.workload,
                 emulated=False,
-                measured=each.kind,
-                batch=each.batch,
-                threads=numbers[each.cell],
+                measured=timed.kind,
+                batch=timed.batch,
+                threads=numbers[timed.cell],
                 beside_threads=numbers[least.cell],
-                time_s=each.time,
+                time_s=timed.time,
                 beside_s=least.time,
-                speedup=1 / compared.ratio if compared else least.time.median / each.time.median,
+                speedup=1 / compared.ratio if compared else least.time.median / timed.time.median,
                 low=1 / compared.high if compared else None,
                 high=1 / compared.low if compared else None,
             )

@@ -18,7 +18,7 @@ class Step(nn.Module):
         super().__init__()
         self.network = graph  # a GraphModule has a `graph` of its own
         modules = graph.layers.values()
-        self.attentions = sum(isinstance(each, layers.MultiheadAttention) for each in modules)
+        self.attentions = sum(isinstance(module, layers.MultiheadAttention) for module in modules)
 
     def forward(self, tokens, past):
         """Return logits (N, L, symbols), and the keys and values of all steps, by name.

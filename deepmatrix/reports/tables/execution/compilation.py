@@ -38,18 +38,18 @@ PAYS = (
 def compilation(results: Results) -> Table:
     """Every library that ran in several ways, by workload: the least compiled cell first."""
     steps = {
-        (each.cell, each.machine, each.workload): each.step_s
-        for each in results.training
-        if each.step_s
+        (compiled.cell, compiled.machine, compiled.workload): compiled.step_s
+        for compiled in results.training
+        if compiled.step_s
     }
     groups: dict[tuple[str, str], list[CompileRow]] = {}
-    for each in results.compilation:
-        groups.setdefault((each.workload, each.library), []).append(each)
+    for compiled in results.compilation:
+        groups.setdefault((compiled.workload, compiled.library), []).append(compiled)
     has_several = are_several(results)
     several = {
         name: sorted(group, key=_order)
         for name, group in sorted(groups.items())
-        if len({each.execution for each in group}) > 1
+        if len({compiled.execution for compiled in group}) > 1
     }
     return Table(
         title="Compiling",
@@ -65,46 +65,46 @@ def compilation(results: Results) -> Table:
             number("pays off after", note=PAYS),
         ),
         rows=tuple(
-            _row(each, _least(group, each, several=has_several), steps)
+            _row(compiled, _least(group, compiled, several=has_several), steps)
             for group in several.values()
-            for each in group
+            for compiled in group
         ),
     )
 
 
-def _order(each: CompileRow) -> tuple[int, str]:
-    known = each.execution in EXECUTIONS
-    return (EXECUTIONS.index(each.execution) if known else len(EXECUTIONS)), each.cell
+def _order(compiled: CompileRow) -> tuple[int, str]:
+    known = compiled.execution in EXECUTIONS
+    return (EXECUTIONS.index(compiled.execution) if known else len(EXECUTIONS)), compiled.cell
 
 
 def _least(group: Sequence[CompileRow], row: CompileRow, *, several: bool) -> CompileRow:
     """Return the row of the least compiled cell that was measured on the machine of another row."""
     place = place_of(row, several=several)
-    return next(each for each in group if place_of(each, several=several) == place)
+    return next(compiled for compiled in group if place_of(compiled, several=several) == place)
 
 
 def _row(
-    each: CompileRow, least: CompileRow, steps: Mapping[tuple[str, str, str], Estimate]
+    compiled: CompileRow, least: CompileRow, steps: Mapping[tuple[str, str, str], Estimate]
 ) -> Row:
     step, usual = (
-        steps.get((timed.cell, timed.machine, timed.workload)) for timed in (each, least)
+        steps.get((timed.cell, timed.machine, timed.workload)) for timed in (compiled, least)
     )
     compared = faster = None
-    if each is not least and step and usual:
+    if compiled is not least and step and usual:
         compared = compare(step.round_medians, usual.round_medians)
         faster = compare(usual.round_medians, step.round_medians)
     line = row(
-        each.workload,
-        each.cell,
-        each.execution,
-        numbers.interval(each.forward_s),
-        numbers.interval(each.step_s),
-        _told((each.told_forward_s, each.told_step_s)),
+        compiled.workload,
+        compiled.cell,
+        compiled.execution,
+        numbers.interval(compiled.forward_s),
+        numbers.interval(compiled.step_s),
+        _told((compiled.told_forward_s, compiled.told_step_s)),
         numbers.interval(step),
-        numbers.DASH if each is least or not step or not usual else numbers.compared(faster),
-        _payoff(each, least, step, usual, compared),
+        numbers.DASH if compiled is least or not step or not usual else numbers.compared(faster),
+        _payoff(compiled, least, step, usual, compared),
     )
-    return replace(line, sources=record_of(each.cell, each.workload))
+    return replace(line, sources=record_of(compiled.cell, compiled.workload))
 
 
 def _told(parts: Sequence[Estimate | None]) -> str:
@@ -113,16 +113,16 @@ def _told(parts: Sequence[Estimate | None]) -> str:
 
 
 def _payoff(
-    each: CompileRow,
+    compiled: CompileRow,
     least: CompileRow,
     step: Estimate | None,
     usual: Estimate | None,
     compared: Comparison | None,
 ) -> str:
     """Return after how many steps a cell has caught up, where its rounds show that it does."""
-    if compared is None or not (step and usual and each.step_s and least.step_s):
+    if compared is None or not (step and usual and compiled.step_s and least.step_s):
         return numbers.DASH
     if compared.direction != "faster":
         return "never" if compared.direction == "slower" else "cannot tell"
-    later = max(each.step_s.median - least.step_s.median, 0.0)
+    later = max(compiled.step_s.median - least.step_s.median, 0.0)
     return numbers.count(math.ceil(later / (usual.median - step.median)), "step")

@@ -40,52 +40,58 @@ def crossovers(results: Results) -> Table:
             number("half", note=HALF),
             number("misfit", optional=1, note=MISFIT),
         ),
-        rows=tuple(_line(each) for each in rows),
+        rows=tuple(_line(crossover) for crossover in rows),
     )
 
 
-def _order(each: CrossoverRow) -> tuple[object, ...]:
-    return each.over != BATCH, each.workload, each.measured, each.batch or 0, each.cell
+def _order(crossover: CrossoverRow) -> tuple[object, ...]:
+    return (
+        crossover.over != BATCH,
+        crossover.workload,
+        crossover.measured,
+        crossover.batch or 0,
+        crossover.cell,
+    )
 
 
-def _line(each: CrossoverRow) -> Row:
+def _line(crossover: CrossoverRow) -> Row:
     return row(
-        each.workload,
-        each.cell,
-        each.measured,
-        _over(each),
-        numbers.interval(each.fixed_s),
-        numbers.interval(each.each_s),
-        _half(each),
-        numbers.share(each.misfit),
+        crossover.workload,
+        crossover.cell,
+        crossover.measured,
+        _over(crossover),
+        numbers.interval(crossover.fixed_s),
+        numbers.interval(crossover.each_s),
+        _half(crossover),
+        numbers.share(crossover.misfit),
     )
 
 
-def _over(each: CrossoverRow) -> str:
-    sizes = f"{each.over} {each.times[0][0]} to {each.times[-1][0]}"
-    return sizes if each.batch is None else f"{sizes}, batch {each.batch}"
+def _over(crossover: CrossoverRow) -> str:
+    sizes = f"{crossover.over} {crossover.times[0][0]} to {crossover.times[-1][0]}"
+    return sizes if crossover.batch is None else f"{sizes}, batch {crossover.batch}"
 
 
-def _half(each: CrossoverRow) -> str:
-    smallest, largest = each.times[0][0], each.times[-1][0]
-    if each.misfit > LARGEST_MISFIT:
+def _half(crossover: CrossoverRow) -> str:
+    smallest, largest = crossover.times[0][0], crossover.times[-1][0]
+    if crossover.misfit > LARGEST_MISFIT:
         return "no line"
-    if each.half is None or each.half.median > largest:
+    if crossover.half is None or crossover.half.median > largest:
         return f"above {largest}"
-    if each.half.median < smallest:
+    if crossover.half.median < smallest:
         return f"below {smallest}"
-    text = f"{each.half.median:.3g}"
-    if each.half.rounds > 1:
-        text += f" [{each.half.low:.3g}, {each.half.high:.3g}]"
+    text = f"{crossover.half.median:.3g}"
+    if crossover.half.rounds > 1:
+        text += f" [{crossover.half.low:.3g}, {crossover.half.high:.3g}]"
     return text
 
 
 def times(results: Results) -> Iterator[Table]:
     """Yield a table for each range of sizes: the time of one example, or step of a sequence."""
     groups: dict[tuple[str, tuple[int, ...]], list[CrossoverRow]] = {}
-    for each in sorted(results.crossovers, key=_order):
-        sizes = tuple(size for size, _ in each.times)
-        groups.setdefault((each.over, sizes), []).append(each)
+    for crossover in sorted(results.crossovers, key=_order):
+        sizes = tuple(size for size, _ in crossover.times)
+        groups.setdefault((crossover.over, sizes), []).append(crossover)
     for (over, sizes), group in groups.items():
         yield _times(over, sizes, group)
 
@@ -103,13 +109,13 @@ def _times(over: str, sizes: Sequence[int], group: Sequence[CrossoverRow]) -> Ta
         ),
         rows=tuple(
             row(
-                each.workload,
-                each.cell,
-                each.measured,
-                *([] if over == BATCH else [str(each.batch)]),
-                *(numbers.duration(time / size) for size, time in each.times),
+                crossover.workload,
+                crossover.cell,
+                crossover.measured,
+                *([] if over == BATCH else [str(crossover.batch)]),
+                *(numbers.duration(time / size) for size, time in crossover.times),
             )
-            for each in group
+            for crossover in group
         ),
         note=f"The median time of a call over its {over}; it is constant where arithmetic rules.",
     )
