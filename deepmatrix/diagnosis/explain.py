@@ -19,12 +19,12 @@ from deepmatrix.diagnosis.faults import Fault, find_faults
 from deepmatrix.diagnosis.file_cause import find_file_cause
 from deepmatrix.diagnosis.grouping import group_alike
 from deepmatrix.diagnosis.node_profile import find_unmeasured, measure_nodes
-from deepmatrix.diagnosis.reproducing import model_command, node_command
 from deepmatrix.diagnosis.runtime_cause import RuntimeSearch
 from deepmatrix.diagnosis.scope import BUDGET_S, NODES_S, Scope
 from deepmatrix.diagnosis.search.tracing import TRACEABLE, Tracer, Untraceable
 from deepmatrix.execution.runner import OpenRun
 from deepmatrix.judging.verdicts import judged_outputs, producer_fault
+from deepmatrix.store.artifacts import reproduction
 from deepmatrix.store.causes import CAUSE_FILE, Cause, CauseKind, NodeErrors
 from deepmatrix.store.runs import Run
 
@@ -83,7 +83,7 @@ def explain(tracer: Tracer, fault: Fault, budget_s: float = BUDGET_S) -> Cause:
     final = tracer.run.cause_path(fault.artifact.id, fault.consumer.id)
     with _replacing(final) as part:
         cause = _find_cause(tracer, fault, part, tracer.clock() + budget_s)
-        command = node_command(final, fault) if cause.alone else model_command(tracer.run, fault)
+        command = reproduction(tracer.run, cause, fault.artifact, fault.consumer)
         cause = cause.changed(reproduce=command)
         write_text(part / CAUSE_FILE, cause.model_dump_json(indent=1) + "\n")
     return cause
@@ -91,8 +91,7 @@ def explain(tracer: Tracer, fault: Fault, budget_s: float = BUDGET_S) -> Cause:
 
 def _explain_as(run: Run, fault: Fault, searched: Cause) -> Cause:
     """Store for a fault the cause of another one that is alike."""
-    folder = run.cause_path(searched.artifact, searched.consumer)
-    command = node_command(folder, fault) if searched.alone else model_command(run, fault)
+    command = reproduction(run, searched, fault.artifact, fault.consumer)
     cause = searched.changed(
         consumer=fault.consumer.id,
         as_on=searched.consumer,

@@ -22,11 +22,14 @@ from deepmatrix.judging.quantisation import costs
 from deepmatrix.judging.quantisation.costs import Cost
 from deepmatrix.planning.subjects import Artifact
 from deepmatrix.results import own_models, remarks
+from deepmatrix.results.portability import Pair
 from deepmatrix.results.precision.rows import CostRow
 from deepmatrix.results.row_collector import RowCollector
 from deepmatrix.results.rows import Results
 from deepmatrix.results.timing.statistics import Samples
 from deepmatrix.results.timing.timings import floats
+from deepmatrix.store.artifacts import reproduction
+from deepmatrix.store.causes import Cause
 from deepmatrix.store.manifests import Manifest
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Run
@@ -49,7 +52,7 @@ def merge(
     if expected_failures is not None:
         matrix = manifest.matrix.model_copy(update={"expected_failures": tuple(expected_failures)})
         manifest = manifest.model_copy(update={"matrix": matrix})
-    causes = {pair: cause for run in runs for pair, cause in run.causes().items()}
+    causes = {pair: cause for run in runs for pair, cause in _causes(run)}
     models = tuple(own_models.model_rows(manifest, runs))
     collector = RowCollector(
         manifest, _gold_losses(runs, manifest), _prepared(runs), causes, models
@@ -66,6 +69,24 @@ def merge(
     damage = sorted({line for run in runs for line in run.damage})
     problems = (*remarks.refused(manifest.plan.refused), *results.problems, *damage)
     return results.model_copy(update={**further, "problems": problems})
+
+
+def _causes(run: Run) -> Iterator[tuple[Pair, Cause]]:
+    """Yield the causes in a run, each with its command: the run may have been copied or moved."""
+    causes = run.causes()
+    if not causes:
+        return
+    plan = run.manifest.plan
+    pairs = {
+        (artifact.id, consumer.id): (artifact, consumer)
+        for artifact in plan.artifacts()
+        for consumer in plan.consumers_of(artifact)
+    }
+    for pair, cause in causes.items():
+        if pair in pairs and cause.reproduce:
+            yield pair, cause.changed(reproduce=reproduction(run, cause, *pairs[pair]))
+        else:
+            yield pair, cause
 
 
 @contextlib.contextmanager

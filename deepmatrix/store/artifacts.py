@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Sequence
@@ -16,8 +17,11 @@ from deepmatrix.boundary.copying import copy_tree
 from deepmatrix.boundary.files import Damaged, read_json
 from deepmatrix.boundary.opening import is_there, open_plain
 from deepmatrix.boundary.writing import flush_folder, flush_tree, replace_folder, write_text
+from deepmatrix.invocation import command_line
+from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.subjects import Artifact
 from deepmatrix.store import arrays
+from deepmatrix.store.causes import Cause
 from deepmatrix.store.reported.output import Exported, ExportedFile, Generation
 from deepmatrix.store.runs import Run
 from harness.formats import FORMATS, GENERATION, MODEL_PATHS
@@ -256,3 +260,33 @@ def batch_sizes(rows: int, batch: int | None = None) -> list[int]:
         return [batch] * (rows // batch)
     small = [1, 7] if rows > 8 else [1] if rows > 1 else []
     return [*small, rows - sum(small)]
+
+
+def reproduction(run: Run, cause: Cause, artifact: Artifact, consumer: Cell) -> str:
+    """Return the command that shows a fault again, with the files of the run where it is now.
+
+    That is the node alone, cut out beside the cause, else the whole model with its inputs and its
+    gold. `verify` inspects no model of some formats: there a matrix of the two cells shows it.
+    """
+    if cause.alone:
+        folder = run.cause_path(cause.artifact, cause.as_on or cause.consumer)
+        return _verify_command(folder / MODEL_PATHS[artifact.read_as], folder, consumer)
+    if not FORMATS[artifact.read_as].inspector:
+        cells = (artifact.producer, consumer.id)
+        return command_line("matrix", *cells, "--preset", run.manifest.plan.preset)
+    folder = run.artifact_path(artifact)
+    model = folder / MODEL / MODEL_PATHS[artifact.read_as]
+    return _verify_command(model, folder, consumer)
+
+
+def _verify_command(model: Path, folder: Path, consumer: Cell) -> str:
+    options = ["--inputs", _short_path(folder / INPUTS), "--reference", _short_path(folder / GOLD)]
+    only = ["--only", consumer.plain.id, *(["--isa", consumer.isa] if consumer.isa else [])]
+    return command_line("verify", _short_path(model), *options, *only)
+
+
+def _short_path(path: Path) -> str:
+    """Return a path from here where it is below, else in full."""
+    with contextlib.suppress(ValueError):
+        return str(path.resolve().relative_to(Path.cwd()))
+    return str(path.resolve())
