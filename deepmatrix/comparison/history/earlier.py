@@ -24,13 +24,15 @@ MOST_TRIED = 20
 def with_slower(run: Run, results: Results) -> Results:
     """Return results with what is slower than in the last run beside this one that did the same.
 
-    Times of one round tell nothing. What cannot be read is no such run.
+    Times of one round, or of another machine, tell nothing. What cannot be read is no such run.
     """
     plan = run.manifest.plan
     earlier = next(_alike(plan, results, run.path.parent), None) if plan.rounds_native > 1 else None
     if earlier is None:
         return results
-    slower = compare_results(earlier, results, (earlier.run, results.run)).slower
+    comparison = compare_results(earlier, results, (earlier.run, results.run))
+    if not comparison.times:
+        return results
     rows = tuple(
         SlowerRow(
             cell=change.cell,
@@ -41,7 +43,7 @@ def with_slower(run: Run, results: Results) -> Results:
             low=change.low,
             high=change.high,
         )
-        for change, title in by_cell(slower)
+        for change, title in by_cell(comparison.slower)
     )
     return results.model_copy(update={"earlier": earlier.run, "slower": rows})
 

@@ -34,4 +34,6 @@ def line(results: Results) -> str:
     """Return that nothing became slower, or nothing where no earlier run was there to tell."""
     if not results.earlier or results.slower:
         return ""
-    return f"no time is longer than in {results.earlier}, the last run that did the same"
+    return (
+        f"no time is longer beyond chance than in {results.earlier}, the last run that did the same"
+    )
