@@ -79,17 +79,22 @@ def nodes_rows(manifest: Manifest, runs: Sequence[Run]) -> Iterator[NodesRow]:
                 largest=tuple(
                     node for node in measured.nodes if node in largest or node is first_wrong
                 ),
-                errors=tuple(_thinned(measured.nodes)),
+                errors=tuple(_thinned(measured.nodes, first_wrong)),
                 note=measured.note,
             )
 
 
-def _thinned(nodes: Sequence[NodeError]) -> Iterator[tuple[int, float | None]]:
-    """Yield numbers and errors of at most `MOST_ERRORS` nodes: of neighbours the largest error."""
+def _thinned(
+    nodes: Sequence[NodeError], first_wrong: NodeError | None
+) -> Iterator[tuple[int, float | None]]:
+    """Yield numbers and errors of at most `MOST_ERRORS` nodes.
+
+    Of neighbours that with the largest error is taken, or the first wrong node.
+    """
     every = -(-len(nodes) // MOST_ERRORS) or 1
     for first in range(0, len(nodes), every):
         neighbours = range(first, min(first + every, len(nodes)))
-        worst = max(neighbours, key=lambda number: _badness(nodes[number]))
+        worst = max(neighbours, key=lambda at: (nodes[at] is first_wrong, _badness(nodes[at])))
         yield worst, nodes[worst].error
 
 

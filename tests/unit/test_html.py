@@ -18,6 +18,7 @@ from urllib.parse import unquote
 import pytest
 
 from deepmatrix import reports
+from deepmatrix.boundary.writing import write_text
 from deepmatrix.cli import main
 from deepmatrix.comparison.limits import time_title
 from deepmatrix.conformance import suite
@@ -30,6 +31,7 @@ from deepmatrix.reports.html.scales import Scale
 from deepmatrix.reports.tables.comparison import MOST_LINES
 from deepmatrix.reports.tables.own_models import headlines
 from deepmatrix.results import merging, remarks
+from deepmatrix.store.causes import NodeError, NodeErrors
 from deepmatrix.store.records import log_path, record_path
 from tests.unit import verifications
 from tests.unit.pages import (
@@ -43,6 +45,7 @@ from tests.unit.pages import (
     page_of,
     two_runs,
 )
+from tests.unit.test_alike import NATIVE, answered
 from tests.unit.test_conformance import conformity
 from tests.unit.test_recorded import recorded  # noqa: F401 - a fixture
 from tests.unit.test_results import whole
@@ -157,6 +160,33 @@ def test_a_graph_has_the_inputs_and_the_command_of_its_fault(tmp_path: Path) -> 
     _, _, graph = page.text.partition("Errors along the graph")
     assert f"See it again: {verifications.CAUSE.reproduce}" in graph
     assert "its inputs" in graph
+
+
+def test_the_first_wrong_node_of_a_large_graph_is_marked(tmp_path: Path) -> None:
+    run = answered(tmp_path, {NATIVE: 0.3})
+    (artifact,) = run.manifest.plan.artifacts()
+    errors = [1e-8] * 501 + [1e-3] + [1e-2] * 498
+    nodes = tuple(
+        NodeError(
+            node=f"n{at}", kind="Conv", tensor=f"t{at}", error=error, added=0.0, tolerance=1e-6
+        )
+        for at, error in enumerate(errors)
+    )
+    measured = NodeErrors(artifact=artifact.id, consumer=NATIVE, nodes=nodes)
+    write_text(run.node_errors_path(artifact.id, NATIVE), measured.model_dump_json())
+    page = page_of(merging.merge([run]))
+    (mark,) = (each for each in page.named("path") if each.get("class") == "first-wrong")
+    place = float(mark["d"].removeprefix("M").split()[0])
+    assert place == pytest.approx(600 * 501 / 999, abs=0.1)
+
+
+def test_a_graph_without_an_error_says_that_all_are_zero() -> None:
+    results = drifting()
+    errors = ((0, 0.0), (1, None), (2, 0.0))
+    (row,) = (each.model_copy(update={"errors": errors}) for each in results.nodes)
+    text = page_of(results.model_copy(update={"nodes": (row,)})).text
+    assert "All errors that have a number are zero." in text
+    assert "No node has a number" not in text
 
 
 def test_every_verdict_has_its_word_its_sign_and_its_number() -> None:

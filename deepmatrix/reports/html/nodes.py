@@ -23,13 +23,15 @@ WIDTH, HEIGHT = 600, 120
 class Graph:
     """The errors of a consumer along a graph: the places of nodes, left to right.
 
-    *up*: None where no node has a number. *broken*: the places of nodes whose error is no number.
+    *up*: None where no node has a number above zero; *is_exact*: some have a number, which is zero.
+    *broken*: the places of nodes whose error is no number.
     *first_wrong*: where the answer is wrong, the first node beyond its tolerance, with its place.
     *command*: it shows the fault again.
     """
 
     row: NodesRow
     up: Scale | None
+    is_exact: bool
     dots: tuple[tuple[float, float], ...]
     broken: tuple[float, ...]
     first_wrong: NodeError | None
@@ -50,6 +52,7 @@ def graphs(results: Results, evidence: Evidence) -> Iterator[Graph]:
         yield Graph(
             row=row,
             up=up,
+            is_exact=bool(finite) and not any(finite),
             dots=tuple(
                 (_across(number, row), round(HEIGHT - up.place(error), 1))
                 for number, error in row.errors
