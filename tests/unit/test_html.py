@@ -32,7 +32,7 @@ from deepmatrix.reports.tables.comparison import MOST_LINES
 from deepmatrix.reports.tables.own_models import headlines
 from deepmatrix.results import merging, remarks
 from deepmatrix.store.causes import NodeError, NodeErrors
-from deepmatrix.store.records import log_path, record_path
+from deepmatrix.store.records import image_path, log_path, record_path
 from tests.unit import verifications
 from tests.unit.pages import (
     HOSTILE,
@@ -72,6 +72,16 @@ def test_a_run_without_cells_says_that_nothing_ran_and_why(problems: tuple[str, 
     assert "✗ Nothing ran" in page
     assert all(problem in page for problem in problems)
     assert "all as expected" not in (page + markdown.document(results)).lower()
+
+
+def test_a_model_that_only_its_evaluator_served_is_no_success() -> None:
+    results = verifications.results()
+    judging = tuple(row for row in results.portability if row.judges)
+    alone = results.model_copy(update={"portability": judging, "problems": ()})
+    source = html.run_page(alone, html.Evidence())
+    assert "served by nothing but the evaluator" in Page(source).text
+    assert 'class="headline m-warned"' in source
+    assert "✓" not in source[: source.index("<main")].partition("<body>")[2]
 
 
 def test_only_a_matrix_names_its_preset(tmp_path: Path) -> None:
@@ -187,6 +197,29 @@ def test_a_graph_without_an_error_says_that_all_are_zero() -> None:
     text = page_of(results.model_copy(update={"nodes": (row,)})).text
     assert "All errors that have a number are zero." in text
     assert "No node has a number" not in text
+
+
+def test_a_training_or_an_image_that_failed_is_linked_on_the_first_screen(tmp_path: Path) -> None:
+    run = whole(tmp_path)
+    results = merging.merge([run])
+    trained, cell = results.training[0], results.cells[0]
+    failed = trained.model_copy(update={"status": "error", "reason": "RuntimeError: no kernel"})
+    unbuilt = cell.model_copy(update={"status": "build-failed", "reason": "no wheel"})
+    for path in (log_path(trained.cell, trained.workload), image_path(cell.cell)):
+        (run.path / path).parent.mkdir(exist_ok=True)
+        (run.path / path).touch()
+    changes = {
+        "training": (failed, *results.training[1:]),
+        "cells": (unbuilt, *results.cells[1:]),
+        "problems": (remarks.row_problem(failed), remarks.cell_problem(unbuilt)),
+    }
+    source = html.run_page(results.model_copy(update=changes), html.Evidence(folder=run.path))
+    links = Page(source[: source.index('id="map"')]).links
+    assert {
+        record_path(trained.cell, trained.workload),
+        log_path(trained.cell, trained.workload),
+        image_path(cell.cell),
+    } <= set(links)
 
 
 def test_every_verdict_has_its_word_its_sign_and_its_number() -> None:

@@ -15,6 +15,7 @@ from deepmatrix.reports.tables.own_models import headlines
 from deepmatrix.reports.tables.own_models import overview as all_models
 from deepmatrix.results import remarks
 from deepmatrix.results.rows import PortabilityRow, Results
+from deepmatrix.store.records import image_path
 
 #: So many of what is wrong are shown at once; more are folded, and more than those counted.
 MOST_SHOWN, MOST_FOLDED = 12, 200
@@ -54,6 +55,11 @@ class Overview:
     unlisted: int
     counts: tuple[tuple[str, int], ...]
 
+    @property
+    def sign(self) -> str:
+        """What stands before the headline, as in a comparison."""
+        return {"good": "✓", "bad": "✗"}.get(self.mood, "•")
+
 
 def overview(
     results: Results, places: Mapping[tuple[str, str], str], evidence: Evidence
@@ -64,13 +70,14 @@ def overview(
     further = [problem for problem in results.problems if problem not in shown]
     findings = (
         *_wrong_verdicts(results, places, evidence),
-        *_other_problems(results, further[:MOST_FOLDED]),
+        *_other_problems(results, further[:MOST_FOLDED], evidence),
         *_pending(results, pending),
     )
     judges = tuple(headlines.judge_line(model) for model in results.served_models[:MOST_SHOWN])
+    headline, mood = _headline(results)
     return Overview(
-        headline=_headline(results),
-        mood="good" if unfinished.is_good(results) else "bad",
+        headline=headline,
+        mood=mood,
         judges=tuple(dict.fromkeys(judges)),
         findings=findings,
         unlisted=max(len(set(results.problems) - pending) - len(findings) + bool(pending), 0),
@@ -78,11 +85,16 @@ def overview(
     )
 
 
-def _headline(results: Results) -> str:
+def _headline(results: Results) -> tuple[str, Mood]:
+    """Return a run in one line, and its mood: a model that nothing served is no success."""
+    mood: Mood = "good" if unfinished.is_good(results) else "bad"
     if len(results.served_models) == 1:
-        return headlines.headline(results, results.served_models[0])[0]
+        text, own_mood = headlines.headline(results, results.served_models[0])
+        return text, own_mood if mood == "good" else mood
     expected = unfinished.expectation(results)
-    return f"{all_models.line(results)[0]}; {expected}" if results.models else expected.capitalize()
+    if not results.models:
+        return expected.capitalize(), mood
+    return f"{all_models.line(results)[0]}; {expected}", mood
 
 
 def _wrong_verdicts(
@@ -156,8 +168,12 @@ def _figure(judged: PortabilityRow) -> str:
     return f"{judged.error:.1e}, {judged.error / judged.tolerance:,.3g} times its tolerance"
 
 
-def _other_problems(results: Results, problems: Sequence[str]) -> Iterator[Finding]:
+def _other_problems(
+    results: Results, problems: Sequence[str], evidence: Evidence
+) -> Iterator[Finding]:
     """Yield the problems that are no verdict: budgets, trainings, builds, files."""
+    jobs = {remarks.row_problem(row): (row.cell, row.workload) for row in results.training}
+    images = {remarks.cell_problem(row): image_path(row.cell) for row in results.cells}
     for problem in problems:
         is_budget = problem in results.over_budget
         yield Finding(
@@ -168,6 +184,10 @@ def _other_problems(results: Results, problems: Sequence[str]) -> Iterator[Findi
             place="",
             figure="",
             explanation=problem,
+            links=(
+                *(evidence.of_job(*jobs[problem]) if problem in jobs else ()),
+                *(evidence.link(images[problem], "image") if problem in images else ()),
+            ),
         )
 
 
