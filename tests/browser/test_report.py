@@ -337,6 +337,18 @@ def test_a_link_of_the_map_leads_to_what_the_filter_hides(open_page: Open) -> No
     target.wait_for(state="visible", timeout=2_000)
 
 
+def test_what_a_link_leads_to_is_in_the_order_that_the_form_then_says(open_page: Open) -> None:
+    page = open_page("matrix")
+    planned = page.locator("tr[data-verdict]").evaluate_all("(lines) => lines.map(({id}) => id)")
+    page.select_option("select[name=order]", "worst")
+    page.select_option("select[name=verdict]", EXPECTED)
+    page.locator(".heat td:not(.expected) a").first.click()
+    page.wait_for_function("document.querySelector('[name=order]').value === ''")
+    page.wait_for_function("document.querySelectorAll('tr[hidden]').length === 0")
+    lines = page.locator("tr[data-verdict]").evaluate_all("(lines) => lines.map(({id}) => id)")
+    assert lines == planned
+
+
 @pytest.mark.parametrize("name", ["matrix", "evaluation"])
 def test_each_link_of_the_menu_ends_at_its_heading(name: str, open_page: Open) -> None:
     page = open_page(name)
@@ -421,10 +433,12 @@ def test_what_is_not_known_is_sorted_last(open_page: Open) -> None:
 
 
 def test_the_worst_line_can_be_put_first(open_page: Open) -> None:
-    page = open_page("matrix")
+    page = open_page("verification")
     page.select_option("select[name=order]", "worst")
-    first = page.locator("tr[data-verdict]").first
-    assert first.get_attribute("data-verdict") == "error"
+    lines = page.locator("tr[data-verdict]")
+    badness = [float(line.get_attribute("data-badness")) for line in lines.all()]
+    assert badness == sorted(badness, reverse=True)
+    assert lines.first.get_attribute("data-verdict") == "drift"
 
 
 def test_a_link_of_the_map_opens_the_fold_that_it_leads_into(open_page: Open) -> None:

@@ -222,6 +222,29 @@ def test_a_training_or_an_image_that_failed_is_linked_on_the_first_screen(tmp_pa
     } <= set(links)
 
 
+def test_the_worst_verdict_sorts_first_and_an_expected_failure_after_all_others() -> None:
+    results = drifting()
+    drift = next(row for row in results.portability if row.verdict == "drift")
+    changes: dict[str, dict[str, object]] = {
+        "close match": {"verdict": "match", "error": 0.9},
+        "expected error": {"verdict": "error", "error": None, "expected_failure": "known"},
+        "unsupported": {"verdict": "unsupported", "error": None},
+        "drift of twice": {"error": 2.0},
+        "drift of ten times": {"error": 10.0},
+        "drift of a million times": {"error": 1e6},
+        "drift without a number": {"error": None},
+        "error": {"verdict": "error", "error": None},
+    }
+    rows = tuple(
+        drift.model_copy(update={"consumer": name, "tolerance": 1.0, **fields})
+        for name, fields in changes.items()
+    )
+    shuffled = results.model_copy(update={"portability": rows[::-1]})
+    (section,) = verdicts.sections(shuffled, verdicts.anchors(shuffled), html.Evidence())
+    lines = sorted(section.lines, key=lambda line: line.badness)
+    assert [line.judged.consumer for line in lines] == list(changes)
+
+
 def test_every_verdict_has_its_word_its_sign_and_its_number() -> None:
     results = drifting()
     page = page_of(results)

@@ -30,6 +30,9 @@ MOST_LINES = 12_000
 #: The width of the axis of errors, in units of the drawing.
 AXIS = 160
 
+#: An error that is more times its tolerance, or has no number, is sorted as if it were this.
+LARGEST_SHARE = 1e90
+
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
@@ -69,12 +72,20 @@ class Line:
         return explanation(self.judged)
 
     @property
-    def share(self) -> float:
-        """How much of its tolerance the error uses, to sort by; what has no number comes first."""
+    def badness(self) -> float:
+        """What to sort by: a match by its share of the tolerance, and any failure after that.
+
+        Expected failures, and what is not counted, come before all others; those by their verdict,
+        then by how many times their tolerance the error is.
+        """
         share = self.judged.share_of_tolerance
         if self.judged.verdict == "match":
-            return share or 0.0
-        return 1e9 * ORDER.index(self.judged.verdict) + min(share or 0.0, 1e8)
+            return round(min(share or 0.0, 1.0), 4)
+        rank = ORDER.index(self.judged.verdict)
+        if self.kind in (EXPECTED, EVALUATOR):
+            return rank
+        times = LARGEST_SHARE if share is None else min(share, LARGEST_SHARE)
+        return round(100 * rank + math.log10(1 + times), 4)
 
 
 def kind(judged: PortabilityRow) -> str:

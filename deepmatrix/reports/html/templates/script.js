@@ -12,7 +12,7 @@
         line,
         cell: line.firstElementChild.textContent.toLowerCase(),
         verdict: line.dataset.kind ?? line.dataset.verdict,
-        share: Number(line.dataset.share),
+        badness: Number(line.dataset.badness),
       })),
     }));
     const parent = models[0].element.parentElement;
@@ -47,10 +47,10 @@
 
     const order = () => {
       const worst = form.elements.order.value === "worst";
-      const largest = (model) => Math.max(...model.lines.map((entry) => entry.share));
+      const largest = (model) => Math.max(...model.lines.map((entry) => entry.badness));
       const ordered = worst ? [...models].sort((a, b) => largest(b) - largest(a)) : models;
       for (const model of ordered) {
-        const lines = worst ? [...model.lines].sort((a, b) => b.share - a.share) : model.lines;
+        const lines = worst ? [...model.lines].sort((a, b) => b.badness - a.badness) : model.lines;
         model.body.append(...lines.map((entry) => entry.line));
       }
       parent.append(...ordered.map((model) => model.element));
@@ -59,7 +59,12 @@
     form.addEventListener("input", filter);
     form.elements.order.addEventListener("change", order);
     form.addEventListener("submit", (event) => event.preventDefault());
-    form.addEventListener("reset", () => setTimeout(filter));
+    form.addEventListener("reset", () =>
+      setTimeout(() => {
+        order();
+        filter();
+      }),
+    );
     filter();
   }
 
