@@ -410,6 +410,7 @@ def test_every_record_of_an_evaluation_is_linked_and_exists(
     arguments = ["evaluation", "recorded", "--runs", str(runs), "--html", str(page)]
     assert main.main(arguments) == 0
     linked = files_of(page)
+    assert re.search(r"measured by recorded: preset \w+, [-\d]+ [\d:]+ UTC, on ", page.read_text())
     assert any(link.startswith("runs/recorded/records/") for link in linked)
     named = set(re.findall(r"recorded/records/[\w./-]+\.json", Page(page.read_text()).text))
     assert named

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from deepmatrix import reports
@@ -16,6 +16,7 @@ from deepmatrix.paths import CLAIMS
 from deepmatrix.reports import html, markdown
 from deepmatrix.reports.tables.study.claims import tables as statement_tables
 from deepmatrix.reports.tables.study.editions import tables as edition_tables
+from deepmatrix.reports.tables.study.sources import about_run
 from deepmatrix.results import merging
 from deepmatrix.results.rows import Results
 from deepmatrix.store.runs import Run
@@ -46,7 +47,7 @@ def run(options: argparse.Namespace) -> None:
     results = merged(runs, options)
     decided = decisions.decide(document, results, starting.load_matrix(options))
     tables = [*statement_tables(decided), *edition_tables(document)]
-    write(options, "The study's statements", tables, runs)
+    write(options, "The study's statements", tables, runs, map(about_run, results))
 
 
 def open_runs(options: argparse.Namespace) -> list[Run]:
@@ -61,9 +62,13 @@ def merged(runs: Sequence[Run], options: argparse.Namespace) -> list[Results]:
 
 
 def write(
-    options: argparse.Namespace, title: str, tables: list[Table], runs: Sequence[Run]
+    options: argparse.Namespace,
+    title: str,
+    tables: list[Table],
+    runs: Sequence[Run],
+    about: Iterable[str],
 ) -> None:
-    """Print tables of runs, and write the pages that are asked for."""
+    """Print tables of runs, and write the pages that are asked for. *about*: lines on the runs."""
     reports.show_tables(make_console(), tables)
     if options.into:
         markdown.insert(
@@ -72,7 +77,7 @@ def write(
         )
     if options.html:
         evidence = html.beside(options.html, _folders(runs))
-        write_named(options.html, html.tables_page(title, tables, evidence))
+        write_named(options.html, html.tables_page(title, tables, evidence, about=list(about)))
 
 
 def _folders(runs: Sequence[Run]) -> dict[str, Path]:

@@ -7,6 +7,7 @@ import argparse
 from deepmatrix.cli import starting
 from deepmatrix.cli.looking import claims
 from deepmatrix.reports.tables.study import evaluation
+from deepmatrix.reports.tables.study.sources import about_run
 from deepmatrix.study import decisions, statements
 from deepmatrix.study.rating import packages, ratings
 
@@ -29,4 +30,5 @@ def run(options: argparse.Namespace) -> None:
         results,
         listed,
     )
-    claims.write(options, "Evaluation of deep learning toolkits", tables, runs)
+    about = map(about_run, results)
+    claims.write(options, "Evaluation of deep learning toolkits", tables, runs, about)

@@ -91,12 +91,13 @@ def tables_page(
     *,
     headline: str = "",
     mood: Mood = "plain",
+    about: Sequence[str] = (),
     broken: Sequence[str] = (),
     remarks: Sequence[str] = (),
 ) -> str:
     """Return a page of tables, whose sources are files of *runs*.
 
-    *broken*: what is wrong, first. *remarks*: sentences, last.
+    *about*: what it rests on, first. *broken*: what is wrong, next. *remarks*: sentences, last.
     """
     return render(
         "tables.html",
@@ -104,6 +105,7 @@ def tables_page(
         title=title,
         headline=headline,
         mood=mood,
+        about=about,
         broken=broken,
         most_shown=overview.MOST_SHOWN,
         tables=[_with_links(table, runs) for table in tables],
