@@ -367,6 +367,37 @@ def test_memory_and_the_size_of_the_image_are_drawn_over_latency(tmp_path: Path)
         assert page.count(f"<figcaption>{what} over latency") == len(workloads)
 
 
+def test_a_cost_leads_to_its_record_and_says_what_memory_was_measured_of(tmp_path: Path) -> None:
+    run = whole(tmp_path)
+    results = merging.merge([run])
+    cells = tuple(
+        cell.model_copy(update={"serving_memory_bytes": 10**8, "serving_memory_of": "digits-lstm"})
+        for cell in results.cells
+    )
+    source = html.run_page(
+        results.model_copy(update={"cells": cells}), html.Evidence(folder=run.path)
+    )
+    costs = source[source.index('id="costs"') :].partition("</section>")[0]
+    assert "has served one model: digits-lstm." in costs
+    lines = re.findall("<tr>.*?</tr>", costs.partition("<tbody>")[2])
+    fastest = min(results.inference, key=lambda row: (row.batch, row.p50_s.median))
+    assert any(
+        f'<th scope="row">{fastest.cell}<' in line
+        and record_path(fastest.cell, fastest.subject) in line
+        for line in lines
+    )
+
+
+def test_a_table_that_is_too_long_for_the_page_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("deepmatrix.reports.html.pages.MOST_ROWS", 2)
+    text = page_of(merging.merge([whole(tmp_path)])).text
+    _, _, unlisted = text.partition("Too long for this page")
+    assert "Cells" in unlisted
+    assert "Start-up" in unlisted
+
+
 def files_of(page: Path) -> list[str]:
     """Return the files that a page links; each exists, seen from the page."""
     links = [unquote(link) for link in Page(page.read_text()).links if link[0] != "#"]

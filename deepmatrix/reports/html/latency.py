@@ -14,6 +14,7 @@ from deepmatrix.reports.tables.speed import are_several, model_name
 from deepmatrix.results.rows import Results
 from deepmatrix.results.timing.rows import InferenceRow, ServingRow
 from deepmatrix.results.timing.statistics import Estimate
+from deepmatrix.store.records import image_path
 
 #: The width of an axis of times, in units of the drawing.
 AXIS = 220
@@ -204,13 +205,17 @@ def _median(estimate: Estimate | None) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What a cell costs beside its latency. *frontier*: what no faster cell has less of."""
+    """What a cell costs beside its latency. *frontier*: what no faster cell has less of.
+
+    *links*: to the record of the latency, and to what is known of the image.
+    """
 
     cell: str
     p50_s: float
     memory_bytes: int | None
     image_bytes: int | None
     frontier: tuple[str, ...]
+    links: tuple[Link, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,18 +248,11 @@ class Costs:
     scatters: tuple[Scatter, ...]
 
 
-def costs(results: Results) -> Iterator[Costs]:
+def costs(results: Results, evidence: Evidence) -> Iterator[Costs]:
     """Yield, for each workload, memory and image of each cell beside its fastest answer."""
     cells = {cell.cell: cell for cell in results.cells}
-    by_workload: dict[str, dict[str, float]] = {}
-    least: dict[str, int] = {}
-    for row in results.inference:
-        least[row.workload] = min(row.batch, least.get(row.workload, row.batch))
-    for row in results.inference:
-        if row.batch == least[row.workload]:
-            times = by_workload.setdefault(row.workload, {})
-            times[row.cell] = min(row.p50_s.median, times.get(row.cell, row.p50_s.median))
-    for workload, times in by_workload.items():
+    for workload, fastest in _fastest(results.inference).items():
+        times = {name: row.p50_s.median for name, row in fastest.items()}
         memory = {name: cells[name].serving_memory_bytes for name in times}
         images = {name: cells[name].image_bytes for name in times}
         sizes = {"memory": memory, "image": images}
@@ -266,12 +264,33 @@ def costs(results: Results) -> Iterator[Costs]:
                 memory_bytes=memory[name],
                 image_bytes=images[name],
                 frontier=tuple(words for words, names in frontiers.items() if name in names),
+                links=(
+                    *evidence.of_job(name, fastest[name].subject, rounds=1),
+                    *evidence.link(image_path(name), "image"),
+                ),
             )
             for name, time in sorted(times.items(), key=lambda item: item[1])
         )
         drawings = (_scatter(what, of_workload, of_cells) for what, of_cells in sizes.items())
         scatters = tuple(drawn for drawn in drawings if drawn)
         yield Costs(title=workload, costs=of_workload, scatters=scatters)
+
+
+def _fastest(rows: Sequence[InferenceRow]) -> dict[str, dict[str, InferenceRow]]:
+    """Return, by workload and cell, the fastest inference of the smallest batch."""
+    least: dict[str, int] = {}
+    for row in rows:
+        least[row.workload] = min(row.batch, least.get(row.workload, row.batch))
+    fastest: dict[str, dict[str, InferenceRow]] = {workload: {} for workload in least}
+    for row in sorted(rows, key=lambda row: row.p50_s.median):
+        if row.batch == least[row.workload]:
+            fastest[row.workload].setdefault(row.cell, row)
+    return fastest
+
+
+def memory_of(results: Results) -> str:
+    """Return what was served where memory was measured: one workload for all of a cell."""
+    return ", ".join(sorted({workload for _, workload, _ in results.memory()}))
 
 
 def _scatter(

@@ -32,6 +32,7 @@ MOST_ROWS = 2_000
 def run_page(results: Results, evidence: Evidence) -> str:
     """Return the page of a run."""
     places = verdicts.anchors(results)
+    tables = [each for each in result_tables(results) if not each.title.startswith(DRAWN)]
     return render(
         "run.html",
         {results.run: evidence, "": evidence},
@@ -55,10 +56,12 @@ def run_page(results: Results, evidence: Evidence) -> str:
         only_checked=only_checked(results.training),
         starts=latency.starts(results, evidence),
         part_names=list(latency.PARTS.values()),
-        costs=list(latency.costs(results)),
+        costs=list(latency.costs(results, evidence)),
+        memory_of=latency.memory_of(results),
         trainings=list(training.trainings(results, evidence)),
         timeline=timeline.timeline(results),
-        tables=_undrawn(result_tables(results)),
+        tables=[table for table in tables if len(table.rows) <= MOST_ROWS],
+        too_long=[table.title for table in tables if len(table.rows) > MOST_ROWS],
     )
 
 
@@ -67,14 +70,6 @@ def _kind(results: Results) -> str:
     if results.models:
         return "Verification"
     return "Matrix" if results.cells else "Run"
-
-
-def _undrawn(tables: Sequence[Table]) -> list[Table]:
-    return [
-        table
-        for table in tables
-        if not table.title.startswith(DRAWN) and len(table.rows) <= MOST_ROWS
-    ]
 
 
 def _with_links(table: Table, runs: Mapping[str, Evidence]) -> Table:
