@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 
+from deepmatrix.boundary.bounds import LONGEST_REMARK
 from deepmatrix.comparison.changes import Comparison
 from deepmatrix.comparison.comparing import compare_results
 from deepmatrix.comparison.history.lines import Measurement
@@ -136,7 +137,17 @@ def hostile(name: str) -> Results:
         )
         for row in good.portability
     )
-    nodes = tuple(row.model_copy(update={"model": name, "note": name}) for row in good.nodes)
+    names = {"node": name, "tensor": name, "kind": name[:LONGEST_REMARK]}
+    nodes = tuple(
+        row.model_copy(
+            update={
+                "model": name,
+                "note": name,
+                "largest": tuple(node.model_copy(update=names) for node in row.largest),
+            }
+        )
+        for row in good.nodes
+    )
     return good.model_copy(
         update={
             "run": name,

@@ -147,6 +147,29 @@ def test_a_consumer_of_less_precision_says_what_gives_it_float32() -> None:
     assert f"{reduced.precision} by default: set HINT=f32." in text
 
 
+def test_float32_is_no_advice_where_it_is_wrong_alike() -> None:
+    results = drifting()
+    reduced = next(row for row in results.portability if row.is_reduced and row.cause)
+    float32 = next(row for row in results.portability if row.precision == "float32")
+    assert reduced.cause
+    alike = reduced.cause.model_copy(update={"as_on": float32.consumer})
+    rows = tuple(
+        row.model_copy(update={"cause": alike}) if row is reduced else row
+        for row in results.portability
+    )
+    cells = tuple(
+        cell.model_copy(update={"float32_by": "HINT=f32"})
+        if cell.cell == reduced.consumer
+        else cell
+        for cell in results.cells
+    )
+    asked = results.model_copy(update={"cells": cells})
+    assert "set HINT=f32" in page_of(asked).text
+    text = page_of(asked.model_copy(update={"portability": rows})).text
+    assert f"{reduced.precision} by default." in text
+    assert "set HINT=f32" not in text
+
+
 def test_a_long_reason_that_many_share_is_told_once() -> None:
     results = drifting()
     reason = "infer: RuntimeError: " + "the engine went away " * 9
@@ -298,6 +321,21 @@ def test_no_tag_has_a_handler_a_style_or_an_address_elsewhere() -> None:
             assert tag not in ("img", "link", "iframe", "object", "embed", "base")
             assert "src" not in attributes
             assert not re.match(r"[\w+.-]+:|//", attributes.get("href", ""))
+
+
+def test_every_very_long_text_is_scrolled_in_a_place_of_its_own(tmp_path: Path) -> None:
+    text = "n" * 5000
+    results = merging.merge([whole(tmp_path)])
+    rows = tuple(
+        row.model_copy(update={"status": "error", "reason": text}) for row in results.training
+    )
+    for shown in (hostile(text), results.model_copy(update={"training": rows})):
+        body = html.run_page(shown, html.Evidence()).partition("</head>")[2]
+        pieces = re.split("(<[^>]*>)", body)
+        is_text = [text in after and after[0] != "<" for after in pieces[1:]]
+        assert {tag for tag, is_after in zip(pieces, is_text, strict=False) if is_after} == {
+            '<span class="scrolled" tabindex="0">'
+        }
 
 
 def test_a_graph_without_a_number_still_has_its_note() -> None:

@@ -14,6 +14,7 @@ from deepmatrix.judging.verdicts import ORDER
 from deepmatrix.reports.html import scales
 from deepmatrix.reports.html.evidence import Evidence, Link
 from deepmatrix.reports.html.scales import Scale
+from deepmatrix.reports.tables.own_models.verification import is_wrong_as_float32
 from deepmatrix.results.counting import EXPECTED, counted_as, verdict_counts
 from deepmatrix.results.remarks import caution_of
 from deepmatrix.results.rows import PortabilityRow, Results
@@ -258,7 +259,7 @@ def _section(
                 tolerance=_place(scale, row.tolerance),
                 links=evidence.of_job(row.consumer, row.artifact, rounds=1),
                 cause_links=evidence.of_cause(row),
-                precision=_precision(row, float32_by.get(row.consumer, "")),
+                precision=_precision(row, of_artifact, float32_by.get(row.consumer, "")),
                 caution=caution_of(row),
             )
             for row in listed
@@ -268,9 +269,13 @@ def _section(
     )
 
 
-def _precision(judged: PortabilityRow, float32_by: str) -> str:
+def _precision(
+    judged: PortabilityRow, of_artifact: Sequence[PortabilityRow], float32_by: str
+) -> str:
+    """Return what a consumer computes in, and how to have float32, unless that is wrong alike."""
     if judged.is_reduced and judged.error is not None:
-        return f"{judged.precision} by default" + (f": set {float32_by}" if float32_by else "")
+        is_help = float32_by and not is_wrong_as_float32(judged, of_artifact)
+        return f"{judged.precision} by default" + (f": set {float32_by}" if is_help else "")
     return "" if judged.precision == "float32" else judged.precision
 
 

@@ -84,7 +84,7 @@ def consumers(results: Results, model: ModelRow) -> Table:
                     machine,
                     p50,
                     model,
-                    is_like_float32=_is_like_float32(judged, rows),
+                    is_like_float32=is_wrong_as_float32(judged, rows),
                 )
                 for judged in rows
                 for machine, p50 in times.get(judged.consumer, {"": None}).items()
@@ -161,7 +161,7 @@ def _badness(output: Deviation) -> float:
     return math.inf if output.error is None else output.error
 
 
-def _is_like_float32(judged: PortabilityRow, rows: Sequence[PortabilityRow]) -> bool:
+def is_wrong_as_float32(judged: PortabilityRow, rows: Sequence[PortabilityRow]) -> bool:
     """Return whether a consumer is wrong as one in float32 is, so not by its precision."""
     alike = judged.cause.as_on if judged.cause else ""
     return any(row.consumer == alike and not row.is_reduced for row in rows)
