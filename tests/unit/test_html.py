@@ -26,7 +26,7 @@ from deepmatrix.drawing import escaping, layout, numbers
 from deepmatrix.drawing.verdicts import SIGNS
 from deepmatrix.engines import Prepared
 from deepmatrix.reports import html, markdown
-from deepmatrix.reports.html import scales, verdicts
+from deepmatrix.reports.html import latency, scales, verdicts
 from deepmatrix.reports.html.scales import Scale
 from deepmatrix.reports.tables.comparison import MOST_LINES
 from deepmatrix.reports.tables.own_models import headlines
@@ -403,6 +403,24 @@ def test_memory_and_the_size_of_the_image_are_drawn_over_latency(tmp_path: Path)
     workloads = {row.workload for row in results.inference}
     for what in ("Memory", "Image"):
         assert page.count(f"<figcaption>{what} over latency") == len(workloads)
+
+
+def test_of_very_many_cells_only_those_on_the_frontier_have_their_number_in_a_drawing(
+    tmp_path: Path,
+) -> None:
+    results = merging.merge([whole(tmp_path)])
+    row = results.inference[0]
+    cell = next(each for each in results.cells if each.cell == row.cell)
+    known = {"image_bytes": 10**9, "serving_memory_bytes": 10**8}
+    names = [f"{row.cell}-{number}" for number in range(latency.MOST_LABELS + 1)]
+    many = {
+        "cells": tuple(cell.model_copy(update={"cell": name, **known}) for name in names),
+        "inference": tuple(row.model_copy(update={"cell": name}) for name in names),
+    }
+    (costs,) = latency.costs(results.model_copy(update=many), html.Evidence())
+    for drawn in costs.scatters:
+        assert len(drawn.dots) == len(names)
+        assert [dot.is_best for dot in drawn.dots if dot.label] == [True]
 
 
 def test_a_cost_leads_to_its_record_and_says_what_memory_was_measured_of(tmp_path: Path) -> None:

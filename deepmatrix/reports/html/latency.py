@@ -28,6 +28,9 @@ BAR = 80
 #: The size of a drawing of memory over latency.
 WIDTH, HEIGHT = 420, 160
 
+#: Of more cells than this only those on the frontier have their number in it.
+MOST_LABELS = 40
+
 
 @dataclass(frozen=True, kw_only=True)
 class Strip:
@@ -220,13 +223,16 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True)
 class Dot:
-    """A cell by its number in the table. *is_best*: it is on the frontier. *label*: its place."""
+    """A cell by its number in the table. *is_best*: it is on the frontier.
+
+    *label*: the place of its number, None where there is no room for all of them.
+    """
 
     number: int
     x: float
     y: float
     is_best: bool
-    label: tuple[float, float]
+    label: tuple[float, float] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -307,10 +313,16 @@ def _scatter(
         for number, (cost, bytes_) in enumerate(zip(of_workload, sizes, strict=True), 1)
         if bytes_
     ]
-    labels = scales.label_places([place for _, _, place in numbered])
+    labelled = {
+        number: place
+        for number, cost, place in numbered
+        if what in cost.frontier or len(numbered) <= MOST_LABELS
+    }
+    places = scales.label_places(list(labelled.values())[:MOST_LABELS])
+    labels = dict(zip(labelled, places, strict=False))
     dots = (
-        Dot(number=number, x=x, y=y, is_best=what in cost.frontier, label=label)
-        for (number, cost, (x, y)), label in zip(numbered, labels, strict=True)
+        Dot(number=number, x=x, y=y, is_best=what in cost.frontier, label=labels.get(number))
+        for number, cost, (x, y) in numbered
     )
     return Scatter(what=what, across=across, up=up, dots=tuple(dots))
 
