@@ -683,6 +683,16 @@ def test_code_in_our_own_words_is_drawn_as_code() -> None:
     assert "see compare --with one ` only" in page.text
 
 
+def test_a_long_note_of_our_own_is_read_without_scrolling() -> None:
+    note = "A note in `code`. " * 100
+    table = layout.Table(
+        title="T", columns=(layout.Column("a"),), rows=(layout.row("x"),), note=note
+    )
+    page = Page(html.tables_page("A title", [table]))
+    assert len(page.named("code")) == 100
+    assert page.named("span") == []
+
+
 def test_a_page_of_tables_has_what_is_wrong_first() -> None:
     page = Page(html.tables_page("A title", [], headline="one worse", broken=["<b> is slower"]))
     assert "A title one worse Not as expected ✗ <b> is slower" in page.text
