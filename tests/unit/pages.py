@@ -204,8 +204,8 @@ def compared(folders: dict[str, Path]) -> Comparison:
     return compare_results(base, head, ("before", "after"))
 
 
-def many_series(count: int = 30, runs: int = 12) -> list[Series]:
-    """Return series of times, the first of which grew by half in the middle."""
+def many_series(count: int = 30, runs: int = 12, since: int = 6) -> list[Series]:
+    """Return series of times, the first of which grew by half in a run."""
     return series(
         [
             Measurement(
@@ -218,7 +218,7 @@ def many_series(count: int = 30, runs: int = 12) -> list[Series]:
                 quantity="inference",
                 batch=1,
                 unit="s",
-                value=1e-3 * (1.5 if not number and run >= runs // 2 else 1) * (1 + run % 3 / 100),
+                value=1e-3 * (1.5 if not number and run >= since else 1) * (1 + run % 3 / 100),
                 machine="a processor",
             )
             for number in range(count)

@@ -42,6 +42,7 @@ from tests.unit.pages import (
     drifting,
     empty,
     hostile,
+    many_series,
     page_of,
     two_runs,
 )
@@ -218,6 +219,7 @@ def test_a_graph_without_an_error_says_that_all_are_zero() -> None:
     errors = ((0, 0.0), (1, None), (2, 0.0))
     (row,) = (each.model_copy(update={"errors": errors}) for each in results.nodes)
     text = page_of(results.model_copy(update={"nodes": (row,)})).text
+    assert "and zero at its bottom" in text
     assert "All errors that have a number are zero." in text
     assert "No node has a number" not in text
 
@@ -681,6 +683,16 @@ def test_code_in_our_own_words_is_drawn_as_code() -> None:
     assert len(page.named("code")) == 3
     assert "results.json has more ." in page.text
     assert "see compare --with one ` only" in page.text
+
+
+@pytest.mark.parametrize("since", [4, 20, 36])
+def test_days_below_a_history_do_not_lie_on_each_other(since: int) -> None:
+    source = html.history_page(many_series(1, 40, since))
+    assert "1 of 1 series changed" in source
+    below = source.partition('<svg class="curves history"')[2].partition("</svg>")[0]
+    days = [float(place) for place in re.findall(r'<text x="([\d.]+)" y="178">', below)]
+    assert days[-1] > 540
+    assert all(after - before >= 110 for before, after in itertools.pairwise(days))
 
 
 def test_a_long_note_of_our_own_is_read_without_scrolling() -> None:

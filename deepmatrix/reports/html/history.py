@@ -13,8 +13,8 @@ from deepmatrix.reports.html.rendering import render
 from deepmatrix.reports.html.scales import Scale, Tick
 from deepmatrix.reports.tables import history as told
 
-#: The size of a drawing.
-WIDTH, HEIGHT = 560, 160
+#: The size of a drawing, and the width of a day below it, on a phone.
+WIDTH, HEIGHT, DAY = 560, 160, 110
 
 #: So many series are drawn, those that changed most first; the table has all.
 MOST_DRAWN = 50
@@ -24,8 +24,9 @@ MOST_DRAWN = 50
 class Drawn:
     """A series as it is drawn.
 
-    *across*: days of runs, at the ends and the change points. *dots*: the place of each run, and
-    what it is. *levels*: beginning, end and height of each. *changes*, *remarks*: lines below.
+    *across*: days of runs, at the ends and the change points, where there is room. *dots*: the
+    place of each run, and what it is. *levels*: beginning, end and height of each. *changes*,
+    *remarks*: lines below.
     """
 
     name: str
@@ -66,7 +67,7 @@ def _drawn(series: Series) -> Drawn:
         up=up,
         across=tuple(
             Tick(place=_across(index, len(values)), label=series.points[index].created[:10])
-            for index in marked
+            for index in _with_room(marked, len(values))
         ),
         dots=tuple(
             (
@@ -87,6 +88,15 @@ def _drawn(series: Series) -> Drawn:
         changes=tuple(told.changes(series)),
         remarks=tuple(told.remarks(series)),
     )
+
+
+def _with_room(marked: Sequence[int], count: int) -> list[int]:
+    """Return the runs whose days have room beside each other, the last one among them."""
+    shown: list[int] = []
+    for index in reversed(marked):
+        if not shown or _across(shown[0], count) - _across(index, count) >= DAY:
+            shown.insert(0, index)
+    return shown
 
 
 def _across(index: int, count: int) -> float:
