@@ -169,6 +169,14 @@ class Untimed(Row):
     reason: str
 
 
+class OtherVersion(Row):
+    """Cells that ran in another version on each side."""
+
+    cells: tuple[str, ...]
+    base: str
+    head: str
+
+
 class Comparison(Row):
     """What changed between two runs: ``compare --json``.
 
@@ -179,8 +187,8 @@ class Comparison(Row):
     failures. *gone*: how many only BASE has, and did not run, or might fail. *compared*: how many
     both sides have, and ran for. *single*: how many times have one round on a side, which tells
     nothing. *lost_times*: those that only BASE has, such as of what the later preset only checks.
-    *other_inputs*: own models that the two sides served with other inputs; *other_files*: those
-    whose files differ.
+    *other_versions*: of cells that both sides ran. *other_inputs*: own models that the two sides
+    served with other inputs; *other_files*: those whose files differ.
     *broken*: a line for everything that breaks a limit of ``--fail-on``.
     """
 
@@ -200,6 +208,7 @@ class Comparison(Row):
     compared: int = 0
     single: int = 0
     lost_times: tuple[LostTime, ...] = ()
+    other_versions: tuple[OtherVersion, ...] = ()
     other_inputs: tuple[str, ...] = ()
     other_files: tuple[str, ...] = ()
     broken: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from deepmatrix.comparison import verdicts
-from deepmatrix.comparison.changes import Comparison, Side
+from deepmatrix.comparison.changes import Comparison, OtherVersion, Side
 from deepmatrix.comparison.limits import Limit, growth_of, shares_of
 from deepmatrix.comparison.machines import align
 from deepmatrix.comparison.sizes import compare_sizes
@@ -46,6 +46,7 @@ def compare_results(
         lost_times=tuple(lost_times(before.medians, after.medians, aligned.same, titles)),
         untimed=aligned.untimed,
         sizes=tuple(compare_sizes(base, head, shares_of(wanted))),
+        other_versions=tuple(_other_versions(base, head)),
         other_inputs=tuple(
             after.name for before, after in _shared(base, head) if _has_other_inputs(before, after)
         ),
@@ -53,6 +54,18 @@ def compare_results(
             after.name for before, after in _shared(base, head) if _has_other_files(before, after)
         ),
     )
+
+
+def _other_versions(base: Results, head: Results) -> Iterator[OtherVersion]:
+    """Yield the cells that ran on both sides in different versions, those alike together."""
+    before = {cell.cell: cell.version for cell in base.cells if cell.jobs}
+    alike: dict[tuple[str, str], list[str]] = {}
+    for cell in head.cells:
+        old = before.get(cell.cell, "")
+        if cell.jobs and old and cell.version and old != cell.version:
+            alike.setdefault((old, cell.version), []).append(cell.cell)
+    for (old, new), cells in alike.items():
+        yield OtherVersion(cells=tuple(cells), base=old, head=new)
 
 
 def _shared(base: Results, head: Results) -> Iterator[tuple[ModelRow, ModelRow]]:

@@ -37,7 +37,8 @@ def show_comparison(console: Console, comparison: Comparison) -> None:
     """Print what changed: the headline, then failures, verdicts, drifts, times, sizes."""
     text, mood = headline(comparison)
     print_line(console, text, STYLES[mood])
-    print_line(console, sides(comparison), STYLES["muted"])
+    for line in (sides(comparison), *versions(comparison)):
+        print_line(console, line, STYLES["muted"])
     for table in tables.tables(comparison):
         console.print()
         print_table(console, table)
@@ -51,7 +52,7 @@ def show_comparison(console: Console, comparison: Comparison) -> None:
 def comparison_page(comparison: Comparison) -> str:
     """Return a comparison as Markdown, one screen."""
     text, _ = headline(comparison)
-    parts = [f"### {escape(text)}", escape(sides(comparison))]
+    parts = [f"### {escape(text)}", *map(escape, (sides(comparison), *versions(comparison)))]
     if comparison.broken:
         lines = (f"- {escape(line)}" for line in shortened(comparison.broken))
         parts.append("\n".join(["**Limits that are broken:**", "", *lines]))
@@ -73,6 +74,7 @@ def comparison_html(comparison: Comparison, runs: Mapping[str, html.Evidence] = 
         runs,
         headline=text,
         mood=mood,
+        about=list(versions(comparison)),
         broken=comparison.broken,
         remarks=list(remarks(comparison)),
     )
@@ -130,6 +132,12 @@ def headline(comparison: Comparison, *, reviewed: bool = False) -> tuple[str, Mo
 def sides(comparison: Comparison) -> str:
     """Return which two are compared."""
     return f"from {_side(comparison.base)} to {_side(comparison.head)}"
+
+
+def versions(comparison: Comparison) -> Iterator[str]:
+    """Yield which cells ran in another version on each side."""
+    for other in comparison.other_versions:
+        yield f"another version: {other.base}, now {other.head} ({_named(other.cells)})"
 
 
 def _side(side: Side) -> str:

@@ -123,6 +123,26 @@ def test_the_same_run_twice_has_no_change(recorded: Path) -> None:
     assert {change.word for change in comparison.times} == {"cannot tell"}
 
 
+def test_cells_in_another_version_are_named_first_wherever_a_comparison_is_shown(
+    recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def upgrade(document: Any) -> None:
+        versions = document["output"]["environment"]["versions"]
+        versions["onnxruntime"] = "99.1.0"
+
+    head = changed(recorded, tmp_path, upgrade)
+    base = merging.merge([Run(path=recorded)])
+    old = next(cell.version for cell in base.cells if cell.cell == ONNXRUNTIME)
+    line = f"another version: {old}, now 99.1.0 ({ONNXRUNTIME})"
+    html, markdown = tmp_path / "page.html", tmp_path / "page.md"
+    written = ["--html", str(html), "--markdown", str(markdown)]
+    main.main(["compare", str(recorded), str(head), *written])
+    assert line in capsys.readouterr().out
+    assert line in html.read_text()[: html.read_text().index("<main")]
+    assert line in markdown.read_text()
+    assert "another version" not in reports.comparison_html(compared(recorded, recorded))
+
+
 def test_two_runs_whose_rounds_only_vary_have_no_change(tmp_path: Path) -> None:
     comparison = compared(rounds_run(tmp_path, "one", 1), rounds_run(tmp_path, "two", 2))
     assert is_unchanged(comparison)
