@@ -292,6 +292,16 @@ def test_a_run_shows_training_latency_starts_and_time(tmp_path: Path) -> None:
     assert page.named("polyline")
 
 
+def test_sixteen_cells_that_train_are_told_apart(tmp_path: Path) -> None:
+    results = merging.merge([whole(tmp_path)])
+    row = next(each for each in results.training if each.losses)
+    page = page_of(results.model_copy(update={"training": (row,) * 16}))
+    icons = [each["class"] for each in page.named("circle") if each.get("r") == "5"]
+    assert len(set(icons)) == 16
+    curves = {each["class"] for each in page.named("polyline")}
+    assert curves - {"gold"} == set(icons)
+
+
 def test_the_recorded_run_shows_its_timeline_and_cold_starts(recorded: Path) -> None:  # noqa: F811
     run = reports.Run.open(recorded / "recorded")
     page = page_of(merging.merge([run]), run.path)
