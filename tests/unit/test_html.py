@@ -305,6 +305,7 @@ def test_sixteen_cells_that_train_are_told_apart(tmp_path: Path) -> None:
 def test_the_recorded_run_shows_its_timeline_and_cold_starts(recorded: Path) -> None:  # noqa: F811
     run = reports.Run.open(recorded / "recorded")
     page = page_of(merging.merge([run]), run.path)
+    assert "UTC, on Intel(R) Xeon(R) Processor" in page.text.partition("Map of verdicts")[0]
     assert {"timeline", "starts"} <= {attributes.get("id") for attributes in page.named("h2")}
 
 

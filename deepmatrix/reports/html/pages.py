@@ -12,6 +12,7 @@ from deepmatrix.reports.html import latency, nodes, overview, timeline, training
 from deepmatrix.reports.html.evidence import Evidence, source_links
 from deepmatrix.reports.html.rendering import render
 from deepmatrix.reports.tables import result_tables, slower
+from deepmatrix.reports.tables.cells import on_processors
 from deepmatrix.reports.tables.own_models.overview import TITLE
 from deepmatrix.reports.tables.speed import only_checked
 from deepmatrix.results.rows import Results
@@ -37,6 +38,7 @@ def run_page(results: Results, evidence: Evidence) -> str:
         "run.html",
         {results.run: evidence, "": evidence},
         results=results,
+        on_processors=on_processors(results),
         title=f"{_kind(results)} {results.run}",
         overview=overview.overview(results, places, evidence),
         most_shown=overview.MOST_SHOWN,

@@ -180,3 +180,10 @@ def _time_to_trained(start: StartupRow) -> float | None:
     """Return the seconds until the first training step was done; None where none was timed."""
     parts = [part for name in STARTUP_PARTS[:-1] if (part := getattr(start, f"{name}_s"))]
     return float(sum(part.median for part in parts)) if parts else None
+
+
+def on_processors(results: Results) -> str:
+    """Return on which processors native cells ran, as the end of a sentence; "" if unknown."""
+    native = [cell for cell in results.cells if cell.jobs and not cell.emulated]
+    processors = {str(cell.environment.get("processor") or "") for cell in native} - {""}
+    return f", on {', '.join(sorted(processors))}" if processors else ""

@@ -6,16 +6,15 @@ from collections.abc import Iterable, Iterator
 
 from deepmatrix.drawing import numbers
 from deepmatrix.drawing.layout import Source
+from deepmatrix.reports.tables.cells import on_processors
 from deepmatrix.results.rows import Results
 from deepmatrix.store.records import log_path, place_of
 
 
 def about_run(results: Results) -> str:
     """Return when a run measured, what, and on which processors."""
-    native = [cell for cell in results.cells if cell.jobs and not cell.emulated]
-    processors = {str(cell.environment.get("processor") or "") for cell in native} - {""}
-    place = f", on {', '.join(sorted(processors))}" if processors else ""
     created = numbers.minute(results.created)
+    place = on_processors(results)
     return f"measured by {results.run}: preset {results.preset}, {created} UTC{place}"
 
 
