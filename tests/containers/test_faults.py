@@ -367,7 +367,8 @@ def test_watching_looks_and_asks_the_engine_seldom(
         return counts.copy(), watch.wall_s
 
     (short, short_s), (long, long_s) = counts_in(1), counts_in(6)
-    assert long["wait"] - short["wait"] <= (long_s - short_s) / 0.25 + 1
+    # Four times a second; twice that, for a busy machine starts at another moment than it times.
+    assert long["wait"] - short["wait"] <= (long_s - short_s) / 0.125 + 1
     assert long["_volumes"] <= long_s / 2 + 1  # a size each two seconds, at once where one is due
     asked = long["send"] - long["_volumes"] - (short["send"] - short["_volumes"])
     assert asked <= 1  # whose volume it is
