@@ -23,6 +23,9 @@ from deepmatrix.invocation import command_line
 #: What an address of a scheduler begins with: connections are encrypted, or there are none.
 SCHEME: Final = "tls://"
 
+#: The highest port of TCP.
+LAST_PORT: Final = 65535
+
 #: For how long a scheduler, and then a worker, may be away before it counts as gone, in seconds.
 RETURN_S: Final = 30.0
 
@@ -215,7 +218,8 @@ class _Client(Client):
 def check_address(address: str) -> None:
     """Raise ArgumentError for what is no encrypted address of a scheduler."""
     host, colon, port = address.removeprefix(SCHEME).rpartition(":")
-    if not address.startswith(SCHEME) or not (host and colon and port.isdecimal()):
+    is_port = port.isdecimal() and int(port) <= LAST_PORT
+    if not (address.startswith(SCHEME) and host and colon and is_port):
         raise ArgumentError(
             f"'{address}' is no address of a fleet's scheduler",
             hint=f"write it like {SCHEME}name:8786; connections without TLS are not made",

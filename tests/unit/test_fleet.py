@@ -269,8 +269,6 @@ def test_a_client_and_a_worker_without_the_certificates_of_the_fleet_are_refused
         Cluster(fleet.address, others, return_s=3)
     with pytest.raises(ArgumentError, match="no such file"):
         Cluster(fleet.address, tmp_path / "none")
-    with pytest.raises(ArgumentError, match="no address of a fleet's scheduler"):
-        Cluster(fleet.address.replace("tls:", "tcp:"), fleet.tls)
     arguments = [fleet.address, str(others), "two", str(tmp_path / "work"), "start=2"]
     fleet.processes.start("two", be_worker, arguments)
     fleet.processes.wait_for("two", "no scheduler answers")
@@ -291,6 +289,14 @@ def test_neither_a_scheduler_nor_a_worker_speaks_without_a_certificate(fleet: Fl
             pytest.raises(ssl.SSLError, match="certificate required"),
         ):
             encrypted.recv(1)
+
+
+@pytest.mark.parametrize(
+    "address", ["tcp://host:8786", "tls://host", "tls://:8786", "tls://host:99999", "tls://host:x"]
+)
+def test_what_is_no_encrypted_address_is_refused(address: str, tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match="no address of a fleet's scheduler"):
+        Cluster(address, tmp_path)
 
 
 def test_a_worker_starts_with_certificates_only(

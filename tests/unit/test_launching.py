@@ -166,7 +166,7 @@ def test_a_model_is_verified_on_machines_that_ssh_reaches(
     assert main.main(arguments) == 0, capsys.readouterr().err
     (run,) = (Run.open(path) for path in runs.iterdir() if path.is_dir())
     assert [(facts["worker"], facts["fleet"]) for facts in run.engines().values()] == [
-        ("one", "fleet.yaml")
+        ("one", str(fleet))
     ]
     await_end(tmp_path)
 

@@ -34,7 +34,7 @@ SLURM_MODULE = "dask_jobqueue"
 class Fleet:
     """A fleet whose scheduler answers: *address*, and the *folder* of its certificates.
 
-    *label*: what the user named: the address, or the name of the file that lists it.
+    *label*: what the user named: the address, or the file that lists it.
     """
 
     address: str
@@ -88,7 +88,7 @@ def open_fleet(
 
         path = Path(options.fleet)
         address, folder = stack.enter_context(launched(path, starting.line_printer(console)))
-    return Fleet(address=address, folder=folder, label=path.name)
+    return Fleet(address=address, folder=folder, label=options.fleet)
 
 
 def choose_engines(
