@@ -93,9 +93,7 @@ def _create_run(
     )
     planned = replace(planned, isolate=options.isolate)
     starting.check_limits(matrix, able)
-    skipped = [
-        cell_plan.cell for cell_plan in planned.skipped if not matrix.exclusion(cell_plan.cell.id)
-    ]
+    skipped = [skip.cell for skip in planned.skipped if not matrix.exclusion(skip.cell.id)]
     fleets.check_match(fleet, [*planned.cells, *skipped], engines)
     if not planned.cells:
         reasons = sorted({f"{skipped.cell.id}: {skipped.reason}" for skipped in planned.skipped})
