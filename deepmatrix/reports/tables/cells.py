@@ -18,6 +18,7 @@ from deepmatrix.drawing.layout import (
 )
 from deepmatrix.reports.tables.speed import (
     MACHINE,
+    are_several,
     image_of,
     only_checked,
     record_of,
@@ -151,7 +152,7 @@ def startup(results: Results) -> Table:
             f"{only_checked(results.training)}"
         ),
     )
-    return with_machines(table, results)
+    return with_machines(table, several=are_several(results))
 
 
 def _startup_row(start: StartupRow) -> Row:

@@ -18,7 +18,7 @@ from deepmatrix.drawing.layout import (
     number,
     text,
 )
-from deepmatrix.reports.tables.speed import MACHINE, image_of, record_of, with_machines
+from deepmatrix.reports.tables.speed import MACHINE, are_several, image_of, record_of, with_machines
 from deepmatrix.results.rows import CellRow, Results
 from deepmatrix.results.timing.rows import ExportRow, ScenarioRow
 from harness.record import SCENARIO_BOUND, SCENARIO_LEAST_BOUND_S
@@ -101,7 +101,7 @@ def deployment(results: Results) -> Table:
             f"that has served one model ({served_first or numbers.DASH}), not of one that trained."
         ),
     )
-    return with_machines(table, results)
+    return with_machines(table, several=are_several(results))
 
 
 def _deployment_row(cell: CellRow, machine: str, starts: Mapping[str, float]) -> Row:

@@ -98,7 +98,7 @@ def training(results: Results) -> Table:
         ),
         note=f"results.json has the loss of every step.{only_checked(rows)}",
     )
-    return with_machines(table, results)
+    return with_machines(table, several=several)
 
 
 class Timed(Protocol):
@@ -127,9 +127,9 @@ def are_several(results: Results) -> bool:
     return len({row.machine for row in rows} - {""}) > 1
 
 
-def with_machines(table: Table, results: Results) -> Table:
+def with_machines(table: Table, *, several: bool) -> Table:
     """Return a table as it is where several machines measured, and without its machines else."""
-    return table if are_several(results) else without_column(table, "machine")
+    return table if several else without_column(table, "machine")
 
 
 def place_of(row: Timed, *, several: bool) -> str:
@@ -212,7 +212,7 @@ def passes(results: Results) -> Table:
             f"One batch that is on the device already, without an update of the weights. {INTERVAL}"
         ),
     )
-    return with_machines(table, results)
+    return with_machines(table, several=are_several(results))
 
 
 def _pass_row(row: PassRow) -> Row:
@@ -239,6 +239,7 @@ def inference(results: Results) -> Iterator[Table]:
     """
     batches = sorted({row.batch for row in results.inference})
     rows = sorted(results.inference, key=lambda row: row.workload)
+    several = are_several(results)
     for workload, group in itertools.groupby(rows, key=lambda row: row.workload):
         served: dict[tuple[str, ...], dict[int, InferenceRow]] = {}
         for row in sorted(group, key=lambda row: row.subject):
@@ -246,7 +247,7 @@ def inference(results: Results) -> Iterator[Table]:
         models = sorted(served.values(), key=_first_latency)
         titles = {model.artifact: model.name for model in results.models}
         table = _inference_table(workload, models, batches, titles)
-        yield with_machines(table, results)
+        yield with_machines(table, several=several)
 
 
 def _inference_table(
@@ -350,7 +351,7 @@ def generation(results: Results) -> Table:
         rows=tuple(_generation_row(row, titles) for row in rows),
         note="Greedy decoding, one sequence, with a cache.",
     )
-    return with_machines(table, results)
+    return with_machines(table, several=are_several(results))
 
 
 def _generation_row(row: GenerationRow, titles: Mapping[str, str]) -> Row:
