@@ -15,6 +15,8 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from deepmatrix.cli import main
 from deepmatrix.engines import Engine
 from deepmatrix.execution.runner import Runner
@@ -27,6 +29,11 @@ from tests.unit.examples import MATRIX
 from tests.unit.test_sessions import CONSUMER, Quiet
 
 STARTS_S = 60.0
+
+#: Dask leaves a socket open where it gives up connecting, before TLS or in it.
+gives_up_connecting = pytest.mark.filterwarnings(
+    "ignore:unclosed <(ssl.SSLSocket|socket.socket):ResourceWarning"
+)
 
 FORKING = multiprocessing.get_context("forkserver")
 FORKING.set_forkserver_preload(["pytest", __name__])

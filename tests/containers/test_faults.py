@@ -473,6 +473,30 @@ def test_an_engine_that_comes_back_keeps_what_another_run_of_this_process_has(la
     assert lab.still_works()
 
 
+def test_a_harness_that_is_shipped_during_a_sweep_is_removed(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = DockerEngine(lab.engine.endpoint, extra=EXTRA)
+    engine.references = lab.engine.references
+    create, sweep = engine._api.create_volume, leftovers.sweep_own
+    is_swept = threading.Event()
+
+    def create_late(*arguments: Any, **options: Any) -> None:
+        assert is_swept.wait(60)
+        create(*arguments, **options)
+
+    def sweep_early(*arguments: Any) -> None:
+        sweep(*arguments)
+        is_swept.set()
+
+    monkeypatch.setattr(engine._api, "create_volume", create_late)
+    monkeypatch.setattr(leftovers, "sweep_own", sweep_early)
+    engine.open("another")
+    engine._swept = False  # as after an engine went away
+    engine.close()  # and the lab sees what is left
+    assert is_swept.is_set()
+
+
 def test_a_harness_that_cannot_be_shipped_leaves_nothing(lab: Lab, tmp_path: Path) -> None:
     before = left(lab.engine)
     image = lab.engine.references[lab.cell.id]

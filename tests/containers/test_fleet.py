@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -18,13 +19,13 @@ from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.plan import Job
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Run
-from tests.fleet_processes import Fleet
+from tests.fleet_processes import Fleet, gives_up_connecting
 from tests.unit.examples import store_model
 
 from .conftest import listed
 from .test_sessions import MODELS, Quiet, X, plan_of, run_of
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(300), gives_up_connecting]
 
 #: A model that is served, and one that ends its process.
 NAMES = ("fine", "division")
@@ -36,6 +37,7 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
     fleet.start_scheduler()
     yield fleet
     fleet.end()
+    gc.collect()
 
 
 def start_worker(fleet: Fleet, *options: str) -> None:

@@ -10,14 +10,10 @@ from pathlib import Path
 import pytest
 
 from deepmatrix.errors import EngineError
-from tests.fleet_processes import Fleet
+from tests.fleet_processes import Fleet, gives_up_connecting
 from tests.unit.test_sessions import real_processes
 
-#: Dask leaves a socket open where it gives up connecting.
-pytestmark = [
-    real_processes,
-    pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning"),
-]
+pytestmark = [real_processes, gives_up_connecting]
 
 
 @pytest.fixture

@@ -37,7 +37,13 @@ from deepmatrix.fleet.parcels import Order, Sent, digest_of
 from deepmatrix.machine import locks
 from deepmatrix.planning.plan import WAVES, Job
 from deepmatrix.store.records import JobRecord
-from tests.fleet_processes import STARTS_S, Fleet, be_controller, be_worker
+from tests.fleet_processes import (
+    STARTS_S,
+    Fleet,
+    be_controller,
+    be_worker,
+    gives_up_connecting,
+)
 from tests.fleet_worker import HostOfTests, Processes
 from tests.line import Line
 from tests.unit.examples import MATRIX, new_run, planned, record
@@ -53,11 +59,7 @@ from tests.unit.test_sessions import (
     serve,
 )
 
-#: Dask leaves a socket open where it gives up connecting.
-pytestmark = [
-    real_processes,
-    pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning"),
-]
+pytestmark = [real_processes, gives_up_connecting]
 
 #: What ends a process or a phase in the same way wherever it stands in its queue.
 ENDS = ("segfault", "out_of_memory", "flood", "raising")

@@ -274,7 +274,7 @@ class DockerEngine:
     def _sweep_own(self) -> None:
         """Remove everything of the run; the harness is shipped anew with the next process."""
         leftovers.sweep_own(self._api, self._run_id)
-        self._harness.forget()
+        self._harness.remove()  # one that was being shipped meanwhile is not among the swept
         self._swept = True
 
     def _stop_for(self, error: Exception, task: Task) -> Stop:

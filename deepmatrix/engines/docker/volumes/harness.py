@@ -55,18 +55,13 @@ class HarnessVolume:
         self._ahead.start()
 
     def remove(self) -> None:
-        """Remove the volume, if there is one; wait for what fills it, or is about to."""
+        """Remove the volume, if it is still there; wait for what fills it, or is about to."""
         if self._ahead:
             self._ahead.join()
         with self._lock:
             if self._name:
                 leftovers.remove_volume(self._api, self._name)
                 self._name = None
-
-    def forget(self) -> None:
-        """Take note that a sweep removed the volume."""
-        with self._lock:
-            self._name = None
 
     def _make(self, image: str, run_id: str) -> str:
         name = f"deepmatrix-{secrets.token_hex(6)}"
