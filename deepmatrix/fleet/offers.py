@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from deepmatrix.engines import Task, archives
-from deepmatrix.execution.reuse.provenance import program_digest
-from deepmatrix.fleet.parcels import digest_of
+from deepmatrix.execution.reuse.provenance import digest, digest_files, program_digest
 from deepmatrix.paths import DOCKER, HARNESS, PACKAGE, SHIPPED
 from deepmatrix.planning.cells import Capabilities, Cell
 
@@ -42,13 +40,11 @@ def code_digest() -> str:
 @cache
 def _digest_all(package: Path, *folders: Path) -> str:
     """Return what the modules of a package and the files of other folders hash to."""
-    lines = [
-        f"{name} {digest_of(path)}"
-        for folder in (package, *folders)
-        for name, path in archives.list_files(folder).items()
-        if folder != package or (path.suffix == ".py" and not path.is_relative_to(SHIPPED))
+    files = {folder: list(archives.list_files(folder).values()) for folder in (package, *folders)}
+    files[package] = [
+        path for path in files[package] if path.suffix == ".py" and not path.is_relative_to(SHIPPED)
     ]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return digest([list(digest_files(folder, paths)) for folder, paths in files.items()])
 
 
 def resources(capabilities: Capabilities) -> dict[str, float]:

@@ -84,16 +84,16 @@ class Provenance:
             if name not in (*MACHINE, *WAY) and not name.startswith(EMULATOR)
         }
         return {
-            "image": _digest(image),
-            "harness": _digest(_harness_digest(bool(cell.command))),
-            "program": _digest(program_digest()),
-            "engine": _digest([self.capabilities.engine, engine]),
-            "machine": _digest([self.facts.get(name) for name in MACHINE]),
-            "emulator": _digest(emulator),
-            "limits": _digest(matrix.limits.model_dump(mode="json")),
-            "environment": _digest(process_environment(self.run, self.capabilities, cell)),
-            "command": _digest(cell.command),
-            "process": _digest(plan.is_isolated(job)),
+            "image": digest(image),
+            "harness": digest(_harness_digest(bool(cell.command))),
+            "program": digest(program_digest()),
+            "engine": digest([self.capabilities.engine, engine]),
+            "machine": digest([self.facts.get(name) for name in MACHINE]),
+            "emulator": digest(emulator),
+            "limits": digest(matrix.limits.model_dump(mode="json")),
+            "environment": digest(process_environment(self.run, self.capabilities, cell)),
+            "command": digest(cell.command),
+            "process": digest(plan.is_isolated(job)),
         }
 
     def parts(self, job: Job, cell: Cell, document: Mapping[str, Any], folder: Path) -> Parts:
@@ -104,7 +104,7 @@ class Provenance:
         around = self.surroundings(job, cell)
         if not around:
             return {}
-        entries = {name: _digest(value) for name, value in document.items() if name != "run"}
+        entries = {name: digest(value) for name, value in document.items() if name != "run"}
         return {**around, **entries, **_digest_folders(folder), **self._gold(job)}
 
     def _image(self, cell: Cell) -> str:
@@ -129,7 +129,7 @@ class Provenance:
             return {}
         described = artifacts.read_description(self.run.artifact_path(job.artifact))
         files = {file.path: file.sha256 for file in described.files}
-        return {"gold": _digest({name: files.get(name) for name in artifacts.HOST_FILES})}
+        return {"gold": digest({name: files.get(name) for name in artifacts.HOST_FILES})}
 
 
 def first_change(earlier: Mapping[str, str], now: Mapping[str, str]) -> str:
@@ -142,7 +142,7 @@ def program_digest(package: Path = PACKAGE) -> str:
     """Return the digest of the rooms of this program that make a record, and of NumPy's version."""
     files = (path for room in ROOMS for path in (package / room).rglob("*"))
     sources = (path for path in files if path.is_file() and path.suffix != ".pyc")
-    return _digest([np.__version__, *_digest_files(package, sorted(sources))])
+    return digest([np.__version__, *digest_files(package, sorted(sources))])
 
 
 @cache
@@ -150,26 +150,27 @@ def _harness_digest(has_command: bool) -> str:
     """Return the digest of the harness: of Python's, or of all of it for a cell with a command."""
     if not has_command:
         return record.fingerprint()
-    return _digest(list(_digest_files(HARNESS, archives.list_files(HARNESS).values())))
+    return digest(list(digest_files(HARNESS, archives.list_files(HARNESS).values())))
 
 
 def _digest_folders(control: Path) -> Parts:
     """Return the digest of each folder in a control directory."""
     folders = sorted(path for path in control.iterdir() if path.is_dir())
     return {
-        f"files of {folder.name}": _digest(
-            list(_digest_files(folder, sorted(artifacts.plain_files(folder))))
+        f"files of {folder.name}": digest(
+            list(digest_files(folder, sorted(artifacts.plain_files(folder))))
         )
         for folder in folders
     }
 
 
-def _digest_files(root: Path, paths: Iterable[Path]) -> Iterator[tuple[str, str]]:
+def digest_files(root: Path, paths: Iterable[Path]) -> Iterator[tuple[str, str]]:
+    """Yield the name below *root* and the SHA-256 of each file."""
     for path in paths:
         yield path.relative_to(root).as_posix(), artifacts.sha256(path)
 
 
-def _digest(value: Any) -> str:
-    """Return the digest of a value that JSON holds, whatever the order of its keys."""
+def digest(value: Any) -> str:
+    """Return the digest of a value that JSON holds, whatever the order of its keys: 16 digits."""
     text = json.dumps(value, sort_keys=True, default=list)
     return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
