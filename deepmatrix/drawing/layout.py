@@ -222,9 +222,9 @@ def mark(emulated: bool) -> str:
     return " (emulated)" if emulated else ""
 
 
-def row(*texts: str, mood: Mood = "plain") -> Row:
+def row(*texts: str, mood: Mood = "plain", sources: tuple[Source, ...] = ()) -> Row:
     """Return a line of one mood."""
-    return Row(texts=texts, moods=(mood,) * len(texts))
+    return Row(texts=texts, moods=(mood,) * len(texts), sources=sources)
 
 
 def native(text: str, emulated: bool) -> str:

@@ -121,6 +121,8 @@ def groups(*streams: Iterable[JobRecord]) -> Iterator[list[JobRecord]]:
 
 def _unique_records(records: list[JobRecord]) -> list[JobRecord]:
     """Return the one record of a job from each machine; failures of the engine give way to any."""
+    if len(records) == 1:
+        return records
     final = [record for record in records if record.is_final] or [
         min(records, key=JobRecord.model_dump_json)
     ]

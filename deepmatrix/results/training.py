@@ -87,7 +87,7 @@ class TrainingRows:
             **vars(outcome),
             expected_failure=expected_failure if outcome.status != "ok" else "",
             step_s=step_s,
-            unsteady=sum(not warmup_of(data.step_s, data.warmup).steady for data in timed),
+            unsteady=sum(not warmup_of(floats(data.step_s), data.warmup).steady for data in timed),
             samples_per_s=workload.batch / step_s.median if step_s else None,
             accuracy=accuracy,
             greedy_accuracy=greedy,

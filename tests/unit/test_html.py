@@ -467,6 +467,22 @@ def test_a_table_that_is_too_long_for_the_page_is_named(
     assert "Start-up" in unlisted
 
 
+def test_a_page_says_how_many_warnings_and_outputs_it_leaves_out() -> None:
+    results = verifications.results()
+    judged = next(row for row in results.portability if row.outputs)
+    source = html.run_page(
+        results.model_copy(
+            update={
+                "warnings": tuple(f"warning {number}" for number in range(2_001)),
+                "portability": (judged.model_copy(update={"outputs": judged.outputs[:1] * 103}),),
+            }
+        ),
+        html.Evidence(),
+    )
+    assert "1 more is in <code>results.json</code>" in source
+    assert "3 more are in <code>results.json</code>" in source
+
+
 def files_of(page: Path) -> list[str]:
     """Return the files that a page links; each exists, seen from the page."""
     links = [unquote(link) for link in Page(page.read_text()).links if link[0] != "#"]

@@ -45,6 +45,7 @@ def test_a_slower_run_names_the_last_one_and_what_grew(tmp_path: Path) -> None:
     first_screen = page[page.index("<main") : page.index('id="map"')]
     assert "Slower than in two" in first_screen
     assert ONNXRUNTIME in first_screen
+    assert re.search(r"1\s+cell is slower than before", page[: page.index("<main")])
     assert '<a href="#slower">' in page
 
 
@@ -56,6 +57,28 @@ def test_the_screen_has_what_became_slower(
     for command in ("merge", "show"):
         assert main.main([command, str(slow), "--runs", str(tmp_path)]) == 0
         assert re.search(r"Slower than in one\n", capsys.readouterr().out), command
+
+
+def test_a_slower_time_leads_to_its_record(tmp_path: Path) -> None:
+    reported(tmp_path, "one", 1)
+    (row,) = reported(tmp_path, "two", 2, slower=1.5).slower
+    assert (tmp_path / "two" / row.record).is_file()
+    page = (tmp_path / "two" / "report.html").read_text()
+    part = page[page.index('id="slower"') : page.index('id="map"')]
+    assert f'href="{row.record}"' in part
+
+
+def test_a_run_of_another_machine_in_between_is_passed_over(tmp_path: Path) -> None:
+    reported(tmp_path, "one", 1)
+    other = rounds_run(tmp_path, "two", 2)
+    for path in (other / "records").rglob("*.json"):
+        document = json.loads(path.read_text())
+        document["output"]["environment"]["processor"] = "Another(R) Processor"
+        path.write_text(json.dumps(document))
+    report([Run.open(other)], Console(file=io.StringIO()))
+    slow = reported(tmp_path, "three", 3, slower=1.5)
+    assert slow.earlier == "one"
+    assert {row.cell for row in slow.slower} == {ONNXRUNTIME}
 
 
 def test_equal_and_faster_runs_are_slower_than_none(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+from deepmatrix.comparison.changes import Comparison
 from deepmatrix.comparison.comparing import compare_results
 from deepmatrix.comparison.limits import by_cell
 from deepmatrix.comparison.reading import read_results
@@ -15,6 +16,7 @@ from deepmatrix.planning.plan import Plan
 from deepmatrix.results.rows import Results
 from deepmatrix.results.timing.rows import SlowerRow
 from deepmatrix.store import listing
+from deepmatrix.store.records import record_path
 from deepmatrix.store.runs import Run
 
 #: So many of the newest runs are looked at: the last one that did the same is among them, or old.
@@ -27,16 +29,28 @@ def with_slower(run: Run, results: Results) -> Results:
     Times of one round, or of another machine, tell nothing. What cannot be read is no such run.
     """
     plan = run.manifest.plan
-    earlier = next(_alike(plan, results, run.path.parent), None) if plan.rounds_native > 1 else None
-    if earlier is None:
+    if plan.rounds_native == 1:
         return results
-    comparison = compare_results(earlier, results, (earlier.run, results.run))
-    if not comparison.times:
-        return results
-    rows = tuple(
+    for earlier in _alike(plan, results, run.path.parent):
+        comparison = compare_results(earlier, results, (earlier.run, results.run))
+        if comparison.times:
+            further = {"earlier": earlier.run, "slower": _slower(comparison)}
+            return results.model_copy(update=further)
+    return results
+
+
+def _slower(comparison: Comparison) -> tuple[SlowerRow, ...]:
+    """Return the largest change of each cell; a mean has the record of what grew most."""
+    records = {
+        change.place: record_path(change.cell, change.artifact or change.subject)
+        for change in reversed(comparison.slower)
+        if change.subject
+    }
+    return tuple(
         SlowerRow(
             cell=change.cell,
             time=title,
+            record=records.get(change.place, ""),
             base_s=change.base_s,
             head_s=change.head_s,
             ratio=change.ratio,
@@ -45,7 +59,6 @@ def with_slower(run: Run, results: Results) -> Results:
         )
         for change, title in by_cell(comparison.slower)
     )
-    return results.model_copy(update={"earlier": earlier.run, "slower": rows})
 
 
 def _alike(plan: Plan, results: Results, parent: Path) -> Iterator[Results]:

@@ -11,6 +11,7 @@ from deepmatrix.judging.verdicts import ORDER
 from deepmatrix.reports import unfinished
 from deepmatrix.reports.html import verdicts
 from deepmatrix.reports.html.evidence import Evidence, Link
+from deepmatrix.reports.tables import slower
 from deepmatrix.reports.tables.own_models import headlines
 from deepmatrix.reports.tables.own_models import overview as all_models
 from deepmatrix.results import remarks
@@ -86,7 +87,15 @@ def overview(
 
 
 def _headline(results: Results) -> tuple[str, Mood]:
-    """Return a run in one line, and its mood: a model that nothing served is no success."""
+    """Return a run in one line, and its mood, which what became slower turns into a warning."""
+    text, mood = _judgement(results)
+    if results.slower:
+        return f"{text}, but {slower.remark(results)}", "warned" if mood == "good" else mood
+    return text, mood
+
+
+def _judgement(results: Results) -> tuple[str, Mood]:
+    """Return whether a run is as expected: a model that nothing served is no success."""
     mood: Mood = "good" if unfinished.is_good(results) else "bad"
     if len(results.served_models) == 1:
         text, own_mood = headlines.headline(results, results.served_models[0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deepmatrix.drawing import numbers
-from deepmatrix.drawing.layout import Table, key, number, row
+from deepmatrix.drawing.layout import Source, Table, key, number, row
 from deepmatrix.invocation import command_line
 from deepmatrix.results.rows import Results
 
@@ -21,6 +21,7 @@ def table(results: Results) -> Table:
                 numbers.duration(slower.head_s),
                 numbers.ratio(slower.ratio, slower.low, slower.high),
                 mood="bad",
+                sources=(Source(path=slower.record),) if slower.record else (),
             )
             for slower in results.slower
         ),
@@ -28,6 +29,12 @@ def table(results: Results) -> Table:
         "certainty of all of them. All that changed: "
         f"`{command_line('compare', results.earlier, results.run)}`.",
     )
+
+
+def remark(results: Results) -> str:
+    """Return how many cells became slower, as a part of a sentence."""
+    count = len(results.slower)
+    return f"{numbers.count(count, 'cell')} {'is' if count == 1 else 'are'} slower than before"
 
 
 def line(results: Results) -> str:

@@ -47,12 +47,13 @@ class MachineRow(Row):
 class SlowerRow(Row):
     """A native time, seconds, that is longer beyond chance than in the earlier run.
 
-    *time*: what was timed. *base_s*: then, *head_s*: now. *ratio*, *low*, *high*: now over then
-    with its 95 % interval.
+    *time*: what was timed. *record*: the path of a record that shows it, or empty. *base_s*: then,
+    *head_s*: now. *ratio*, *low*, *high*: now over then with its 95 % interval.
     """
 
     cell: str
     time: Line
+    record: Line = ""
     base_s: Span | None
     head_s: Span | None
     ratio: Amount

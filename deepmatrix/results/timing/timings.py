@@ -30,8 +30,10 @@ TAIL = (0.9, 0.99)
 def startup(group: list[JobRecord], *, is_timed: bool) -> Iterator[StartupRow]:
     """Yield the row of a producer's start, where it succeeded; without times if it is not timed."""
     first = group[0]
+    if first.wave == "consume":
+        return
     starts = [start for record in group if record.output and (start := record.output.startup())]
-    if not starts or first.wave == "consume":
+    if not starts:
         return
     timed = starts if is_timed else []
     parts = {
@@ -58,11 +60,11 @@ def inference(group: list[JobRecord]) -> Iterator[InferenceRow]:
     for batch in sorted({int(batch) for data in inferred for batch in data.batches}):
         key = str(batch)
         measured = [data.batches[key] for data in inferred if key in data.batches]
-        warmups = [warmup_of(data.latency_s, data.warmup) for data in measured]
-        rounds = [
-            floats(data.latency_s)[warm.length :]
-            for data, warm in zip(measured, warmups, strict=True)
+        samples = [floats(data.latency_s) for data in measured]
+        warmups = [
+            warmup_of(times, data.warmup) for times, data in zip(samples, measured, strict=True)
         ]
+        rounds = [times[warm.length :] for times, warm in zip(samples, warmups, strict=True)]
         p50 = estimate(rounds, tail=TAIL)
         if p50 is not None:
             yield InferenceRow(
@@ -109,8 +111,10 @@ def serving(group: list[JobRecord], *, is_timed: bool) -> Iterator[ServingRow]:
     Only what came first in its process has one.
     """
     first = group[0]
+    if first.wave == "produce":
+        return
     outputs = [record.output for record in group if record.output and record.output.startup()]
-    if not outputs or first.wave == "produce":
+    if not outputs:
         return
     starts = [
         (record, start)
@@ -224,20 +228,21 @@ def steps(group: list[JobRecord]) -> Iterator[StepRow]:
                 batch=batch,
                 step_s=step_s,
                 unsteady=sum(
-                    not warmup_of(data.latency_s, data.warmup).steady for data in measured
+                    not warmup_of(floats(data.latency_s), data.warmup).steady for data in measured
                 ),
             )
 
 
-def warmup_of(samples: Sequence[float], declared: int) -> Warmup:
+def warmup_of(samples: Samples, declared: int) -> Warmup:
     """Return the warm-up of a round: at least what was declared, more where more is found."""
-    further = warmup(floats(samples)[declared:])
+    further = warmup(samples[declared:])
     return Warmup(length=declared + further.length, steady=further.steady)
 
 
 def steady(samples: Sequence[float], declared: int) -> Samples:
     """Return the samples of a round without its warm-up."""
-    return floats(samples)[warmup_of(samples, declared).length :]
+    times = floats(samples)
+    return times[warmup_of(times, declared).length :]
 
 
 def floats(values: Sequence[float]) -> Samples:

@@ -348,5 +348,7 @@ class Output(BaseModel):
         return self._result(InferRecord)
 
     def _result(self, record_type: type[PhaseRecord[Data]]) -> Data | None:
-        results = (phase.result for phase in self.records if isinstance(phase, record_type))
-        return next(results, None)
+        for phase in self.records:
+            if isinstance(phase, record_type):
+                return phase.result
+        return None
