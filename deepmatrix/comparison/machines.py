@@ -21,6 +21,9 @@ from deepmatrix.results.timing.rows import (
 #: Facts of a process's environment that make times another kind, with their names for people.
 FACTS = {"machine": "architecture", "processor": "processor", "cpus": "CPUs"}
 
+#: Why the times of a run with `beside` under `limits` are not compared with those of one without.
+BESIDE = "in one of the runs only, checked work ran beside what was timed"
+
 Place = tuple[str, str]
 """A cell, and the name of one of its machines: nothing where it has no other."""
 
@@ -50,7 +53,11 @@ def align(base: Results, head: Results) -> Aligned:
     """Return two runs with the machines of each cell paired: times of two are not compared."""
     before, after = _machines(base), _machines(head)
     shared = [
-        _Shared(base=before.get(cell, []), head=after.get(cell, []))
+        _Shared(
+            base=before.get(cell, []),
+            head=after.get(cell, []),
+            is_timed_alike=base.beside == head.beside,
+        )
         for cell in sorted(before.keys() | after.keys())
     ]
     sides = (
@@ -76,10 +83,14 @@ def align(base: Results, head: Results) -> Aligned:
 
 @dataclass(frozen=True, kw_only=True)
 class _Shared:
-    """One cell in two runs: a row for each machine that measured it. One side may have none."""
+    """One cell in two runs: a row for each machine that measured it. One side may have none.
+
+    *is_timed_alike*: other work might run beside what was timed in both runs, or in none.
+    """
 
     base: Sequence[CellRow]
     head: Sequence[CellRow]
+    is_timed_alike: bool
 
     @property
     def cell(self) -> str:
@@ -117,13 +128,14 @@ class _Shared:
     def same(self) -> Iterator[Place]:
         """Yield where times can be compared."""
         for old, new in self._timed():
-            if _is_alike(old, new):
+            if self.is_timed_alike and _is_alike(old, new):
                 yield self.cell, self._name(new)
 
     def reasons(self) -> Iterator[str]:
         """Yield why times cannot be compared."""
         for old, new in self._timed():
-            if difference := "; ".join(_differences(old, new)):
+            beside = () if self.is_timed_alike else (BESIDE,)
+            if difference := "; ".join([*beside, *_differences(old, new)]):
                 yield f"on {new.machine}: {difference}" if self.has_several else difference
         paired = [old for old, _ in self.pairs]
         for old in self.base if self.head and self.has_several else ():

@@ -318,11 +318,13 @@ class Limits(Section):
     that it serves among them.
 
     *cpus* are the engine's CPUs that it is kept to, the last ones where none are named. Runs on
-    other CPUs of a machine do not wait for each other.
+    other CPUs of a machine do not wait for each other. *beside*: whether what is only checked runs
+    beside what is timed, on the CPUs that this leaves, all but the first of the engine's.
     """
 
     threads: PositiveInt = Field(le=1024)
     cpus: tuple[Annotated[int, Field(ge=0, le=65535)], ...] = ()
+    beside: bool = False
     memory: ByteSize = Field(ge=64 * 2**20, le=2**50)
     processes: PositiveInt = Field(le=1_000_000)
     log: ByteSize = Field(ge=2**10, le=2**50)

@@ -85,13 +85,22 @@ class Attempts:
     @property
     def timed_lane(self) -> Lane:
         """The lane of what is timed. Raises ArgumentError where the engine has too few CPUs."""
-        most = max((cell.threads for cell in self.run.manifest.plan.cells), default=0)
-        return lanes.timed_lane(self.run.manifest.matrix.limits, self.capabilities, most)
+        return lanes.timed_lane(self.run.manifest.matrix.limits, self.capabilities, self._threads)
 
     @property
     def checked_lanes(self) -> list[Lane]:
         """The lanes of what is only checked. Raises ArgumentError as before."""
         return lanes.checked_lanes(self.run.manifest.matrix.limits, self.capabilities)
+
+    @property
+    def spare_lanes(self) -> list[Lane]:
+        """Those of what is only checked beside what is timed. Raises ArgumentError as before."""
+        return lanes.spare_lanes(self.run.manifest.matrix.limits, self.capabilities, self._threads)
+
+    @property
+    def _threads(self) -> int:
+        """The most threads that a cell has for its own."""
+        return max((cell.threads for cell in self.run.manifest.plan.cells), default=0)
 
     def serve(self, jobs: Sequence[Job], cell: Cell, collect: Collect, lane: Lane) -> int:
         """Run jobs of the plan in one process; return how many of them it disposed of.
@@ -115,7 +124,7 @@ class Attempts:
                 describe=lambda job, document, folder: self._provenance.parts(
                     job, cell, document, folder
                 ),
-                is_here=self.engine.is_here,
+                counts_energy=self.engine.is_here and not self.spare_lanes,
             )
             queue.prepare()
             task = maker.task(jobs[0], cell, control, queue if len(jobs) > 1 else None)

@@ -258,13 +258,9 @@ class OpenRun:
         sessions = split(plan, jobs, lane_count, doubted)
         shared = [Shared(stage) for stage in stages(plan, sessions, ledger.seconds)]
 
-        def work_at(site: Site) -> None:
-            for stage in shared:
-                site.work_off(stage)
-
         sites = self.sites
         while sites:
-            works = [functools.partial(work_at, site) for site in sites]
+            works = [functools.partial(site.work_off, shared) for site in sites]
             run_together(works, self.attempts.cancel)
             sites = self._left_for([session for stage in shared for session in stage.waiting()])
 

@@ -18,7 +18,7 @@ from deepmatrix.execution.collecting import collect
 from deepmatrix.execution.interrupting import how_to_go_on
 from deepmatrix.execution.preparing import Preparation
 from deepmatrix.execution.reuse.reusing import Reuse
-from deepmatrix.execution.sessions.lanes import Lane, work_off
+from deepmatrix.execution.sessions.lanes import Lane, run_together, work_off
 from deepmatrix.execution.sessions.sharing import Shared
 from deepmatrix.execution.sessions.splitting import Session
 from deepmatrix.execution.watching import Watcher
@@ -119,14 +119,48 @@ class Site:
         """Why it gets nothing more to do, nothing while it does."""
         return self.preparation.aside
 
-    def work_off(self, stage: Shared) -> None:
-        """Serve what it can of a stage: side by side, or one after another where it is timed."""
-        lanes = [self.attempts.timed_lane] if stage.is_timed else self.attempts.checked_lanes
+    def work_off(self, stages: Sequence[Shared]) -> None:
+        """Serve what it can of some stages, one after another.
 
+        Where there are lanes to spare, what is only checked is served beside all that is timed,
+        except for what leads.
+        """
+        spare = self.attempts.spare_lanes
+        leading = list(itertools.takewhile(lambda stage: not stage.is_timed, stages))
+        following = stages[len(leading) :]
+        beside = [stage for stage in following if spare and not stage.is_timed]
+        alone = [stage for stage in following if stage not in beside]
+
+        def serve_alone() -> None:
+            for stage in alone:
+                self._serve_stage(stage)
+
+        def serve_beside() -> None:
+            for stage in beside:
+                self._serve_on(stage, spare)
+
+        for stage in leading:
+            self._serve_stage(stage)
+        run_together([serve_alone, *([serve_beside] if beside else [])], self.attempts.cancel)
+        for stage in beside:
+            self._serve_postponed(stage)
+
+    def _serve_stage(self, stage: Shared) -> None:
+        """Serve a stage: side by side, or one session after another where it is timed."""
+        if stage.is_timed:
+            self._serve_on(stage, [self.attempts.timed_lane])
+        else:
+            self._serve_on(stage, self.attempts.checked_lanes)
+            self._serve_postponed(stage)
+
+    def _serve_on(self, stage: Shared, lanes: Sequence[Lane]) -> None:
         def serve(session: Session, lane: Lane) -> None:
             self._or_give_back(session.jobs, stage, lambda: self._serve(session, lane))
 
         work_off(stage.sessions_for(self.suits), lanes, serve, self.attempts.cancel)
+
+    def _serve_postponed(self, stage: Shared) -> None:
+        """Serve what failed in a share of the memory, when nothing else runs."""
         postponed = sorted(self.postponed, key=lambda job: job.cell)
         self.postponed.clear()
         if self.aside:

@@ -217,6 +217,7 @@ class RowCollector:
             preset=plan.preset,
             seed=plan.seed,
             engines=engines,
+            beside=manifest.matrix.limits.beside,
             cells=tuple(cell_rows),
             startup=tuple(self._startup),
             training=() if TRAINING_PHASES.isdisjoint(plan.phases) else tuple(produced),

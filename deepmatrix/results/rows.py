@@ -304,6 +304,7 @@ class NodesRow(Row):
 class Results(Row):
     """All results of a run: ``results.json``.
 
+    *beside*: checked work might run beside what was timed.
     *noisy*: jobs on a slowed machine that no retry replaced. *over_budget*: problems of budgets.
     *earlier*: the last run alike. *reused*: jobs with records of a run, by it. *anew*: others, why.
     """
@@ -315,6 +316,7 @@ class Results(Row):
     preset: str
     seed: Whole
     engines: dict[str, dict[str, str]]
+    beside: bool = False
     cells: tuple[CellRow, ...]
     startup: tuple[StartupRow, ...]
     training: tuple[TrainingRow, ...]

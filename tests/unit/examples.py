@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from deepmatrix.config import matrix_file
+from deepmatrix.config.matrix import Matrix
 from deepmatrix.paths import ROOT
 from deepmatrix.planning.cells import Capabilities
 from deepmatrix.planning.matrix_plan import plan_matrix
@@ -41,8 +42,8 @@ def planned(*globs: str, seed: int = 0) -> Plan:
     return plan_matrix(MATRIX, Selection(include=globs), DOCKER, seed=seed)
 
 
-def new_run(parent: Path, plan: Plan, name: str = "one") -> Run:
-    return Run.create(parent, plan, MATRIX, version="0.1.0", name=name)
+def new_run(parent: Path, plan: Plan, name: str = "one", matrix: Matrix = MATRIX) -> Run:
+    return Run.create(parent, plan, matrix, version="0.1.0", name=name)
 
 
 def output(job: Job, **changes: Any) -> Output:

@@ -329,6 +329,19 @@ def test_times_of_two_machines_are_not_compared(recorded: Path, tmp_path: Path) 
     assert CPP in {change.cell for change in comparison.times}
 
 
+def test_times_with_and_without_other_work_beside_them_are_not_compared(tmp_path: Path) -> None:
+    base, head = (
+        merging.merge([Run(path=rounds_run(tmp_path, name, seed))])
+        for name, seed in (("one", 1), ("two", 2))
+    )
+    assert compare_results(base, head, ("base", "head")).times
+    crowded = head.model_copy(update={"beside": True})
+    comparison = compare_results(base, crowded, ("base", "head"))
+    assert not comparison.times
+    assert all("ran beside what was timed" in group.reason for group in comparison.untimed)
+    assert compare_results(crowded, crowded, ("base", "head")).times
+
+
 def test_a_slower_machine_with_the_same_processor_is_another_machine(
     recorded: Path, tmp_path: Path
 ) -> None:

@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 
 from deepmatrix.config.sections import Limits
 from deepmatrix.errors import ArgumentError
-from deepmatrix.execution.sessions.lanes import Lane, checked_lanes, timed_lane, work_off
+from deepmatrix.execution.sessions.lanes import (
+    Lane,
+    checked_lanes,
+    spare_lanes,
+    timed_lane,
+    work_off,
+)
 from deepmatrix.planning.cells import Capabilities
 from tests.unit.examples import MATRIX
 
@@ -65,6 +71,39 @@ def test_lanes_stay_on_the_cpus_that_are_named() -> None:
 def test_a_smaller_machine_measures_on_the_cpus_that_it_has() -> None:
     assert timed_lane(limits(), engine(1, 8 * GIB), 4).cpus == (0,)
     assert timed_lane(limits(), engine(8, 8 * GIB), 4).cpus == (4, 5, 6, 7)
+
+
+@given(
+    cpus=st.integers(1, 64),
+    memory=st.integers(1, 512).map(lambda count: count * GIB),
+    threads=st.integers(1, 4),
+    most=st.integers(0, 8),
+)
+def test_what_is_timed_keeps_its_cpus_and_memory_beside_what_is_checked(
+    cpus: int, memory: int, threads: int, most: int
+) -> None:
+    asked, able = limits(beside=True, threads=min(threads, cpus)), engine(cpus, memory)
+    timed, spare = timed_lane(asked, able, most), spare_lanes(asked, able, most)
+    taken = [cpu for lane in (timed, *spare) for cpu in lane.cpus]
+    assert len(taken) == len(set(taken))
+    assert not spare or timed.memory_bytes + sum(lane.memory_bytes for lane in spare) <= memory
+    assert all(0 not in lane.cpus and len(lane.cpus) == asked.threads for lane in spare)
+
+
+@pytest.mark.parametrize(
+    ("changes", "cpus", "count"),
+    [
+        ({"beside": True}, 8, 6),
+        ({"beside": True}, 3, 1),
+        ({"beside": True}, 2, 0),
+        ({"beside": True, "cpus": (4, 5)}, 8, 0),
+        ({}, 8, 0),
+    ],
+)
+def test_nothing_is_checked_beside_what_is_timed_unless_asked_and_cpus_are_left(
+    changes: dict[str, object], cpus: int, count: int
+) -> None:
+    assert len(spare_lanes(limits(**changes), engine(cpus, 512 * GIB))) == count
 
 
 def test_lanes_work_side_by_side_and_take_everything_once() -> None:

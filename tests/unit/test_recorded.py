@@ -103,6 +103,7 @@ GAINED: list[tuple[str, str, Any]] = [
     ("cells.*.environment", "distribution", None),
     ("cells.*.environment", "shared_objects", None),
     ("startup.*", "operation_s", None),
+    ("", "beside", False),
     ("", "steps", []),
     ("", "compilation", []),
     ("", "crossovers", []),

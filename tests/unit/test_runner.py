@@ -30,7 +30,16 @@ from deepmatrix.planning.subjects import Artifact
 from deepmatrix.store import artifacts
 from deepmatrix.store.reported.output import Exported, ExportedFile
 from deepmatrix.store.runs import Run
-from tests.unit.examples import CANARY, DOCKER, artifact, new_run, output, planned, save_producer
+from tests.unit.examples import (
+    CANARY,
+    DOCKER,
+    MATRIX,
+    artifact,
+    new_run,
+    output,
+    planned,
+    save_producer,
+)
 from tests.unit.test_sessions import LocalEngine, real_processes, run_of
 from tests.unit.test_sessions import serve as serve_session
 
@@ -139,6 +148,7 @@ class DisturbedEngine(NativeEngine):
         super().__init__()
         self.times = times
         self.ran: list[str] = []
+        self.jobs = {job.id: job for job in REPEATED.jobs("consume")}
 
     def prepare(self, cells: Sequence[Cell], progress: Progress) -> dict[str, Prepared]:
         del progress
@@ -155,7 +165,7 @@ class DisturbedEngine(NativeEngine):
     def _answer(self, folder: Path) -> Ended:
         job_id = json.loads((folder / "input.json").read_text())["job"]
         self.ran.append(job_id)
-        (job,) = [job for job in REPEATED.jobs("consume") if job.id == job_id]
+        job = self.jobs[job_id]
         slow = job.round == 1 and self.ran.count(job_id) <= self.times
         canary = {**CANARY, "matmul_flops": CANARY["matmul_flops"] * (0.5 if slow else 1)}
         job_output = output(job, canaries=[canary])
@@ -349,6 +359,59 @@ class CrowdedEngine(DisturbedEngine):
             self.ran.append(self.crashed)
             return Ended(ending="crashed", cause="a signal")
         return super().run(task, cancel)
+
+
+class RoomyEngine(DisturbedEngine):
+    """An engine with CPUs to spare; it keeps which processes ran at once."""
+
+    def __init__(self) -> None:
+        super().__init__(times=0)
+        self._lock, self._running = threading.Lock(), list[Any]()
+        self.together: list[tuple[bool, bool]] = []
+        self.counts = {True: 0, False: 0}
+
+    def capabilities(self) -> Capabilities:
+        return replace(super().capabilities(), cpus=4, memory_bytes=64 << 30)
+
+    def run(self, task: Any, cancel: threading.Event) -> Ended:
+        with self._lock:
+            self.counts[task.timed] += 1
+            self.together += [(task.timed, other.timed) for other in self._running]
+            assert all(
+                set(task.limits.cpus).isdisjoint(other.limits.cpus) for other in self._running
+            )
+            self._running.append(task)
+        time.sleep(0.1)
+        ended = super().run(task, cancel)
+        with self._lock:
+            self._running.remove(task)
+        return ended
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_what_is_checked_runs_beside_what_is_timed_only_where_that_is_asked(
+    tmp_path: Path, beside: bool
+) -> None:
+    checked = CONSUMER.replace("debian12", "debian13")
+    plan = replace(
+        planned("torch-debian12-amd64-cpu", CONSUMER, checked),
+        checked_cells=frozenset({checked}),
+        isolate=True,
+    )
+    limits = MATRIX.limits.model_copy(update={"beside": beside})
+    run = new_run(tmp_path, plan, matrix=MATRIX.model_copy(update={"limits": limits}))
+    jobs = [job for job in plan.jobs("consume") if job.cell in (CONSUMER, checked)]
+    for exported in {job.artifact for job in jobs if job.artifact}:
+        with_inputs(run, exported)
+    engine = RoomyEngine()
+    engine.jobs = {job.id: job for job in jobs}
+    Runner(run=run, engine=engine, watcher=Quiet(), cells={CONSUMER, checked}).execute(["consume"])
+    assert {run.record(job).status for job in jobs} == {"ok"}
+    assert min(engine.counts.values()) > 1
+    assert (True, True) not in engine.together  # what is timed runs one after another
+    assert (False, False) in engine.together
+    is_beside = {(True, False), (False, True)} & set(engine.together)
+    assert bool(is_beside) == beside
 
 
 def serve_beside_arm(folder: Path, engine: DisturbedEngine, **changes: Any) -> list[str]:

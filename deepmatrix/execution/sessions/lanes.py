@@ -66,16 +66,35 @@ def checked_lanes(limits: Limits, capabilities: Capabilities) -> list[Lane]:
     one. What fails in a share of the memory is tried again in the lane of what is timed.
     """
     timed = timed_lane(limits, capabilities)
-    cpus = sorted(set(limits.cpus or range(capabilities.cpus)), reverse=True)
-    width = limits.threads
-    slices = [tuple(cpus[first : first + width]) for first in range(0, len(cpus), width)]
+    cpus = limits.cpus or range(capabilities.cpus)
+    lanes = _divide(cpus, _usable_memory(capabilities), limits)
+    return lanes if len(lanes) > 1 else [timed]
+
+
+def spare_lanes(limits: Limits, capabilities: Capabilities, threads: int = 0) -> list[Lane]:
+    """Return the lanes of what is only checked while something is timed; none where none may be.
+
+    What is timed keeps its CPUs and all of its memory; the engine and this program keep the first
+    CPU. *threads*: as of `timed_lane`.
+    """
+    if not limits.beside:
+        return []
+    timed = timed_lane(limits, capabilities, threads)
+    cpus = set(range(1, capabilities.cpus)).difference(timed.cpus) if not limits.cpus else ()
+    return _divide(cpus, _usable_memory(capabilities) - timed.memory_bytes, limits)
+
+
+def _usable_memory(capabilities: Capabilities) -> int:
+    return capabilities.memory_bytes // 8 * 7  # the rest is for the engine and its files
+
+
+def _divide(cpus: Iterable[int], memory_bytes: int, limits: Limits) -> list[Lane]:
+    """Return lanes with as many CPUs as a process has threads, each with a share of the memory."""
+    ordered, width = sorted(set(cpus), reverse=True), limits.threads
+    slices = [tuple(ordered[first : first + width]) for first in range(0, len(ordered), width)]
     whole = [lane for lane in slices if len(lane) == width]
-    usable = capabilities.memory_bytes // 8 * 7  # the rest is for the engine and its files
-    count = min(len(whole), usable // min(LEAST_MEMORY, int(limits.memory)))
-    if count < 2:
-        return [timed]
-    memory = min(int(limits.memory), usable // count)
-    return [Lane(cpus, memory) for cpus in whole[:count]]
+    count = min(len(whole), max(memory_bytes, 0) // min(LEAST_MEMORY, int(limits.memory)))
+    return [Lane(cpus, min(int(limits.memory), memory_bytes // count)) for cpus in whole[:count]]
 
 
 def work_off(

@@ -26,8 +26,8 @@ class JobQueue:
     A single job has the control directory to itself, as runners in other languages want it.
     *collect* gets each job with its folder, how it ended and the energy that it took; *started* is
     told of each. *describe* says of each, before it starts, what makes its record: *provenance*, of
-    the job that the process is on. *place* counts them from 1. *is_here*: the process runs
-    on this machine, whose energy counts.
+    the job that the process is on. *place* counts them from 1. *counts_energy*: the machine is this
+    one, and nothing else of ours takes energy while a job is timed.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class JobQueue:
         started: Callable[[Job], None],
         collect: Callable[[Job, Path, Ended, float | None], None],
         describe: Callable[[Job, Mapping[str, Any], Path], dict[str, str]],
-        is_here: bool,
+        counts_energy: bool,
     ) -> None:
         self.nonce = f"served {secrets.token_hex(16)}"
         self.place = 1
@@ -52,7 +52,7 @@ class JobQueue:
         self._started = started
         self._collect = collect
         self._describe = describe
-        self._is_here = is_here
+        self._counts_energy = counts_energy
         self._energy: dict[str, int] = {}
 
     @property
@@ -100,7 +100,7 @@ class JobQueue:
     def finish(self, ended: Ended) -> None:
         """Collect the job that the process was on."""
         joules: float | None = None  # of what is checked, others have their part
-        if self._is_here and self._maker.is_timed(self._job):
+        if self._counts_energy and self._maker.is_timed(self._job):
             joules = energy.joules_between(self._energy, energy.read_counters())
         self._collect(self._job, self._control / self.folder, ended, joules)
 
