@@ -11,6 +11,8 @@ import * as machine from "./machine.mjs";
 import { BadInput, folders } from "./sessions.mjs";
 
 const SCHEMA = 1;
+const NO_ROOM = 75; // see PROTOCOL.md
+const FULL = ["ENOSPC", "EDQUOT"]; // errors of a disk that is full
 const LONGEST_MS = 2 ** 31 - 1; // that a timer can wait
 export const HERE = path.dirname(fileURLToPath(import.meta.url));
 
@@ -42,11 +44,11 @@ export async function main(args, execute) {
       );
     }
   } catch (thrown) {
-    if (!(thrown instanceof BadInput)) {
+    if (!(thrown instanceof BadInput) && !FULL.includes(thrown?.code)) {
       throw thrown;
     }
     process.stderr.write(`harness: ${thrown.message}\n`);
-    return 2;
+    return thrown instanceof BadInput ? 2 : NO_ROOM;
   } finally {
     removeScratch(scratch);
   }

@@ -53,6 +53,18 @@ function run(context, source, job = JOB) {
   return { directory, status, signal, stderr, output: found };
 }
 
+test("a full disk is no failure of the job", { skip: !fs.existsSync("/dev/full") }, (context) => {
+  const { status, stderr, output } = run(
+    context,
+    `const { symlinkSync } = await import("node:fs");
+     symlinkSync("/dev/full", control.path("output.json.part"));
+     return answer;`,
+  );
+  assert.equal(status, 75);
+  assert.match(stderr, /^harness: ENOSPC/);
+  assert.equal(output, null);
+});
+
 test("an answer is written whole, with what the machine is", (context) => {
   const { directory, status, output } = run(context, "answer.records = [1, NaN]; return answer;");
   assert.equal(status, 0);
