@@ -36,6 +36,7 @@ from deepmatrix.machine.packages import indexes
 from deepmatrix.paths import ROOT, RUNS, SCHEMAS
 from deepmatrix.planning import trials
 from deepmatrix.planning.cells import all_cells
+from deepmatrix.planning.plan import Plan
 from deepmatrix.planning.selection import Selection
 from deepmatrix.reports.comparison import headline, remarks
 from deepmatrix.reports.exports.measurements import measurements as exported
@@ -89,15 +90,16 @@ def rounds_run(
     seed: int,
     slower: float = 1.0,
     operators: Mapping[str, float] | None = None,
+    plan: Plan = PLAN,
 ) -> Path:
     """Return a run whose rounds vary as real ones do; onnxruntime is slower by a factor.
 
     *operators*: the share that each kind has of the time before it became slower.
     """
     random_rounds = random.Random(seed).sample(ROUNDS, len(ROUNDS))
-    run = new_run(folder, PLAN, name)
+    run = new_run(folder, plan, name)
     write_gold(run)
-    for job, seconds in zip(all_jobs(PLAN), random_rounds, strict=False):
+    for job, seconds in zip(all_jobs(plan), random_rounds, strict=False):
         job_record = record(job, run=name)
         document = job_record.model_dump(mode="json", by_alias=True)
         factor = seconds * (slower if job.cell == ONNXRUNTIME else 1.0)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,10 +14,12 @@ from rich.console import Console
 
 from deepmatrix.cli import main
 from deepmatrix.cli.reporting import report
+from deepmatrix.errors import CellFailed
+from deepmatrix.reports import html
 from deepmatrix.reports.tables import result_tables
 from deepmatrix.results.rows import Results
 from deepmatrix.store.runs import Run
-from tests.unit.test_compare import ONNXRUNTIME, rounds_run
+from tests.unit.test_compare import ONNXRUNTIME, PLAN, rounds_run
 
 
 def reported(folder: Path, name: str, seed: int, **changes: float) -> Results:
@@ -66,6 +70,48 @@ def test_a_slower_time_leads_to_its_record(tmp_path: Path) -> None:
     page = (tmp_path / "two" / "report.html").read_text()
     part = page[page.index('id="slower"') : page.index('id="map"')]
     assert f'href="{row.record}"' in part
+
+
+def test_a_mean_leads_to_a_record_of_what_is_in_it(tmp_path: Path) -> None:
+    reported(tmp_path, "one", 1)
+    (row,) = reported(tmp_path, "two", 2, slower=1.03).slower
+    assert row.time == "mean of 8 inferences"
+    inferred = json.loads((tmp_path / "two" / row.record).read_text())
+    assert inferred["cell"] == ONNXRUNTIME
+    assert "batches" in inferred["output"]["records"][-1]["data"]
+
+
+def test_a_cell_that_is_slower_on_two_machines_is_counted_once(tmp_path: Path) -> None:
+    for name, seed, slower in (("one", 1, 1.0), ("two", 2, 2.5)):
+        path = rounds_run(tmp_path, name, seed, slower, plan=replace(PLAN, rounds_native=6))
+        for record in path.glob("records/*/*/r?.json"):
+            document = json.loads(record.read_text())
+            document["machine"] = ("first", "second")[int(record.stem[1:]) % 2]
+            record.write_text(json.dumps(document))
+        with contextlib.suppress(CellFailed):  # the first step is compared with gold in no round
+            report([Run.open(path)], Console(file=io.StringIO()))
+    slow = Results.model_validate_json((tmp_path / "two" / "results.json").read_text())
+    places = {f"{ONNXRUNTIME} on {machine}" for machine in ("first", "second")}
+    (table,) = (table for table in result_tables(slow) if table.title == "Slower than in one")
+    assert {row.texts[0] for row in table.rows} == places
+    page = (tmp_path / "two" / "report.html").read_text()
+    assert re.search(r"[^,] 1\s+cell is slower than before", page[: page.index("<main")])
+
+
+def test_what_is_slower_beside_a_problem_is_no_objection_to_it(tmp_path: Path) -> None:
+    reported(tmp_path, "one", 1)
+    slow = reported(tmp_path, "two", 2, slower=1.5).model_copy(update={"problems": ("a", "b")})
+    page = html.run_page(slow, html.Evidence())
+    assert "2 problems not as expected; 1 cell is slower" in re.sub(r"\s+", " ", page)
+
+
+def test_a_run_of_a_few_cells_in_between_does_not_hide_the_others(tmp_path: Path) -> None:
+    reported(tmp_path, "one", 1)
+    few = replace(PLAN, cells=tuple(cell for cell in PLAN.cells if cell.id != ONNXRUNTIME))
+    report([Run.open(rounds_run(tmp_path, "two", 2, plan=few))], Console(file=io.StringIO()))
+    slow = reported(tmp_path, "three", 3, slower=1.5)
+    assert slow.earlier == "one"
+    assert {row.cell for row in slow.slower} == {ONNXRUNTIME}
 
 
 def test_a_run_of_another_machine_in_between_is_passed_over(tmp_path: Path) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-from deepmatrix.comparison.changes import Comparison
+from deepmatrix.comparison.changes import Comparison, TimeChange
 from deepmatrix.comparison.comparing import compare_results
 from deepmatrix.comparison.limits import by_cell
 from deepmatrix.comparison.reading import read_results
@@ -40,17 +40,13 @@ def with_slower(run: Run, results: Results) -> Results:
 
 
 def _slower(comparison: Comparison) -> tuple[SlowerRow, ...]:
-    """Return the largest change of each cell; a mean has the record of what grew most."""
-    records = {
-        change.place: record_path(change.cell, change.artifact or change.subject)
-        for change in reversed(comparison.slower)
-        if change.subject
-    }
+    """Return the largest change of each cell, or the mean of its inferences, with a record."""
     return tuple(
         SlowerRow(
             cell=change.cell,
+            machine=change.machine,
             time=title,
-            record=records.get(change.place, ""),
+            record=_record(change, comparison.times),
             base_s=change.base_s,
             head_s=change.head_s,
             ratio=change.ratio,
@@ -61,16 +57,41 @@ def _slower(comparison: Comparison) -> tuple[SlowerRow, ...]:
     )
 
 
+def _record(change: TimeChange, times: Sequence[TimeChange]) -> str:
+    """Return the path of a record that shows a change; of a mean, of what grew most in it."""
+    if not change.subject:
+        in_mean = (
+            time for time in times if time.quantity == "inference" and time.place == change.place
+        )
+        change = max(in_mean, key=lambda time: time.ratio)
+    return record_path(change.cell, change.artifact or change.subject)
+
+
 def _alike(plan: Plan, results: Results, parent: Path) -> Iterator[Results]:
-    """Yield the results of earlier runs with the same preset and models, the newest first."""
+    """Yield the results of earlier runs with the same preset and models.
+
+    Those with most cells of this run come first, and of these the newest: what ran a few cells
+    again does not hide the others.
+    """
+    cells = _cells(plan)
+    alike = [run for run in _newest(parent) if _does(run.manifest.plan) == _does(plan)]
+    for run in sorted(alike, key=lambda run: -len(cells & _cells(run.manifest.plan))):
+        with contextlib.suppress(RecordError):
+            earlier = read_results(run.path / "results.json", parent)
+            if run.id != results.run and earlier.created < results.created:
+                yield earlier
+
+
+def _newest(parent: Path) -> Iterator[Run]:
+    """Yield the newest runs of a folder that can be read."""
     newest = sorted(listing.plans(parent), key=lambda path: path.stat().st_mtime, reverse=True)
     for path in islice(newest, MOST_TRIED):
         with contextlib.suppress(RecordError):
-            run = Run.open(path.parent)
-            if run.id != results.run and _does(run.manifest.plan) == _does(plan):
-                earlier = read_results(run.path / "results.json", parent)
-                if earlier.created < results.created:
-                    yield earlier
+            yield Run.open(path.parent)
+
+
+def _cells(plan: Plan) -> set[str]:
+    return {cell.id for cell in plan.cells}
 
 
 def _does(plan: Plan) -> tuple[str, ...]:

@@ -89,9 +89,11 @@ def overview(
 def _headline(results: Results) -> tuple[str, Mood]:
     """Return a run in one line, and its mood, which what became slower turns into a warning."""
     text, mood = _judgement(results)
-    if results.slower:
-        return f"{text}, but {slower.remark(results)}", "warned" if mood == "good" else mood
-    return text, mood
+    if not results.slower:
+        return text, mood
+    if mood == "good":
+        return f"{text}, but {slower.remark(results)}", "warned"
+    return f"{text}; {slower.remark(results)}", mood
 
 
 def _judgement(results: Results) -> tuple[str, Mood]:

@@ -15,7 +15,7 @@ def table(results: Results) -> Table:
         columns=(key("cell"), key("time"), number("was"), number("is"), number("change")),
         rows=tuple(
             row(
-                slower.cell,
+                slower.place,
                 slower.time,
                 numbers.duration(slower.base_s),
                 numbers.duration(slower.head_s),
@@ -33,7 +33,7 @@ def table(results: Results) -> Table:
 
 def remark(results: Results) -> str:
     """Return how many cells became slower, as a part of a sentence."""
-    count = len(results.slower)
+    count = len({slower.cell for slower in results.slower})
     return f"{numbers.count(count, 'cell')} {'is' if count == 1 else 'are'} slower than before"
 
 

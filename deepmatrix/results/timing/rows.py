@@ -47,11 +47,13 @@ class MachineRow(Row):
 class SlowerRow(Row):
     """A native time, seconds, that is longer beyond chance than in the earlier run.
 
-    *time*: what was timed. *record*: the path of a record that shows it, or empty. *base_s*: then,
-    *head_s*: now. *ratio*, *low*, *high*: now over then with its 95 % interval.
+    *machine*: which, where the cell ran on several. *time*: what was timed. *record*: the path of
+    a record that shows it, or empty. *base_s*: then, *head_s*: now. *ratio*, *low*, *high*: now
+    over then with its 95 % interval.
     """
 
     cell: str
+    machine: str = ""
     time: Line
     record: Line = ""
     base_s: Span | None
@@ -59,6 +61,11 @@ class SlowerRow(Row):
     ratio: Amount
     low: Amount
     high: Amount
+
+    @property
+    def place(self) -> str:
+        """The cell, and its machine where it has one, as people read it."""
+        return f"{self.cell} on {self.machine}" if self.machine else self.cell
 
 
 class StartupRow(Row):
