@@ -13,6 +13,7 @@ import pytest
 from deepmatrix.drawing import escaping
 from deepmatrix.drawing.layout import Column, Table, row
 from deepmatrix.reports import html
+from deepmatrix.reports.html.verdicts import EVALUATOR
 from deepmatrix.results.counting import EXPECTED
 from tests.browser.conftest import PAGES
 from tests.unit.pages import HOSTILE, drifting
@@ -147,6 +148,34 @@ def test_the_filter_leaves_the_lines_that_were_asked_for(open_page: Open) -> Non
     assert {line.get_attribute("data-kind") for line in lines.all()} == {EXPECTED}
     assert all(line.is_visible() for line in lines.all())
     assert page.locator("#filter output").inner_text().startswith(f"{lines.count()} of 51 ")
+
+
+#: Every line of a verdict: its cell, its model, what it is counted as, and whether it is shown.
+VERDICTS = """[...document.querySelectorAll("tr[data-verdict]")].map((line) => [
+  line.firstElementChild.textContent, line.closest(".model").dataset.name,
+  line.dataset.kind ?? line.dataset.verdict, !line.closest("[hidden]")])"""
+
+
+@pytest.mark.parametrize(("field", "text"), [("cell", "Runtime-cpp"), ("model", "ONNX of torch")])
+def test_the_filter_shows_all_lines_with_a_part_of_a_name_and_no_other(
+    field: str, text: str, open_page: Open
+) -> None:
+    page = open_page("matrix")
+    page.fill(f"input[name={field}]", text)
+    lines = page.evaluate(VERDICTS)
+    assert {is_shown for *_, is_shown in lines} == {True, False}
+    for cell, model, _, is_shown in lines:
+        name = {"cell": cell, "model": model}[field]
+        assert is_shown == (text.lower() in name.lower()), name
+
+
+def test_what_is_not_a_match_is_all_that_a_verdict_counts_as_otherwise(open_page: Open) -> None:
+    page = open_page("verification")
+    page.select_option("select[name=verdict]", label="not a match")
+    lines = page.evaluate(VERDICTS)
+    assert {kind for *_, kind, _ in lines} > {"match", EVALUATOR}
+    for *_, kind, is_shown in lines:
+        assert is_shown == (kind not in ("match", EVALUATOR)), kind
 
 
 @pytest.mark.parametrize("name", ["matrix", "verification", "interrupted"])
@@ -405,7 +434,7 @@ def test_numbers_with_units_are_sorted_by_what_they_count(open_page: Open) -> No
     assert texts == sorted(texts, key="–".__eq__)
 
 
-def test_times_with_intervals_are_sorted_by_their_units(open_page: Open) -> None:
+def test_times_with_intervals_are_sorted_by_their_units_in_both_orders(open_page: Open) -> None:
     times = ("1.20 [1.10, 1.30] ms", "71.2 [70.0, 72.5] µs", "–", "900 µs")
     table = Table(
         title="Times", columns=(Column("time", numeric=True),), rows=tuple(map(row, times))
@@ -414,6 +443,9 @@ def test_times_with_intervals_are_sorted_by_their_units(open_page: Open) -> None
     page.set_content(html.tables_page("Times", [table]))
     page.locator("th button").click()
     assert page.locator("tbody td").all_inner_texts() == [times[1], times[3], times[0], times[2]]
+    page.locator("th button").click()
+    assert page.locator("tbody td").all_inner_texts() == [times[0], times[3], times[1], times[2]]
+    assert page.locator("th").get_attribute("aria-sort") == "descending"
 
 
 def test_what_is_not_known_is_sorted_last(open_page: Open) -> None:

@@ -302,6 +302,21 @@ def test_sixteen_cells_that_train_are_told_apart(tmp_path: Path) -> None:
     assert curves - {"gold"} == set(icons)
 
 
+def test_trainings_of_a_cell_on_two_machines_are_told_apart(tmp_path: Path) -> None:
+    results = merging.merge([whole(tmp_path)])
+    row = next(each for each in results.training if each.gradients)
+    names = ("first", "second", "third")
+    rows = tuple(
+        row.model_copy(update={"machine": name, "gradients": {"weights": 10.0**-number}})
+        for number, name in enumerate(names, 4)
+    )
+    page = page_of(results.model_copy(update={"training": rows}))
+    assert all(f"on {name}" in page.text for name in names)
+    icons = [each["class"] for each in page.named("circle") if each.get("r") == "5"]
+    dots = [each["class"] for each in page.named("circle") if "class" in each and "r" not in each]
+    assert dots[-len(names) :] == icons
+
+
 def test_the_recorded_run_shows_its_timeline_and_cold_starts(recorded: Path) -> None:  # noqa: F811
     run = reports.Run.open(recorded / "recorded")
     page = page_of(merging.merge([run]), run.path)

@@ -14,7 +14,7 @@ from deepmatrix.reports.html.rendering import render
 from deepmatrix.reports.tables import result_tables, slower
 from deepmatrix.reports.tables.cells import on_processors
 from deepmatrix.reports.tables.own_models.overview import TITLE
-from deepmatrix.reports.tables.speed import only_checked
+from deepmatrix.reports.tables.speed import are_several, only_checked
 from deepmatrix.results.rows import Results
 
 #: Maps of more verdicts than this are folded until they are opened.
@@ -60,6 +60,7 @@ def run_page(results: Results, evidence: Evidence) -> str:
         part_names=list(latency.PARTS.values()),
         costs=list(latency.costs(results, evidence)),
         memory_of=latency.memory_of(results),
+        several=are_several(results),
         trainings=list(training.trainings(results, evidence)),
         timeline=timeline.timeline(results),
         tables=[table for table in tables if len(table.rows) <= MOST_ROWS],

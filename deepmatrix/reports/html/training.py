@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from deepmatrix.drawing import numbers
@@ -136,30 +136,33 @@ def _points(pairs: Sequence[tuple[float, float | None]], across: Scale, up: Scal
 def _all_layers(rows: Sequence[TrainingRow]) -> Iterator[Layers]:
     """Yield the errors of layers' outputs, and of gradients, where there are any."""
     for title, field in (("Outputs by layer", "layers"), ("Gradients by parameter", "gradients")):
-        errors = {row.cell: getattr(row, field) for row in rows}
-        names = list(dict.fromkeys(name for of_cell in errors.values() for name in of_cell))
-        values = [value for of_cell in errors.values() for value in of_cell.values() if value]
+        errors = [getattr(row, field) for row in rows]
+        names = list(dict.fromkeys(name for of_row in errors for name in of_row))
+        values = [value for of_row in errors for value in of_row.values() if value]
         scale = scales.logarithmic(values, AXIS, numbers.error)
         if scale is not None:
             yield Layers(
                 title=title,
                 scale=scale,
-                layers=tuple(_layer(name, errors, scale) for name in names),
+                layers=tuple(_layer(name, rows, errors, scale) for name in names),
             )
 
 
-def _layer(name: str, errors: dict[str, dict[str, float | None]], scale: Scale) -> Layer:
-    of_layer = {cell: of_cell[name] for cell, of_cell in errors.items() if name in of_cell}
-    worst = max(of_layer, key=lambda cell: _badness(of_layer[cell]))
+def _layer(
+    name: str,
+    rows: Sequence[TrainingRow],
+    errors: Sequence[Mapping[str, float | None]],
+    scale: Scale,
+) -> Layer:
+    of_layer = {number: of_row[name] for number, of_row in enumerate(errors) if name in of_row}
+    worst = max(of_layer, key=lambda number: _badness(of_layer[number]))
     return Layer(
         name=name,
         places=tuple(
-            (number, scale.place(value))
-            for number, cell in enumerate(errors)
-            if (value := of_layer.get(cell)) is not None
+            (number, scale.place(value)) for number, value in of_layer.items() if value is not None
         ),
         worst=of_layer[worst],
-        worst_cell=worst,
+        worst_cell=rows[worst].cell,
     )
 
 
