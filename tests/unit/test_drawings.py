@@ -1,0 +1,208 @@
+"""The drawings of the HTML report show the numbers, and lead to the records, of their own lines."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from deepmatrix.drawing import numbers
+from deepmatrix.reports import html
+from deepmatrix.reports.html import latency, nodes, timeline, training, verdicts
+from deepmatrix.results import merging
+from deepmatrix.results.rows import Results
+from deepmatrix.store.runs import Run
+from tests.unit.pages import drifting
+from tests.unit.test_recorded import recorded  # noqa: F401 - a fixture
+
+NOTHING = html.Evidence()
+
+
+@pytest.fixture(scope="module")
+def results(recorded: Path) -> Results:  # noqa: F811
+    return merging.merge([Run.open(recorded / "recorded")])
+
+
+def test_each_line_leads_to_the_records_of_its_own_job(
+    recorded: Path,  # noqa: F811
+    results: Results,
+) -> None:
+    evidence = html.Evidence(folder=recorded / "recorded")
+    sections = verdicts.sections(results, verdicts.anchors(results), evidence)
+    lines = [line for section in sections for line in section.lines]
+    strips = [strip for group in latency.strips(results, evidence) for strip in group.strips]
+    starts = latency.starts(results, evidence)
+    assert starts
+    trained = [row for each in training.trainings(results, evidence) for row in each.rows]
+    parts = [
+        [(line.judged.consumer, line.judged.artifact, line.links) for line in lines],
+        [(strip.row.cell, strip.row.subject, strip.links) for strip in strips],
+        [(start.row.cell, start.row.subject, start.links) for start in starts.starts],
+        [(row.cell, row.workload, links) for row, links in trained],
+    ]
+    for part in parts:
+        assert sum(bool(links) for *_, links in part) > len(part) / 2
+        for cell, subject, links in part:
+            folders = {str(Path(link.address).parent) for link in links}
+            assert folders <= {f"records/{cell}/{subject}"}
+
+
+def test_a_line_of_latency_has_its_own_numbers_and_places(results: Results) -> None:
+    row = results.inference[0]
+    timed = row.model_copy(
+        update={
+            "p50_s": replace(row.p50_s, low=1e-3, median=2e-3, high=3e-3),
+            "p90_s": replace(row.p90_s, value=4e-3),
+            "p99_s": replace(row.p99_s, value=5e-3),
+            "range_s": (5e-4, 1.5e-3, 2.5e-3, 8e-3),
+        }
+    )
+    results = results.model_copy(update={"inference": (timed,)})
+    ((strip,),) = (group.strips for group in latency.strips(results, NOTHING))
+    (low, high), (least, quarter, three_quarters, greatest) = strip.interval, strip.extent
+    places = [least, low, quarter, strip.median, three_quarters, high, greatest]
+    assert places == sorted(set(places))
+    source = html.run_page(results, NOTHING)
+    part = source[source.index('id="latency"') : source.index('id="starts"')]
+    fields = re.findall(r'data-label="p\d\d" data-value="([^"]+)">([^<]+)<', part)
+    assert [value for value, _ in fields] == ["0.002", "0.004", "0.005"]
+    assert [text for _, text in fields] == [
+        numbers.interval(timed.p50_s),
+        numbers.duration(4e-3),
+        numbers.duration(5e-3),
+    ]
+
+
+def test_a_cold_start_has_its_parts_in_their_order(results: Results) -> None:
+    row = next(row for row in results.serving if row.start_s)
+    assert row.start_s
+    seconds = {"start_s": 16.0, "interpreter_s": 1.0, "import_s": 2.0, "load_s": 3.0}
+    parts = {name: replace(row.start_s, median=value) for name, value in seconds.items()}
+    parts["first_forward_s"] = replace(row.start_s, median=4.0)
+    starts = latency.starts(
+        results.model_copy(update={"serving": (row.model_copy(update=parts),)}), NOTHING
+    )
+    assert starts
+    (start,) = starts.starts
+    expected = [("container", 6.0), ("interpreter", 1.0), ("import", 2.0), ("load", 3.0)]
+    assert [part[:2] for part in start.parts] == [*expected, ("first inference", 4.0)]
+    widths = [width for *_, width in start.parts]
+    assert [width / widths[1] for width in widths] == pytest.approx([6, 1, 2, 3, 4], abs=0.1)
+    assert start.parts[2][2] == pytest.approx(start.parts[1][2] + widths[1], abs=0.11)
+
+
+def test_no_cell_beats_one_on_the_frontier_in_both_time_and_size(results: Results) -> None:
+    drawn = [group.costs for group in latency.costs(results, NOTHING)]
+    for costs in drawn:
+        memory = {cost.cell: cost.memory_bytes for cost in costs}
+        for cost in costs:
+            size = memory[cost.cell]
+            if size is None:
+                assert "memory" not in cost.frontier
+                continue
+            is_beaten = any(
+                other.p50_s <= cost.p50_s and (memory[other.cell] or size) < size for other in costs
+            )
+            assert ("memory" in cost.frontier) != is_beaten, cost.cell
+    assert {"memory" in cost.frontier for costs in drawn for cost in costs} == {True, False}
+
+
+def test_a_lane_has_the_work_of_its_cell_and_a_slow_canary_low(results: Results) -> None:
+    spans = [span for span in results.timeline if span.cell == results.timeline[0].cell]
+    rated = tuple(spans[0].model_copy(update={"rate": rate}) for rate in (0.5, 1.0, 1.4))
+    drawn = timeline.timeline(results.model_copy(update={"timeline": rated}))
+    assert drawn
+    (lane,) = drawn.lanes
+    assert lane.work_s == pytest.approx(3 * spans[0].wall_s)
+    slow, usual, fast = (mark.rate for mark in lane.marks)
+    assert slow is not None
+    assert usual is not None
+    assert fast is not None
+    assert slow > usual > fast  # of SVG, whose origin is at the top
+    assert timeline.LANE / 3 <= usual <= 2 * timeline.LANE / 3
+
+
+def heights(points: str) -> list[float]:
+    return [float(point.split(",")[1]) for point in points.split()]
+
+
+def test_a_curve_of_losses_is_drawn_above_gold_where_the_loss_is_larger(results: Results) -> None:
+    row = next(row for row in results.training if row.losses)
+    losses = ((0, 3.0, 2.0), (1, 2.0, 1.0), (2, 1.5, 0.5))
+    trained = results.model_copy(update={"training": (row.model_copy(update={"losses": losses}),)})
+    (drawn,) = (each.losses for each in training.trainings(trained, NOTHING))
+    assert drawn
+    (curve,) = drawn.curves
+    pairs = zip(heights(curve.points), heights(drawn.gold), strict=True)
+    assert all(loss < gold for loss, gold in pairs)
+    assert heights(drawn.gold) == sorted(heights(drawn.gold))
+
+
+@pytest.mark.parametrize(
+    ("errors", "worst"), [((1e-6, 1e-3, 1e-5), "second"), ((1e-6, 1e-3, None), "third")]
+)
+def test_the_worst_cell_of_a_layer_is_that_with_the_largest_error(
+    errors: tuple[float | None, ...], worst: str, results: Results
+) -> None:
+    row = results.training[0]
+    rows = tuple(
+        row.model_copy(update={"cell": cell, "layers": {"dense": error}, "gradients": {}})
+        for cell, error in zip(("first", "second", "third"), errors, strict=True)
+    )
+    (trained,) = training.trainings(results.model_copy(update={"training": rows}), NOTHING)
+    ((drawn,),) = (group.layers for group in trained.layers)
+    assert drawn.worst_cell == worst
+    assert [number for number, _ in drawn.places] == [
+        number for number, error in enumerate(errors) if error is not None
+    ]
+
+
+def test_a_larger_error_of_a_node_is_drawn_higher() -> None:
+    for graph in nodes.graphs(drifting(), NOTHING):
+        places = [down for _, down in graph.dots]
+        assert len(places) > 1
+        assert places == sorted(places, reverse=True)
+
+
+def test_a_verdict_has_its_own_error_tolerance_and_flips() -> None:
+    results = drifting()
+    judged = next(row for row in results.portability if row.outputs and row.error)
+    output = judged.outputs[0].model_copy(update={"top1": 0.9, "flip_margin": 2e-3})
+    changed = {"error": 3e-4, "tolerance": 1e-4, "outputs": (output,)}
+    row = judged.model_copy(update=changed)
+    page = html.run_page(results.model_copy(update={"portability": (row,)}), NOTHING)
+    (line,) = re.findall(r"<tr id=\"v0\".*?</tr>\n", page, re.DOTALL)
+    plain = re.findall(r'<td class="number">([^<]*)</td>', line)
+    assert plain == [numbers.error(3e-4), numbers.error(1e-4)]
+    (flips,) = re.findall(r'data-label="top-1 flips">([^<]*)<', line)
+    assert flips == f"{numbers.share(1 - 0.9)}, margin {numbers.error(2e-3)}"
+
+
+def test_a_field_of_the_map_leads_to_the_line_of_its_model_and_cell(results: Results) -> None:
+    places = verdicts.anchors(results)
+    lines = {
+        line.anchor: line.judged
+        for section in verdicts.sections(results, places, NOTHING)
+        for line in section.lines
+    }
+    for drawn in verdicts.maps(results, places):
+        for title, fields in drawn.rows:
+            for consumer, field in zip(drawn.consumers, fields, strict=True):
+                if field:
+                    judged = lines[field[1]]
+                    assert judged == field[0]
+                    assert (verdicts.short_title(judged), judged.consumer) == (title, consumer)
+
+
+def test_a_finding_leads_to_the_line_of_its_verdict() -> None:
+    page = html.run_page(drifting(), NOTHING)
+    findings = re.findall(
+        r'<article class="finding.*?href="#(v\d+)">.*?</a></span> on <span class="name">([^<]+)<',
+        page,
+        re.DOTALL,
+    )
+    assert len({anchor for anchor, _ in findings}) == len(findings) > 1
+    for anchor, consumer in findings:
+        assert re.search(f'<tr id="{anchor}"[^>]*><th scope="row">{consumer}\\b', page)
