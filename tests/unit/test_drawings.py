@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -47,6 +48,16 @@ def test_each_line_leads_to_the_records_of_its_own_job(
         for cell, subject, links in part:
             folders = {str(Path(link.address).parent) for link in links}
             assert folders <= {f"records/{cell}/{subject}"}
+
+
+def test_a_link_leads_to_a_file_whose_name_has_signs_of_addresses(tmp_path: Path) -> None:
+    name = "causes/two words #1? 100%41 ä"
+    (tmp_path / name).parent.mkdir()
+    (tmp_path / name).touch()
+    (link,) = html.Evidence(folder=tmp_path).link(name, "cause")
+    address = urlsplit(link.address)
+    assert (address.query, address.fragment) == ("", "")
+    assert unquote(address.path) == name
 
 
 def test_a_line_of_latency_has_its_own_numbers_and_places(results: Results) -> None:
