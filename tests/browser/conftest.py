@@ -13,6 +13,7 @@ import pytest
 
 from deepmatrix import reports
 from deepmatrix.boundary.writing import write_text
+from deepmatrix.cli import reporting
 from deepmatrix.drawing.layout import Table
 from deepmatrix.reports import html
 from deepmatrix.reports.tables.study import evaluation
@@ -38,7 +39,16 @@ def browser() -> Iterator[playwright.Browser]:
 
 
 #: What the pages are of.
-PAGES = ("matrix", "verification", "hostile", "comparison", "evaluation", "interrupted", "history")
+PAGES = (
+    "matrix",
+    "verification",
+    "hostile",
+    "comparison",
+    "evaluation",
+    "interrupted",
+    "history",
+    "slower",
+)
 
 
 def study_tables(runs: list[Results]) -> list[Table]:
@@ -69,6 +79,11 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "interrupted": html.run_page(pages.interrupted(recorded), evidence),
         "history": html.history_page(pages.many_series()),
     }
+    slower = reports.Run.open(folders["head"])
+    merged = [reporting.write(reports.Run.open(path)) for path in folders.values()]
+    held = reporting.hold(slower, merged[-1])
+    assert held.slower
+    sources["slower"] = html.run_page(held, html.Evidence())
     default = pages.default_run(folder, run)
     sources["default"] = html.run_page(merging.merge([default]), html.Evidence())
     for name, source in sources.items():
