@@ -94,6 +94,8 @@ def test_a_cell_that_is_slower_on_two_machines_is_counted_once(tmp_path: Path) -
     places = {f"{ONNXRUNTIME} on {machine}" for machine in ("first", "second")}
     (table,) = (table for table in result_tables(slow) if table.title == "Slower than in one")
     assert {row.texts[0] for row in table.rows} == places
+    ratios = [row.ratio for row in slow.slower]
+    assert ratios == sorted(ratios, reverse=True)
     page = (tmp_path / "two" / "report.html").read_text()
     assert re.search(r"[^,] 1\s+cell is slower than before", page[: page.index("<main")])
 

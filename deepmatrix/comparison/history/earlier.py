@@ -40,8 +40,8 @@ def with_slower(run: Run, results: Results) -> Results:
 
 
 def _slower(comparison: Comparison) -> tuple[SlowerRow, ...]:
-    """Return the largest change of each cell, or the mean of its inferences, with a record."""
-    return tuple(
+    """Return the mean of each cell's inferences, else its largest change: the most first."""
+    rows = [
         SlowerRow(
             cell=change.cell,
             machine=change.machine,
@@ -54,7 +54,8 @@ def _slower(comparison: Comparison) -> tuple[SlowerRow, ...]:
             high=change.high,
         )
         for change, title in by_cell(comparison.slower)
-    )
+    ]
+    return tuple(sorted(rows, key=lambda row: -row.ratio))
 
 
 def _record(change: TimeChange, times: Sequence[TimeChange]) -> str:
