@@ -348,7 +348,8 @@ def benchmark(session: nox.Session) -> None:
     known = sorted(path.stem for path in (ROOT / "bench").glob("*.py") if path.stem not in SHARED)
     if not session.posargs or session.posargs[0] not in known:
         session.error(f"name one of: {', '.join(known)}")
-    _install(session, "test")
+    browser = ["browser"] if os.environ.get("BROWSER_OF_TESTS") else []
+    _install(session, "test", *browser)
     name, *arguments = session.posargs
     session.run("python", f"bench/{name}.py", *arguments, env={"PYTHONPATH": str(ROOT)})
 

@@ -147,6 +147,16 @@ def test_the_tables_of_a_matrix_are_not_on_the_screen() -> None:
     assert "16 times the model's rounding error" in page  # with plain spaces
 
 
+def test_a_drift_whose_cause_was_not_searched_says_how_to_go_on() -> None:
+    searched = verifications.results()
+    assert any(row.cause for row in searched.portability)
+    rows = tuple(row.model_copy(update={"cause": None}) for row in searched.portability)
+    open_ones = searched.model_copy(update={"portability": rows})
+    for results, is_open in ((searched, False), (open_ones, True)):
+        (table,) = (table for table in result_tables(results) if table.title == "Causes")
+        assert ("`--resume` goes on" in table.note) == is_open
+
+
 def test_a_consumer_that_several_machines_measured_has_a_line_for_each() -> None:
     results = verifications.results(NATIVE)
     assert "machine" not in verification.consumers(results, MODEL).titles

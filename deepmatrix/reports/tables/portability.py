@@ -26,6 +26,12 @@ from deepmatrix.results.counting import consumers
 from deepmatrix.results.rows import PortabilityRow, Results
 from deepmatrix.store.records import record_path
 
+#: What a table of causes says where one is missing.
+UNSEARCHED = (
+    " Where a drift has only its error here, nobody searched its cause, or the search was "
+    "interrupted: `--resume` goes on with it."
+)
+
 
 def verdicts(results: Results) -> Iterator[Table]:
     """One table a workload: consumers down, producers across, verdict and error in each field."""
@@ -86,6 +92,7 @@ def causes(results: Results) -> Table:
         for judged in consumers(results.portability)
         if judged.verdict not in ("match", "not-run")
     ]
+    is_open = any(judged.verdict == "drift" and judged.cause is None for judged in wrong)
     return Table(
         title="Causes",
         columns=(key("artifact"), key("served by"), text("verdict"), text("cause")),
@@ -94,6 +101,7 @@ def causes(results: Results) -> Table:
             "Cause of a wrong answer: the first wrong node. It is found by running the same "
             "consumer on the model with inner results as outputs. `causes/` in the run has the "
             "node alone as a model; `cause.json` there has the command that shows the fault again."
+            + (UNSEARCHED if is_open else "")
         ),
     )
 
