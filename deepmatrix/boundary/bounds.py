@@ -38,6 +38,8 @@ Item = TypeVar("Item")
 
 def one_line(text: str) -> str:
     """Return an untrusted process's text as one line without control characters."""
+    if text.isascii() and text.isprintable():  # as most are, and many thousand are read
+        return text.strip()
     return _CONTROLS.sub(" ", _COLOURS.sub("", text)).strip()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from deepmatrix.config.sections import Limits
 from deepmatrix.models.inputs import SHARED_INPUTS
 from deepmatrix.planning.subjects import Refused
 from deepmatrix.results.portability import range_option
@@ -224,6 +225,15 @@ def not_pulled(cells: Iterable[CellRow]) -> Iterator[str]:
     for row in cells:
         if row.not_pulled:
             yield f"{row.cell}: its image was built, and not pulled: {row.not_pulled}"
+
+
+def on_limits(limits: Limits) -> Iterator[str]:
+    """Yield what the limits of the processes mean for the times."""
+    if limits.beside:
+        yield (
+            "checked work may have run beside what was timed (limits.beside): compare these times "
+            "with those of such runs only"
+        )
 
 
 def problems(

@@ -245,6 +245,7 @@ class RowCollector:
             warnings=(
                 *self._warnings(produced, inference, portability),
                 *remarks.not_pulled(cell_rows),
+                *remarks.on_limits(manifest.matrix.limits),
             ),
             problems=tuple(self._problems(cell_rows, produced, portability)),
         )

@@ -27,6 +27,7 @@ from deepmatrix.machine import locks, processes
 from deepmatrix.planning.cells import Capabilities, Cell
 from deepmatrix.planning.plan import Job
 from deepmatrix.planning.subjects import Artifact
+from deepmatrix.results import merging
 from deepmatrix.store import artifacts
 from deepmatrix.store.reported.output import Exported, ExportedFile
 from deepmatrix.store.runs import Run
@@ -412,6 +413,9 @@ def test_what_is_checked_runs_beside_what_is_timed_only_where_that_is_asked(
     assert (False, False) in engine.together
     is_beside = {(True, False), (False, True)} & set(engine.together)
     assert bool(is_beside) == beside
+    results = merging.merge([run])
+    assert results.beside == beside
+    assert any("have run beside" in warning for warning in results.warnings) == beside
 
 
 def serve_beside_arm(folder: Path, engine: DisturbedEngine, **changes: Any) -> list[str]:
