@@ -182,8 +182,8 @@ def remarks(comparison: Comparison) -> Iterator[str]:
         first = comparison.lost_times[0]
         yield (
             f"the later side does not have {times}, such as {first.quantity} of {first.subject} on "
-            f"{first.cell}: what failed, is only checked, or is no longer the first of its process "
-            "has none"
+            f"{first.cell}: a job has no time where it failed or is only checked, and no start "
+            "where another job came before it in its process"
         )
     if comparison.single:
         times = numbers.count(comparison.single, "time")

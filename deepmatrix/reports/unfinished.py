@@ -37,7 +37,7 @@ def describe(results: Results, pending: Collection[str]) -> str:
     cells = _unfinished(results)
     jobs = sum(row.missing for row in cells)
     return (
-        "The run was interrupted, or is not finished. Not run: "
+        "The run was interrupted, or is still running. Not run: "
         f"{numbers.count(jobs, 'job')} of {numbers.count(len(cells), 'cell')}, and what needs "
         f"them: {len(pending):,} of the problems that are counted above. "
         "Finish with --resume."
