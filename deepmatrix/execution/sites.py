@@ -125,7 +125,7 @@ class Site:
         Where there are lanes to spare, what is only checked is served beside all that is timed,
         except for what leads.
         """
-        spare = self.attempts.spare_lanes
+        spare = self.attempts.spare_lanes if self.measures else []
         leading = list(itertools.takewhile(lambda stage: not stage.is_timed, stages))
         following = stages[len(leading) :]
         beside = [stage for stage in following if spare and not stage.is_timed]
