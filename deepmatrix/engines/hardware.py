@@ -17,8 +17,10 @@ CPUINFO: Final = Path("/proc/cpuinfo")
 EMULATOR: Final = "emulator of "
 
 #: The facts of an engine that a fleet has: the scheduler's address or the name of
-#: the file that lists it, and its worker's name there.
+#: the file that lists it, the folder of the client's certificates as the user named it (of an
+#: address only), and its worker's name there.
 FLEET: Final = "fleet"
+CERTIFICATES: Final = "certificates"
 WORKER: Final = "worker"
 
 #: The lines of a processor's instruction sets, on x86 and on ARM.

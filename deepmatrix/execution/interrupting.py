@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deepmatrix.engines.hardware import FLEET
+from deepmatrix.engines.hardware import CERTIFICATES, FLEET
 from deepmatrix.errors import Interrupted
 from deepmatrix.invocation import command_line
 from deepmatrix.planning.plan import WAVES
@@ -31,7 +31,9 @@ def resume_command(run: Run) -> str:
     command = run.manifest.plan.command
     if fleets := fleet_names(run):
         is_address = "://" in fleets[0]
-        fleet = ["--fleet", fleets[0], *(["--tls", "FOLDER"] if is_address else [])]
+        folders = {facts.get(CERTIFICATES, "FOLDER") for facts in run.engines().values()}
+        tls = ["--tls", min(folders)] if is_address else []
+        fleet = ["--fleet", fleets[0], *tls]
         return command_line(command, "--resume", path.name, *fleet, "--runs", str(path.parent))
     weaker = [name for name in engine_names(run) if name != "docker"]
     engine = ["--engine", weaker[0]] if weaker else []  # a run alone may not choose it

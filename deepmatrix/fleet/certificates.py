@@ -49,6 +49,7 @@ def make_certificates(folder: Path) -> list[Path]:
             hint="name another folder, or remove this one: then every worker needs the new ones",
         )
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (folder / ".gitignore").write_text("*\n")  # keys belong into no repository
     key = ec.generate_private_key(ec.SECP256R1())
     name = _name("authority of a deepmatrix fleet")
     authority = (
@@ -72,8 +73,9 @@ def security(folder: Path, role: Role) -> Security:
         if not os.access(path, os.R_OK):
             raise ArgumentError(
                 f"{path}: no such file, or it cannot be read",
-                hint=f"`{command_line('fleet', 'certificates', str(folder))}` makes all of them; "
-                f"a {role} needs {', '.join(paths)}",
+                hint=f"name the folder with this fleet's certificates: a {role} needs "
+                f"{', '.join(paths)}. For a new fleet "
+                f"`{command_line('fleet', 'certificates', str(folder))}` makes all of them",
             )
     authority, certificate, key = paths.values()
     try:

@@ -63,6 +63,7 @@ class Cluster:
         check_address(address)
         self.address = address
         self.label = label or address
+        self.folder = folder
         self.return_s = return_s
         security = certificates.security(folder, "client")
         logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what is wrong is told here

@@ -21,7 +21,7 @@ from deepmatrix.boundary.files import describe
 from deepmatrix.boundary.writing import replace_folder
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.engines import Ended, Prepared, Progress, Task, archives
-from deepmatrix.engines.hardware import FLEET, WORKER
+from deepmatrix.engines.hardware import CERTIFICATES, FLEET, WORKER
 from deepmatrix.engines.watch import TICK_S
 from deepmatrix.errors import DeepmatrixError, EngineError
 from deepmatrix.fleet.cluster import Cluster, Lost, WorkerFailed
@@ -105,7 +105,10 @@ class WorkerEngine:
 
     def describe(self) -> dict[str, str]:
         """Facts about the worker's engine and machine."""
-        return {**self._offer.facts, FLEET: self._cluster.label, WORKER: self.worker}
+        cluster = self._cluster
+        is_listed = cluster.label != cluster.address  # in a file, which has its own certificates
+        certificates = {} if is_listed else {CERTIFICATES: str(cluster.folder)}
+        return {**self._offer.facts, FLEET: cluster.label, **certificates, WORKER: self.worker}
 
     def prepare(self, cells: Sequence[Cell], progress: Progress) -> dict[str, Prepared]:
         """Make every cell ready on the worker's machine. See `deepmatrix.engines.Engine`."""

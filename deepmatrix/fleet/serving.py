@@ -95,9 +95,12 @@ async def _listening(security: Security, host: str, port: int) -> Scheduler:
             dashboard=False,
             dashboard_address="127.0.0.1:0",
         )
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # Dask says that it failed, and the cause is the error
+        cause = error if isinstance(error, OSError) else error.__cause__
+        if not isinstance(cause, OSError):
+            raise
         raise EngineError(
-            f"cannot listen at {host}:{port}: {error.strerror or error}", hint="name another port"
+            f"cannot listen at {host}:{port}: {cause.strerror or cause}", hint="name another port"
         ) from None
     return scheduler
 

@@ -27,6 +27,7 @@ from deepmatrix.cli.maintenance import reference
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.engines import Ended, Limits, Task
 from deepmatrix.errors import ArgumentError, EngineError, Interrupted
+from deepmatrix.execution.interrupting import resume_command
 from deepmatrix.execution.runner import Runner
 from deepmatrix.execution.tasks import GRACE_S
 from deepmatrix.fleet import certificates, cluster, engine, host, offers, parcels
@@ -34,7 +35,7 @@ from deepmatrix.fleet.blobs import Blobs
 from deepmatrix.fleet.cluster import Cluster
 from deepmatrix.fleet.offers import TIMING
 from deepmatrix.fleet.parcels import Order, Sent, digest_of
-from deepmatrix.machine import locks
+from deepmatrix.machine import locks, processes
 from deepmatrix.planning.plan import WAVES, Job
 from deepmatrix.store.records import JobRecord
 from tests.fleet_processes import (
@@ -336,6 +337,32 @@ def test_keys_are_ours_alone_and_a_folder_that_is_there_stays_as_it_is(tmp_path:
         assert {path.lstat().st_mode & 0o777 for path in keys} == {0o600}
         assert folder.stat().st_mode & 0o777 == mode
     assert not stolen.read_bytes()
+
+
+def test_a_port_that_another_scheduler_has_is_one_error(
+    fleet: Fleet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fleet.start_scheduler()
+    options = ["--host", "127.0.0.1", "--port", str(fleet.port)]
+    assert main.main(["fleet", "scheduler", str(fleet.tls), *options]) == 3
+    error = capsys.readouterr().err
+    assert f"cannot listen at 127.0.0.1:{fleet.port}: Address already in use" in error
+    assert "name another port" in error
+
+
+def test_no_repository_takes_the_keys_of_a_fleet(tmp_path: Path) -> None:
+    processes.run(["git", "init", "--quiet", str(tmp_path)])
+    certificates.make_certificates(tmp_path / "keys")
+    assert processes.run(["git", "-C", str(tmp_path), "status", "--porcelain"]) == ""
+
+
+def test_the_command_that_goes_on_names_the_certificates_of_the_fleet(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    fleet.start_worker("one")
+    run, _ = run_of(tmp_path / "runs", ["fine"])
+    fleet.serve(run)
+    assert f"--fleet {fleet.address} --tls {fleet.tls} " in resume_command(run)
 
 
 def test_the_page_of_commands_names_no_machine(monkeypatch: pytest.MonkeyPatch) -> None:

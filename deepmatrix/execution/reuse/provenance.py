@@ -19,7 +19,7 @@ from typing import Any, Final
 import numpy as np
 
 from deepmatrix.engines import Prepared, archives
-from deepmatrix.engines.hardware import EMULATOR, FLEET, WORKER
+from deepmatrix.engines.hardware import CERTIFICATES, EMULATOR, FLEET, WORKER
 from deepmatrix.execution.tasks import process_environment
 from deepmatrix.machine import binfmt
 from deepmatrix.paths import HARNESS, PACKAGE
@@ -36,7 +36,7 @@ Parts = dict[str, str]
 MACHINE: Final = ("machine", "processor", "features", "cpu_count", "memory_bytes", "kernel")
 
 #: How an engine was found: it is the same one, however that was.
-WAY: Final = ("found", FLEET, WORKER)
+WAY: Final = ("found", FLEET, CERTIFICATES, WORKER)
 
 #: Engines whose cells may change without a change of their reference.
 CHANGEABLE: Final = frozenset({"here"})
