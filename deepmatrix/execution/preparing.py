@@ -184,7 +184,8 @@ def nothing_left(cell: str, preparations: Sequence[Preparation]) -> EngineError:
     ]
     return EngineError(
         "\n".join([f"no machine is left for {cell}", *reasons]),
-        hint=f"start a worker for it, then {how_to_go_on(preparations[0].run)}",
+        hint="start a worker for it, and its scheduler if that is away; then "
+        f"{how_to_go_on(preparations[0].run)}",
     )
 
 

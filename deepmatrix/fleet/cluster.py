@@ -66,7 +66,8 @@ class Cluster:
         self.folder = folder
         self.return_s = return_s
         security = certificates.security(folder, "client")
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what is wrong is told here
+        for logger in ("distributed", "distributed.client"):  # Dask gives each a level of its own
+            logging.getLogger(logger).setLevel(logging.CRITICAL)  # what is wrong is told here
         self._known: dict[str, dict[str, Any]] = {}
         self._scheduler, self._started = "", 0.0
         self._heard = self._since = time.monotonic()

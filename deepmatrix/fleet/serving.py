@@ -63,6 +63,12 @@ SEEKING: Final = {"distributed.comm.timeouts.connect": f"{CONNECT_S:g}s"}
 SILENT: Final = "no scheduler answers at {address} with these certificates"
 TAKEN: Final = "the fleet has a worker {name}"
 
+#: What the user can do about it.
+HINTS: Final = {
+    SILENT: "; if it runs, see the address, the port and the folder of certificates",
+    TAKEN: "; if that is another machine, give this one another --name",
+}
+
 Say = Callable[[str], None]
 
 
@@ -163,7 +169,8 @@ def work(address: str, folder: Path, host: Host, say: Say, *, away_s: float | No
                         f"the fleet has a worker {host.name}", hint="give this one another --name"
                     ) from None
                 if reason != (reason := TAKEN if is_taken else SILENT):
-                    say(f"{reason.format(address=address, name=host.name)}: waiting")
+                    waits_for = reason.format(address=address, name=host.name)
+                    say(f"{waits_for}: waiting{HINTS[reason]}")
             else:
                 reason = ""
                 say(f"connected to {address}")
@@ -211,6 +218,7 @@ async def _until(over: asyncio.Event, worker: Worker) -> None:
 def _run(serve: Callable[[asyncio.Event], Any], settings: dict[str, Any]) -> None:
     """Run what serves until a signal comes."""
     logging.getLogger("distributed").setLevel(logging.ERROR)
+    logging.getLogger("distributed.worker").setLevel(logging.CRITICAL)  # its refusal is told
 
     async def run() -> None:
         over = asyncio.Event()

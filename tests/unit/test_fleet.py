@@ -888,7 +888,7 @@ def test_a_worker_gets_the_name_of_one_that_hangs_once_that_is_gone(fleet: Fleet
     fleet.processes.start("hasty", be_worker, [*arguments, "taken=0"])
     fleet.processes.start("again", be_worker, arguments)
     fleet.processes.wait_for("hasty", "EngineError: the fleet has a worker one")
-    fleet.processes.wait_for("again", "the fleet has a worker one: waiting")
+    fleet.processes.wait_for("again", "worker one: waiting; if that is another machine")
     fleet.processes.send("one", signal.SIGSTOP)
     try:
         fleet.processes.wait_for("again", "connected to ")
