@@ -65,6 +65,7 @@ def write_page(folder: Path, *, is_wide: bool) -> None:
         written = folder / "report.html"
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024  # the largest of several
     print(
         json.dumps(
             {
@@ -73,6 +74,7 @@ def write_page(folder: Path, *, is_wide: bool) -> None:
                 "read_s": start - begin,
                 "write_s": seconds,
                 "peak_bytes": peak,
+                "largest_child_bytes": child,
             }
         )
     )

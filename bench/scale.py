@@ -28,6 +28,7 @@ from deepmatrix.planning.matrix_plan import plan_matrix  # noqa: E402
 from deepmatrix.planning.plan import Job, Plan  # noqa: E402
 from deepmatrix.planning.selection import Selection  # noqa: E402
 from deepmatrix.results import merging  # noqa: E402
+from deepmatrix.results.collecting.groups import groups  # noqa: E402
 from deepmatrix.store.runs import Run  # noqa: E402
 from tests.unit import examples  # noqa: E402
 
@@ -94,15 +95,15 @@ def all_jobs(job_plan: Plan) -> Iterator[Job]:
 
 
 def merge_one(path: Path) -> None:
-    """Merge a run in this process; print seconds and peak memory in bytes."""
+    """Merge a run in this process alone; print seconds and peak memory in bytes."""
     run = Run.open(path)
     run.manifest  # noqa: B018  # the plan is read before the clock starts
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.perf_counter()
-    count = sum(len(group) for group in merging.groups(run.records()))
+    count = sum(len(group) for group in groups(run.records()))
     grouped = time.perf_counter() - start
     start = time.perf_counter()
-    rows = merging.merge([run])
+    rows = merging.merge([run], processes=1)
     merged = time.perf_counter() - start
     assert sum(row.jobs for row in rows.cells) == count
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import heapq
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from deepmatrix.boundary.files import Damaged
 from deepmatrix.config.sections import ExpectedFailure
@@ -22,26 +21,31 @@ from deepmatrix.judging.quantisation import costs
 from deepmatrix.judging.quantisation.costs import Cost
 from deepmatrix.planning.subjects import Artifact
 from deepmatrix.results import own_models, remarks
+from deepmatrix.results.assembling import Assembly
+from deepmatrix.results.collecting.processes import collect, processes_for
+from deepmatrix.results.collecting.row_collector import RowCollector
 from deepmatrix.results.portability import Pair
 from deepmatrix.results.precision.rows import CostRow
-from deepmatrix.results.row_collector import RowCollector
 from deepmatrix.results.rows import Results
 from deepmatrix.results.timing.statistics import Samples
 from deepmatrix.results.timing.timings import floats
 from deepmatrix.store.artifacts import reproduction
 from deepmatrix.store.causes import Cause
 from deepmatrix.store.manifests import Manifest
-from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Run
 
 
 def merge(
-    runs: Sequence[Run], expected_failures: Sequence[ExpectedFailure] | None = None
+    runs: Sequence[Run],
+    expected_failures: Sequence[ExpectedFailure] | None = None,
+    *,
+    processes: int = 0,
 ) -> Results:
     """Merge the records of one run, or of the parts of one that ran on several machines.
 
     *expected_failures* replace the run's own where given. They are of this project's own
-    artifacts: a user's own model has none.
+    artifacts: a user's own model has none. *processes* read the records; by default as many as
+    their number needs.
 
     Raises:
         RecordError: no part, parts of different plans, or two different records of one job.
@@ -52,16 +56,20 @@ def merge(
     if expected_failures is not None:
         matrix = manifest.matrix.model_copy(update={"expected_failures": tuple(expected_failures)})
         manifest = manifest.model_copy(update={"matrix": matrix})
-    causes = {pair: cause for run in runs for pair, cause in _causes(run)}
-    models = tuple(own_models.model_rows(manifest, runs))
-    collector = RowCollector(
-        manifest, _gold_losses(runs, manifest), _prepared(runs), causes, models
-    )
+    gold_losses = _gold_losses(runs, manifest)
+    collector = RowCollector(manifest, gold_losses)
     with _without_collection():
-        for group in groups(*(run.records() for run in runs)):
-            collector.add(group)
+        collected = collect(collector, runs, processes or processes_for(manifest.plan))
+    assembly = Assembly(
+        manifest=manifest,
+        gold_losses=gold_losses,
+        prepared=_prepared(runs),
+        causes={pair: cause for run in runs for pair, cause in _causes(run)},
+        models=tuple(own_models.model_rows(manifest, runs)),
+        collected=collected,
+    )
     engines = {name: facts for run in runs for name, facts in run.engines().items()}
-    results = collector.results(dict(sorted(engines.items())))
+    results = assembly.results(dict(sorted(engines.items())))
     further = {
         "costs": _costs(runs, manifest),
         "nodes": tuple(own_models.nodes_rows(manifest, runs)),
@@ -102,38 +110,6 @@ def _without_collection() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
-
-
-def groups(*streams: Iterable[JobRecord]) -> Iterator[list[JobRecord]]:
-    """Yield the records of each (cell, subject), rounds in order, each job once a machine.
-
-    Args:
-        streams: records sorted by their key, as a run directory gives them.
-
-    Raises:
-        RecordError: two records of the same job on one machine differ.
-    """
-    merged = heapq.merge(*streams, key=lambda record: record.key)
-    for _, group in itertools.groupby(merged, key=lambda record: record.key[:2]):
-        by_job = itertools.groupby(group, lambda record: record.key)
-        yield [record for _, records in by_job for record in _unique_records(list(records))]
-
-
-def _unique_records(records: list[JobRecord]) -> list[JobRecord]:
-    """Return the one record of a job from each machine; failures of the engine give way to any."""
-    if len(records) == 1:
-        return records
-    final = [record for record in records if record.is_final] or [
-        min(records, key=JobRecord.model_dump_json)
-    ]
-    unique: dict[str, JobRecord] = {}
-    for record in final:
-        if unique.setdefault(record.machine, record) != record:
-            raise RecordError(
-                f"two different records of the job {record.job}",
-                hint="merge parts of one run only; start a new run to measure again",
-            )
-    return [unique[machine] for machine in sorted(unique)]
 
 
 def _common_manifest(runs: Sequence[Run]) -> Manifest:

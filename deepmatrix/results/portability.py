@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from deepmatrix.judging.verdicts import Verdict
 from deepmatrix.planning.cells import Cell
@@ -30,12 +30,13 @@ class Judged:
     emulated: bool
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class PortabilityRows:
     """Makes rows of portability from what was judged, and of what was produced.
 
     *training*: rows by cell and workload. *inspections*: records of users' own models by cell and
     name. *unready*: why a cell has no image, by cell. *models*: users' own, by artifact.
+    *judged*: by artifact and consumer.
     """
 
     manifest: Manifest
@@ -43,8 +44,8 @@ class PortabilityRows:
     unready: Mapping[str, str]
     training: Mapping[Pair, TrainingRow]
     inspections: Mapping[Pair, JobRecord]
-    models: Mapping[str, ModelRow] = field(default_factory=dict)
-    judged: dict[Pair, Judged] = field(default_factory=dict)
+    models: Mapping[str, ModelRow]
+    judged: Mapping[Pair, Judged]
 
     def rows(self) -> Iterator[PortabilityRow]:
         """Yield a row for each artifact on each consumer that the plan has."""

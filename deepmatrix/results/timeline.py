@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from statistics import median
 
 from deepmatrix.judging import noise
@@ -19,7 +19,7 @@ RatesByJob = Mapping[str, noise.Rates]
 
 
 @dataclass(frozen=True, slots=True)
-class _Work:
+class Work:
     """One job: when it started, seconds since 1970, how long it took, and what it ran on.
 
     *job*: the machine, and the job's id.
@@ -32,49 +32,44 @@ class _Work:
     emulated: bool
 
 
-@dataclass(kw_only=True)
-class Timeline:
-    """Collects the jobs of a run, and makes spans of them."""
-
-    works: list[_Work] = field(default_factory=list)
-
-    def add(self, group: Sequence[JobRecord]) -> None:
-        """Add the records of one cell; those of another run took none of this one's time."""
-        self.works += [
-            _Work(
+def works_of(group: Sequence[JobRecord]) -> Iterator[Work]:
+    """Yield the work of one cell's records; those of another run took none of this one's time."""
+    for record in group:
+        if record.started_at is not None and not record.reused:
+            yield Work(
                 cell=record.cell,
                 started_at=record.started_at,
                 wall_s=record.wall_s,
                 job=(record.machine, record.job),
                 emulated=record.emulated,
             )
-            for record in group
-            if record.started_at is not None and not record.reused
-        ]
 
-    def spans(self, rates: Mapping[tuple[str, str], RatesByJob]) -> Iterator[SpanRow]:
-        """Yield spans by cell and time. *rates*: of jobs, by cell and machine, then by job."""
-        if not self.works:
-            return
-        begin = min(work.started_at for work in self.works)
-        slot_s = (max(work.started_at + work.wall_s for work in self.works) - begin) / SLOTS
 
-        def place(work: _Work) -> tuple[str, int]:
-            return work.cell, int((work.started_at - begin) / slot_s) if slot_s else 0
+def spans(
+    of_jobs: Sequence[Work], rates: Mapping[str, Mapping[str, RatesByJob]]
+) -> Iterator[SpanRow]:
+    """Yield spans by cell and time. *rates*: of jobs, by cell, machine and job."""
+    if not of_jobs:
+        return
+    begin = min(work.started_at for work in of_jobs)
+    slot_s = (max(work.started_at + work.wall_s for work in of_jobs) - begin) / SLOTS
 
-        works = sorted(self.works, key=lambda work: (work.cell, work.started_at))
-        for cell, by_cell in itertools.groupby(works, key=lambda work: work.cell):
-            there = {machine: each for (owner, machine), each in rates.items() if owner == cell}
-            speeds = {
-                (machine, job): speed
-                for machine, each in there.items()
-                for job, speed in _relative_speeds(each).items()
-            }
-            noisy = frozenset(
-                (machine, job) for machine, each in there.items() for job in noise.noisy_jobs(each)
-            )
-            for _, jobs in itertools.groupby(by_cell, key=place):
-                yield _span(list(jobs), begin, speeds, noisy)
+    def place(work: Work) -> tuple[str, int]:
+        return work.cell, int((work.started_at - begin) / slot_s) if slot_s else 0
+
+    works = sorted(of_jobs, key=lambda work: (work.cell, work.started_at))
+    for cell, by_cell in itertools.groupby(works, key=lambda work: work.cell):
+        there = rates.get(cell, {})
+        speeds = {
+            (machine, job): speed
+            for machine, each in there.items()
+            for job, speed in _relative_speeds(each).items()
+        }
+        noisy = frozenset(
+            (machine, job) for machine, each in there.items() for job in noise.noisy_jobs(each)
+        )
+        for _, jobs in itertools.groupby(by_cell, key=place):
+            yield _span(list(jobs), begin, speeds, noisy)
 
 
 def _relative_speeds(rates: RatesByJob) -> dict[str, float]:
@@ -84,7 +79,7 @@ def _relative_speeds(rates: RatesByJob) -> dict[str, float]:
 
 
 def _span(
-    works: Sequence[_Work],
+    works: Sequence[Work],
     begin: float,
     speeds: Mapping[tuple[str, str], float],
     noisy: frozenset[tuple[str, str]],

@@ -329,33 +329,33 @@ class JobRecord(Part):
         return self.failure.error.type if self.failure and self.failure.error else ""
 
 
-def record_files(path: Path) -> Iterator[str]:
-    """Yield the record files of a run directory in order, without holding all names.
+def cells_with_records(path: Path) -> list[str]:
+    """Return the cells that a run directory has records of, in order."""
+    return [Path(folder).name for folder in _folders(path / "records")]
+
+
+def record_files(path: Path, cell: str, subject: str = "") -> Iterator[str]:
+    """Yield the record files of one cell of a run directory, or of one subject there, in order.
 
     Names, not paths: making 100,000 `Path` takes as long as reading the files.
     """
-    root = path / "records"
-    if not root.is_dir():
-        return
-    for cell in _folders(root):
-        for subject in _folders(cell):
-            yield from subject_files(subject.path)
+    root = path / "records" / cell
+    subjects = [str(root / subject)] if subject else _folders(root)
+    for folder in subjects:
+        try:
+            names = os.listdir(folder)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        rounds = filter(None, map(ROUND.fullmatch, names))
+        for match in sorted(rounds, key=lambda match: int(match[1])):
+            yield f"{folder}/{match[0]}"
 
 
-def subject_files(folder: str | Path) -> Iterator[str]:
-    """Yield the record files of one cell and subject, round by round; none without the folder."""
-    try:
-        names = os.listdir(folder)
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    rounds = filter(None, map(ROUND.fullmatch, names))
-    for match in sorted(rounds, key=lambda match: int(match[1])):
-        yield f"{folder}/{match[0]}"
-
-
-def _folders(path: Path | os.DirEntry[str]) -> list[os.DirEntry[str]]:
-    entries = [entry for entry in os.scandir(path) if entry.is_dir()]
-    return sorted(entries, key=lambda entry: entry.name)
+def _folders(path: Path) -> list[str]:
+    """Return the folders in a folder in order; none without it."""
+    if not path.is_dir():
+        return []
+    return sorted(entry.path for entry in os.scandir(path) if entry.is_dir())
 
 
 def record_path(cell: str, subject: str, number: int = 0) -> str:

@@ -12,7 +12,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -37,10 +37,10 @@ from deepmatrix.store.manifests import Manifest
 from deepmatrix.store.records import (
     ROUND,
     JobRecord,
+    cells_with_records,
     image_path,
     place_of,
     record_files,
-    subject_files,
 )
 
 
@@ -216,14 +216,12 @@ class Run:
 
         A file that cannot be used, where no record was planned, is noted as damage.
         """
-        yield from self._readable(record_files(self.path))
+        for cell in cells_with_records(self.path):
+            yield from self.records_of(cell)
 
-    def records_of(self, cell: str, subject: str) -> Iterator[JobRecord]:
-        """Yield the records of one cell and subject, as `records` does."""
-        yield from self._readable(subject_files(self.path / "records" / cell / subject))
-
-    def _readable(self, paths: Iterable[str]) -> Iterator[JobRecord]:
-        for path in paths:
+    def records_of(self, cell: str, subject: str = "") -> Iterator[JobRecord]:
+        """Yield the records of one cell, or of one subject there, as `records` does."""
+        for path in record_files(self.path, cell, subject):
             try:
                 record = self.record_at(path)
             except Damaged as error:

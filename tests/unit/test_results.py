@@ -27,6 +27,7 @@ from deepmatrix.reports import html
 from deepmatrix.reports.tables import cells as cell_tables
 from deepmatrix.reports.tables import speed
 from deepmatrix.results import cells, merging
+from deepmatrix.results.collecting.groups import groups
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.reported.output import Output
 from deepmatrix.store.runs import Run
@@ -153,7 +154,7 @@ def test_however_records_are_split_and_repeated_each_job_comes_once(
     for stream in streams:
         stream.sort(key=lambda job_record: job_record.key)
     shuffled.shuffle(streams)
-    merged = [job_record for group in merging.groups(*streams) for job_record in group]
+    merged = [job_record for group in groups(*streams) for job_record in group]
     assert merged == sorted(RECORDS, key=lambda job_record: job_record.key)
 
 

@@ -1,0 +1,60 @@
+"""Several processes collect from a run what one does, and end with it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from deepmatrix.errors import EngineError, RecordError
+from deepmatrix.results import merging
+from deepmatrix.results.collecting import processes
+from deepmatrix.store.runs import Run
+from tests.unit.test_results import PLAN, all_jobs, whole
+
+
+def test_two_processes_collect_what_one_does(tmp_path: Path) -> None:
+    run = whole(tmp_path)
+    strange = run.record_path(all_jobs(PLAN)[0]).parent.with_name("strange") / "r0.json"
+    strange.parent.mkdir()
+    strange.write_text("no record")
+    one = merging.merge([run], processes=1)
+    two = merging.merge([Run.open(run.path)], processes=2)
+    assert any("strange" in problem for problem in one.problems)
+    assert two.model_dump_json() == one.model_dump_json()
+
+
+def test_what_is_wrong_in_another_process_is_one_error(tmp_path: Path) -> None:
+    run = whole(tmp_path / "a")
+    other = whole(tmp_path / "b", wall_s=9.0)
+    with pytest.raises(RecordError, match="two different records of the job") as raised:
+        merging.merge([run, other], processes=2)
+    assert raised.value.hint
+    assert not multiprocessing.active_children()
+
+
+def test_a_killed_process_is_one_error(tmp_path: Path) -> None:
+    killer = threading.Thread(target=kill_a_process)
+    killer.start()
+    with pytest.raises(EngineError, match="was killed"):
+        merging.merge([whole(tmp_path)], processes=2)
+    killer.join()
+    assert not multiprocessing.active_children()
+
+
+def kill_a_process() -> None:
+    while not (children := multiprocessing.active_children()):
+        time.sleep(0.01)
+    children[0].kill()
+
+
+def test_only_large_plans_are_worth_several_processes() -> None:
+    assert processes.processes_for(PLAN) == 1
+    large = replace(PLAN, rounds_native=processes.LEAST_JOBS)
+    assert processes.processes_for(large) == min(
+        len(processes.usable_cpus()), processes.MOST_PROCESSES
+    )
