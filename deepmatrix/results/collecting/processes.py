@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import multiprocessing
 import signal
 from collections.abc import Iterator, Sequence
@@ -94,6 +95,7 @@ def _begin(collector: RowCollector, runs: Sequence[Run]) -> None:
         if number != signal.SIGTERM:
             signal.signal(number, signal.SIG_IGN)
     end_with_parent()
+    gc.disable()  # rows have no cycles
     _work.append((collector, runs))
 
 
