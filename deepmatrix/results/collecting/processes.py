@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import itertools
 import multiprocessing
 import signal
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import Connection
 
 from deepmatrix.engines.local import usable_cpus
 from deepmatrix.errors import EngineError
@@ -50,8 +50,9 @@ def collect(collector: RowCollector, runs: Sequence[Run], processes: int) -> Col
             _add_cell(collector, runs, cell)
         return collector.take()
     collected = Collected()
-    with _pool(processes, collector, runs) as pool:
-        for part, damage in pool.map(_collect_cell, cells):
+    with _started(collector, runs, cells, processes) as pipes:
+        for pipe in itertools.islice(itertools.cycle(pipes), len(cells)):
+            part, damage = _receive(pipe)
             collected.absorb(part)
             for run, lines in zip(runs, damage, strict=True):
                 run.damage.update(lines)
@@ -64,43 +65,64 @@ def _add_cell(collector: RowCollector, runs: Sequence[Run], cell: str) -> None:
 
 
 @contextlib.contextmanager
-def _pool(
-    processes: int, collector: RowCollector, runs: Sequence[Run]
-) -> Iterator[ProcessPoolExecutor]:
-    """Start processes that collect from the same runs; end them whatever happens.
+def _started(
+    collector: RowCollector, runs: Sequence[Run], cells: Sequence[str], processes: int
+) -> Iterator[list[Connection]]:
+    """Start processes that take the cells in turn; yield a pipe from each, end them after.
 
-    They are spawned, not forked: this process may have threads.
+    They are spawned, not forked: this process may have threads. A process waits where nobody takes
+    what it has collected, so that they do not run ahead with much in memory.
     """
-    pool = ProcessPoolExecutor(
-        processes, multiprocessing.get_context("spawn"), _begin, (collector, runs)
-    )
+    spawning = multiprocessing.get_context("spawn")
+    with contextlib.ExitStack() as ending:
+        pipes = []
+        for _ in range(processes):
+            mine, other = spawning.Pipe()
+            process = spawning.Process(target=_collect_cells, args=(other,), daemon=True)
+            process.start()
+            other.close()
+            ending.callback(mine.close)
+            ending.callback(process.join)
+            ending.callback(process.terminate)
+            pipes.append(mine)
+        for number, pipe in enumerate(pipes):  # all have begun to load the program
+            with _noticing_its_end():
+                pipe.send((collector, runs, cells[number::processes]))
+        yield pipes
+
+
+def _receive(pipe: Connection) -> tuple[Collected, Damage]:
+    """Return what a process collected of a cell. Raises what it raised, or EngineError."""
+    with _noticing_its_end():
+        answer: tuple[Collected, Damage] | Exception = pipe.recv()
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+@contextlib.contextmanager
+def _noticing_its_end() -> Iterator[None]:
     try:
-        yield pool
-    except BrokenProcessPool:
+        yield
+    except (EOFError, ConnectionError):
         raise EngineError(
             "a process that reads records was killed",
             hint="close some programs: memory may be short",
         ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
-#: In a process of the pool: what it collects with, and from.
-_work: list[tuple[RowCollector, Sequence[Run]]] = []
-
-
-def _begin(collector: RowCollector, runs: Sequence[Run]) -> None:
-    """Prepare a process of the pool: it ends with its parent, which heeds the signals for it."""
+def _collect_cells(pipe: Connection) -> None:
+    """Be such a process. It ends with its parent, which heeds the signals for it."""
     for number in SIGNALS:
         if number != signal.SIGTERM:
             signal.signal(number, signal.SIG_IGN)
     end_with_parent()
     gc.disable()  # rows have no cycles
-    _work.append((collector, runs))
-
-
-def _collect_cell(cell: str) -> tuple[Collected, Damage]:
-    """Return what one cell gives, and what is damaged in each run so far."""
-    collector, runs = _work[0]
-    _add_cell(collector, runs, cell)
-    return collector.take(), [run.damage for run in runs]
+    with contextlib.suppress(EOFError, ConnectionError):  # the parent has ended
+        collector, runs, cells = pipe.recv()
+        try:
+            for cell in cells:
+                _add_cell(collector, runs, cell)
+                pipe.send((collector.take(), [run.damage for run in runs]))
+        except Exception as error:  # the parent raises it
+            pipe.send(error)
