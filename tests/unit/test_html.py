@@ -31,7 +31,7 @@ from deepmatrix.reports.html.scales import Scale
 from deepmatrix.reports.tables.comparison import MOST_LINES
 from deepmatrix.reports.tables.own_models import headlines
 from deepmatrix.results import merging, remarks
-from deepmatrix.store.causes import NodeError, NodeErrors
+from deepmatrix.store.causes import CauseKind, NodeError, NodeErrors
 from deepmatrix.store.records import image_path, log_path, record_path
 from tests.unit import verifications
 from tests.unit.pages import (
@@ -94,6 +94,20 @@ def test_what_is_wrong_has_its_node_and_the_command_that_shows_it_again() -> Non
     text = page_of(drifting()).text
     assert f"First wrong node: {verifications.CAUSE.node}" in text
     assert f"See it again: {verifications.CAUSE.reproduce}" in text
+
+
+@pytest.mark.parametrize("kind", ["fusion", "unfinished"])
+def test_a_node_is_called_the_first_wrong_one_only_where_it_is(kind: CauseKind) -> None:
+    results = drifting()
+    text = f"an optimisation across Conv '{verifications.CAUSE.node}' is wrong"
+    cause = verifications.CAUSE.model_copy(update={"kind": kind, "text": text})
+    rows = tuple(
+        row.model_copy(update={"cause": cause}) if row.cause else row for row in results.portability
+    )
+    findings = page_of(results.model_copy(update={"portability": rows})).text
+    findings, _, _ = findings.partition("Map of verdicts")
+    assert text in findings
+    assert "First wrong node" not in findings
 
 
 def test_a_cause_that_consumers_share_is_told_once() -> None:

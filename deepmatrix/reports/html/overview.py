@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from deepmatrix.drawing.layout import Mood, shortened
 from deepmatrix.drawing.verdicts import SIGNS
@@ -16,10 +17,14 @@ from deepmatrix.reports.tables.own_models import headlines
 from deepmatrix.reports.tables.own_models import overview as all_models
 from deepmatrix.results import remarks
 from deepmatrix.results.rows import PortabilityRow, Results
+from deepmatrix.store.causes import CauseKind
 from deepmatrix.store.records import image_path
 
 #: So many of what is wrong are shown at once; more are folded, and more than those counted.
 MOST_SHOWN, MOST_FOLDED = 12, 200
+
+#: Causes whose node is not the first wrong one: none is wrong alone, or one before it may be.
+WITHOUT_FIRST_NODE: Final[frozenset[CauseKind]] = frozenset({"fusion", "unfinished"})
 
 #: A longer reason is told once, in characters: a line.
 LONGEST_REPEATED = 110
@@ -163,7 +168,7 @@ def _wrong_verdict(
         explanation=explanation,
         anchor=places.get((judged.artifact, judged.consumer), ""),
         command=cause.reproduce if cause else "",
-        node=cause.node if cause else "",
+        node=cause.node if cause and cause.kind not in WITHOUT_FIRST_NODE else "",
         links=(*evidence.of_job(judged.consumer, judged.artifact), *evidence.of_cause(judged)),
     )
 
