@@ -14,6 +14,7 @@ from deepmatrix.diagnosis.explain import explain_all
 from deepmatrix.diagnosis.scope import BUDGET_S, Scope
 from deepmatrix.drawing.terminal import print_line
 from deepmatrix.engines import Engine
+from deepmatrix.errors import RecordError
 from deepmatrix.execution.runner import Runner
 from deepmatrix.execution.settling import settle
 from deepmatrix.planning.plan import WAVES, Wave
@@ -22,8 +23,19 @@ from deepmatrix.store.runs import Run
 
 
 def open_run(path: Path, parent: Path) -> Run:
-    """Open a run by its path, or by its name among the runs. Raises ArgumentError."""
-    return Run.open(listing.named(path, parent))
+    """Open a run by its path, that of a file in it, or its name among the runs.
+
+    Raises:
+        RecordError: it is not a run.
+    """
+    place = listing.named(path, parent)
+    if place.is_file() and (place.parent / "plan.json").is_file():
+        return Run.open(place.parent)
+    if not (place / "plan.json").is_file() and listing.plans(place):
+        raise RecordError(
+            f"{place} is the folder of runs, not one of them", hint=listing.known_runs(place)
+        )
+    return Run.open(place)
 
 
 #: At most this many cells are listed by name.

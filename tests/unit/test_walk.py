@@ -221,6 +221,26 @@ def test_the_command_walks_from_the_run_to_the_record(
     assert f"records/{record.cell}/{record.subject}/r0.json" in shown
 
 
+@pytest.mark.parametrize("name", ["results.json", "report.html"])
+def test_a_file_of_a_run_means_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    run = whole(tmp_path)
+    (run.path / name).touch()
+    assert main(["show", "--runs", str(tmp_path), str(run.path / name)]) == 0
+    assert f"{run.id}: " in capsys.readouterr().out
+
+
+def test_the_folder_of_all_runs_is_no_run_and_names_those_in_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = whole(tmp_path)
+    assert main(["show", str(tmp_path)]) == 2
+    told = capsys.readouterr().err
+    assert f"{tmp_path} is the folder of runs, not one of them" in told
+    assert f"runs there: {run.id}" in told
+
+
 def test_a_run_of_a_suite_shows_its_outcomes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
