@@ -32,7 +32,7 @@ from deepmatrix.reports import unfinished
 from deepmatrix.reports.tables import slower
 from deepmatrix.results.counting import EXPECTED, counted_as
 from deepmatrix.results.remarks import caution_of, row_problem
-from deepmatrix.results.rows import CellRow, PortabilityRow, Results
+from deepmatrix.results.rows import CellRow, PortabilityRow, Results, TrainingRow
 
 Value = TypeVar("Value")
 
@@ -199,6 +199,12 @@ def find_verdict(results: Results, cell: str, name: str) -> PortabilityRow:
     return _find(rows, name, "artifact")
 
 
+def find_training(results: Results, cell: str, workload: str) -> TrainingRow | None:
+    """Return a cell's training of a workload, by the whole name; None where it has none."""
+    rows = (row for row in results.training if row.cell == cell and row.workload == workload)
+    return next(rows, None)
+
+
 def _find(by_name: dict[str, Value], name: str, kind: str) -> Value:
     if name in by_name:
         return by_name[name]
@@ -221,20 +227,53 @@ def show_cell(console: Console, results: Results, cell: CellRow) -> None:
     mood: Mood = "good" if cell.status == "ok" else "bad"
     reason = f": {cell.reason}" if cell.reason else ""
     print_line(console, f"{cell.cell}: {cell.status}{reason}", STYLES[mood])
-    facts = (
-        f"version {cell.version or numbers.DASH}, image {numbers.size(cell.image_bytes)}, "
-        f"memory {numbers.size(cell.peak_memory_bytes)}, work {numbers.duration(cell.work_s)}"
-    )
-    print_line(console, facts, STYLES["muted"])
+    facts = {
+        "version": cell.version,
+        "image": cell.image_bytes and numbers.size(cell.image_bytes),
+        "memory": cell.peak_memory_bytes and numbers.size(cell.peak_memory_bytes),
+        "work": cell.work_s and numbers.duration(cell.work_s),
+    }
+    if told := ", ".join(f"{word} {fact}" for word, fact in facts.items() if fact):
+        print_line(console, told, STYLES["muted"])
     rows = [row for row in results.portability if row.consumer == cell.cell]
     if rows:
         console.print()
         times = _times(results)
         print_table(console, _verdicts(rows, times), titled=False)
     for trained in (row for row in results.training if row.cell == cell.cell):
-        curve = sparkline([loss for _, loss, _ in trained.losses], SPARKS)
-        step = f"step {numbers.interval(trained.step_s)}" if trained.step_s else "not timed"
-        print_line(console, f"trains {trained.workload}: {trained.status}, {step}  {curve}")
+        curve = _loss_curve(trained, SPARKS)
+        print_line(console, f"trains {trained.workload}: {_training_facts(trained)}  {curve}")
+
+
+def _training_facts(trained: TrainingRow) -> str:
+    step = f"step {numbers.interval(trained.step_s)}" if trained.step_s else "not timed"
+    return f"{trained.status}, {step}"
+
+
+def _loss_curve(trained: TrainingRow, width: int) -> str:
+    return sparkline([loss for _, loss, _ in trained.losses], width)
+
+
+def show_training(console: Console, folder: Path, trained: TrainingRow) -> None:
+    """Print a training: its numbers, its losses, and its files. *folder*: of the run."""
+    mood: Mood = "good" if trained.status == "ok" else "bad"
+    print_line(console, f"{trained.workload} trained on {trained.cell}", "bold")
+    print_line(console, _training_facts(trained), STYLES[mood])
+    if trained.reason:
+        print_line(console, trained.reason)
+    facts = {
+        "accuracy": numbers.share(trained.accuracy),
+        "output error": numbers.error(trained.output_error),
+        "gradient error": numbers.error(trained.gradient_error),
+        "loss error": numbers.error(trained.loss_error),
+    }
+    told = ", ".join(f"{word} {fact}" for word, fact in facts.items() if fact != numbers.DASH)
+    if told:
+        print_line(console, told, STYLES["muted"])
+    if trained.losses:
+        print_line(console, f"loss  {_loss_curve(trained, console.width - 30)}", wrap=False)
+    for path in _job_files(folder, trained.cell, trained.workload):
+        print_line(console, str(path), "cyan", wrap=False)
 
 
 def _verdicts(rows: Sequence[PortabilityRow], times: dict[tuple[str, str], float]) -> Table:
@@ -344,9 +383,12 @@ def _outputs(row: PortabilityRow) -> Table:
 
 def _files(folder: Path, row: PortabilityRow) -> Iterator[Path]:
     """Yield the records, logs and the folder of the cause, those that are there."""
-    yield from sorted(
-        (folder / "records" / row.consumer / row.artifact).glob("r*.json")
-    )  # retried ones too
-    yield from sorted((folder / "logs").glob(f"{row.consumer}--{row.artifact}--r*.log"))
+    yield from _job_files(folder, row.consumer, row.artifact)
     cause = folder / "causes" / f"{row.title}--on--{row.consumer}"
     yield from [cause] if cause.is_dir() else []
+
+
+def _job_files(folder: Path, cell: str, subject: str) -> Iterator[Path]:
+    """Yield the records and logs of a job, also of what was retried, those that are there."""
+    yield from sorted((folder / "records" / cell / subject).glob("r*.json"))
+    yield from sorted((folder / "logs").glob(f"{cell}--{subject}--r*.log"))

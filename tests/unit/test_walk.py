@@ -241,6 +241,32 @@ def test_the_folder_of_all_runs_is_no_run_and_names_those_in_it(
     assert f"runs there: {run.id}" in told
 
 
+def test_the_command_walks_from_the_run_to_the_record_of_a_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = whole(tmp_path)
+    record = next(record for record in run.records() if record.wave == "produce")
+    assert main(["show", "--runs", str(tmp_path), run.id, record.cell, record.workload]) == 0
+    shown = capsys.readouterr().out
+    assert f"{record.workload} trained on {record.cell}" in shown
+    assert str(run.path / "records" / record.cell / record.subject / "r0.json") in shown
+
+
+def test_a_cell_that_did_not_run_has_no_figures() -> None:
+    results = drifting()
+    cell = results.cells[0].model_copy(
+        update={"status": "not-run", "reason": "the engine has no NVIDIA runtime", "jobs": 0}
+    )
+    cell = cell.model_copy(
+        update={"version": "", "image_bytes": None, "peak_memory_bytes": None, "work_s": 0.0}
+    )
+    console = Console(file=io.StringIO(), width=80)
+    nothing = results.model_copy(update={"portability": (), "training": ()})
+    walk.show_cell(console, nothing, cell)
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert lines == [f"{cell.cell}: not-run: the engine has no NVIDIA runtime"]
+
+
 def test_a_run_of_a_suite_shows_its_outcomes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

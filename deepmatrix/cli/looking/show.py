@@ -27,13 +27,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "cell", nargs="?", default="", metavar="CELL", help="its id or a part of it"
     )
     parser.add_argument(
-        "artifact", nargs="?", default="", metavar="ARTIFACT", help="its name or a part of it"
+        "artifact",
+        nargs="?",
+        default="",
+        metavar="ARTIFACT",
+        help="its name or a part of it, or a workload that the cell trains",
     )
     shared.add_runs(parser)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Look at a run, one of its cells, or one verdict with its record."""
+    """Look at a run, one of its cells, or one verdict or training with its record."""
     console = make_console()
     if options.run:
         opened = running.open_run(options.run, options.runs)
@@ -49,6 +53,9 @@ def run(options: argparse.Namespace) -> None:
     cell = walk.find_cell(results, options.cell)
     if not options.artifact:
         walk.show_cell(console, results, cell)
+        return
+    if trained := walk.find_training(results, cell.cell, options.artifact):
+        walk.show_training(console, opened.path, trained)
         return
     judged = walk.find_verdict(results, cell.cell, options.artifact)
     walk.show_verdict(console, opened.path, judged, list(_samples(opened, judged)))
