@@ -110,6 +110,22 @@ def test_a_node_is_called_the_first_wrong_one_only_where_it_is(kind: CauseKind) 
     assert "First wrong node" not in findings
 
 
+def test_the_map_says_which_cells_ran_emulated(tmp_path: Path) -> None:
+    results = merging.merge([whole(tmp_path)])
+    map_of = next(iter(verdicts.maps(results, {})))
+    emulated = {row.consumer for row in results.portability if row.emulated}
+    assert emulated == set(map_of.consumers[-map_of.emulated :])
+    groups = [each for each in page_of(results).named("th") if each.get("scope") == "colgroup"]
+    native = len(map_of.consumers) - len(emulated)
+    assert [int(group["colspan"]) for group in groups[:2]] == [native, len(emulated)]
+
+
+def test_a_map_of_native_cells_alone_names_no_kinds() -> None:
+    rows = tuple(row for row in drifting().portability if not row.emulated)
+    page = page_of(drifting().model_copy(update={"portability": rows}))
+    assert all(each.get("scope") != "colgroup" for each in page.named("th"))
+
+
 def test_a_cause_that_consumers_share_is_told_once() -> None:
     results = drifting()
     wrong = next(row for row in results.portability if row.cause)

@@ -145,10 +145,14 @@ class Section:
 
 @dataclass(frozen=True, kw_only=True)
 class Map:
-    """The verdicts of a workload: a line an artifact, a column a consumer."""
+    """The verdicts of a workload: a line an artifact, a column a consumer.
+
+    *emulated*: so many of the consumers, the last ones, ran emulated.
+    """
 
     workload: str
     consumers: tuple[str, ...]
+    emulated: int
     rows: tuple[tuple[str, tuple[tuple[PortabilityRow, str] | None, ...]], ...]
     counts: tuple[tuple[str, int], ...]
 
@@ -210,6 +214,7 @@ def maps(results: Results, places: Mapping[tuple[str, str], str]) -> Iterator[Ma
         yield Map(
             workload=workload,
             consumers=tuple(names),
+            emulated=sum(consumers.values()),
             rows=tuple(
                 (title, tuple(_field(by_name.get(name), places) for name in names))
                 for title, by_name in by_title.items()
