@@ -10,6 +10,7 @@ from rich.text import Text
 from deepmatrix.drawing import escaping
 from deepmatrix.drawing.console import STYLES, print_table
 from deepmatrix.drawing.terminal import print_line
+from deepmatrix.reports import unfinished
 from deepmatrix.reports.tables import result_tables, reuse, slower, speed, summary
 from deepmatrix.reports.tables.own_models import (
     inputs,
@@ -133,13 +134,8 @@ def _show_rest(console: Console, results: Results) -> None:
 
 def _not_run(results: Results) -> Iterator[str]:
     """Yield the cells that did not run, a line for each reason."""
-    cells: dict[str, list[str]] = {}
-    for cell in results.cells:
-        if cell.status == "not-run":
-            cells.setdefault(cell.reason, []).append(cell.cell)
-    for reason, names in cells.items():
-        count = f"{len(names)} cell{'s' * (len(names) != 1)}"
-        yield f"{count} did not run: {reason} ({', '.join(names)})"
+    for sentence, names in unfinished.idle_cells(results):
+        yield f"{sentence} ({', '.join(names)})"
 
 
 def _commands(results: Results) -> Iterator[str]:

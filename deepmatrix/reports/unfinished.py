@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 from deepmatrix.drawing import numbers
 from deepmatrix.results.remarks import cell_problem, row_problem
@@ -42,6 +42,16 @@ def describe(results: Results, pending: Collection[str]) -> str:
         f"them: {len(pending):,} of the problems that are counted above. "
         "Finish with --resume."
     )
+
+
+def idle_cells(results: Results) -> Iterator[tuple[str, list[str]]]:
+    """Yield why cells did not run, as a sentence, with their names: once for each reason."""
+    cells: dict[str, list[str]] = {}
+    for cell in results.cells:
+        if cell.status == "not-run":
+            cells.setdefault(cell.reason, []).append(cell.cell)
+    for reason, names in cells.items():
+        yield f"{numbers.count(len(names), 'cell')} did not run: {reason}", names
 
 
 def _unfinished(results: Results) -> list[CellRow]:

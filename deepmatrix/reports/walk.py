@@ -68,6 +68,8 @@ def show_run(console: Console, results: Results) -> None:
     if results.warnings:
         warnings = numbers.count(len(results.warnings), "warning")
         print_line(console, f"! {warnings}: report.md has them", STYLES["warned"])
+    for sentence, _ in unfinished.idle_cells(results):
+        print_line(console, shortened(sentence, LONGEST_PROBLEM), STYLES["muted"])
     if not_slower := slower.line(results):
         print_line(console, not_slower, STYLES["muted"])
     if results.slower:

@@ -100,6 +100,19 @@ def _as_recorded(job: Job, records: Sequence[JobRecord]) -> JobRecord:
     )
 
 
+def idle() -> Results:
+    """Return a verification in which three cells did not run, for two reasons."""
+    good = verifications.results()
+    reasons = ("the engine has no NVIDIA runtime", "excluded by --native")
+    cells = tuple(
+        good.cells[0].model_copy(
+            update={"cell": f"idle{number}", "status": "not-run", "reason": reason, "jobs": 0}
+        )
+        for number, reason in enumerate((reasons[0], reasons[1], reasons[0]))
+    )
+    return good.model_copy(update={"cells": (*good.cells, *cells)})
+
+
 def drifting() -> Results:
     """Return a verification whose wrong verdicts are problems, with errors along its graph."""
     good = verifications.results()

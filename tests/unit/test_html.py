@@ -42,6 +42,7 @@ from tests.unit.pages import (
     drifting,
     empty,
     hostile,
+    idle,
     many_series,
     page_of,
     two_runs,
@@ -108,6 +109,12 @@ def test_a_node_is_called_the_first_wrong_one_only_where_it_is(kind: CauseKind) 
     findings, _, _ = findings.partition("Map of verdicts")
     assert text in findings
     assert "First wrong node" not in findings
+
+
+def test_the_first_screen_says_how_many_cells_did_not_run_and_why() -> None:
+    head = page_of(idle()).text.partition("Map of verdicts")[0]
+    assert "2 cells did not run: the engine has no NVIDIA runtime" in head
+    assert "1 cell did not run: excluded by --native" in head
 
 
 def test_the_map_says_which_cells_ran_emulated(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from deepmatrix.models.budgets import Budgets
 from deepmatrix.reports import walk
 from deepmatrix.results.rows import Results
 from tests.unit import verifications
-from tests.unit.pages import HOSTILE, drifting, empty, hostile, interrupted
+from tests.unit.pages import HOSTILE, drifting, empty, hostile, idle, interrupted
 from tests.unit.test_conformance import conformity
 from tests.unit.test_results import whole
 
@@ -293,6 +293,12 @@ def test_a_run_that_breaks_its_budgets_is_not_as_expected(
 def test_the_first_screen_has_the_cause_of_what_is_wrong() -> None:
     lines = " ".join(screen(drifting()).split())
     assert f"{DRIFTING}: drift: {verifications.CAUSE.text}" in lines
+
+
+def test_the_first_screen_says_how_many_cells_did_not_run_and_why() -> None:
+    lines = screen(idle()).splitlines()
+    assert "2 cells did not run: the engine has no NVIDIA runtime" in lines
+    assert "1 cell did not run: excluded by --native" in lines
 
 
 def test_a_very_long_problem_leaves_room_for_the_map() -> None:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from deepmatrix.drawing.layout import Mood, Table, without_empty_columns
 from deepmatrix.drawing.verdicts import SIGNS
+from deepmatrix.reports import unfinished
 from deepmatrix.reports.html import latency, nodes, overview, timeline, training, verdicts
 from deepmatrix.reports.html.evidence import Evidence, source_links
 from deepmatrix.reports.html.rendering import render
@@ -42,6 +43,7 @@ def run_page(results: Results, evidence: Evidence) -> str:
         title=f"{_kind(results)} {results.run}",
         overview=overview.overview(results, places, evidence),
         most_shown=overview.MOST_SHOWN,
+        idle=[sentence for sentence, _ in unfinished.idle_cells(results)],
         slower=slower.table(results),
         not_slower=slower.line(results),
         maps=list(verdicts.maps(results, places)),
