@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from pathlib import PurePath
 from statistics import median
 
 from rich.console import Console
@@ -141,7 +142,8 @@ def versions(comparison: Comparison) -> Iterator[str]:
 
 
 def _side(side: Side) -> str:
-    details = [f"run {side.run}"] if side.run and side.run != side.name else []
+    is_named = not side.run or side.run in PurePath(side.name).parts
+    details = [] if is_named else [f"run {side.run}"]
     details += [f"{numbers.minute(side.created)} UTC"] if side.created else []
     return f"{side.name} ({', '.join(details)})" if details else side.name
 

@@ -38,7 +38,7 @@ from deepmatrix.planning import trials
 from deepmatrix.planning.cells import all_cells
 from deepmatrix.planning.plan import Plan
 from deepmatrix.planning.selection import Selection
-from deepmatrix.reports.comparison import headline, remarks
+from deepmatrix.reports.comparison import headline, remarks, sides
 from deepmatrix.reports.exports.measurements import measurements as exported
 from deepmatrix.results import merging
 from deepmatrix.results.rows import Results
@@ -505,6 +505,20 @@ def test_many_pairs_tell_what_a_single_one_cannot() -> None:
     rounds[0, 1] *= 1.1
     pairs = [(a, b) for a, b in rounds.tolist()]
     assert compare_rounds(pairs)[0].p < compare_rounds(pairs[:1])[0].p / 10
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("monday", "monday"),
+        ("runs/monday", "runs/monday"),
+        ("runs/monday/results.json", "runs/monday/results.json"),
+        ("main/results.json", "main/results.json (run monday)"),
+    ],
+)
+def test_a_side_names_its_run_where_what_the_user_named_does_not(name: str, title: str) -> None:
+    comparison = Comparison(base=Side(name=name, run="monday"), head=Side(name="head"))
+    assert sides(comparison) == f"from {title} to head"
 
 
 def broken_by(text: str, **changes: Any) -> tuple[str, ...]:
