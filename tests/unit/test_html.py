@@ -117,6 +117,35 @@ def test_the_first_screen_says_how_many_cells_did_not_run_and_why() -> None:
     assert "1 cell did not run: excluded by --native" in head
 
 
+@pytest.mark.parametrize(
+    ("error", "times"), [(1.5e-3, "15"), (0.0999, "999"), (92.2, "more than 999")]
+)
+def test_how_far_beyond_its_tolerance_an_error_is_needs_no_exponent(
+    error: float, times: str
+) -> None:
+    results = drifting()
+    rows = tuple(
+        row.model_copy(update={"error": error, "tolerance": 1e-4}) if row.cause else row
+        for row in results.portability
+    )
+    findings = page_of(results.model_copy(update={"portability": rows})).text
+    assert f"error {error:.1e}, {times} times its tolerance" in findings
+
+
+def test_a_matrix_says_what_its_errors_are_measured_against(tmp_path: Path) -> None:
+    text = page_of(merging.merge([whole(tmp_path)])).text
+    assert "Gold is the right result, in float64 if possible." in text
+
+
+def test_the_data_and_the_tables_of_a_run_are_linked_where_they_are(tmp_path: Path) -> None:
+    run = whole(tmp_path)
+    results = merging.merge([run])
+    assert not {"results.json", "report.md"} & set(page_of(results, run.path).links)
+    reports.write(run, results)
+    links = Page((run.path / "report.html").read_text()).links
+    assert {"results.json", "report.md"} <= set(links)
+
+
 def test_the_map_says_which_cells_ran_emulated(tmp_path: Path) -> None:
     results = merging.merge([whole(tmp_path)])
     map_of = next(iter(verdicts.maps(results, {})))

@@ -23,6 +23,9 @@ from deepmatrix.store.records import image_path
 #: So many of what is wrong are shown at once; more are folded, and more than those counted.
 MOST_SHOWN, MOST_FOLDED = 12, 200
 
+#: From here on it does not matter how many times its tolerance an error is.
+MANY_TIMES = 999.5
+
 #: Causes whose node is not the first wrong one: none is wrong alone, or one before it may be.
 WITHOUT_FIRST_NODE: Final[frozenset[CauseKind]] = frozenset({"fusion", "unfinished"})
 
@@ -181,7 +184,9 @@ def _badness(judged: PortabilityRow) -> tuple[int, float]:
 def _figure(judged: PortabilityRow) -> str:
     if judged.error is None or not judged.tolerance:
         return ""
-    return f"{judged.error:.1e}, {judged.error / judged.tolerance:,.3g} times its tolerance"
+    ratio = judged.error / judged.tolerance
+    times = "more than 999" if ratio >= MANY_TIMES else f"{ratio:.3g}"
+    return f"{judged.error:.1e}, {times} times its tolerance"
 
 
 def _other_problems(

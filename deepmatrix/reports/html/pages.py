@@ -24,6 +24,9 @@ MOST_UNFOLDED = 1_500
 #: The titles of tables that the page draws in another way, by how they begin.
 DRAWN = (TITLE, "Slower than ", "Portability: ", "Causes", "Consumers of ", "Inference: ")
 
+#: The files beside the page of a run that it names.
+FILES = ("results.json", "report.md")
+
 #: A page whose tables rest on no file.
 NO_RUNS: Mapping[str, Evidence] = MappingProxyType({})
 
@@ -41,6 +44,7 @@ def run_page(results: Results, evidence: Evidence) -> str:
         results=results,
         on_processors=on_processors(results),
         title=f"{_kind(results)} {results.run}",
+        files=[name for name in FILES for _ in evidence.link(name, name)],
         overview=overview.overview(results, places, evidence),
         most_shown=overview.MOST_SHOWN,
         idle=[sentence for sentence, _ in unfinished.idle_cells(results)],
