@@ -26,6 +26,7 @@ from deepmatrix.results.timing.rows import ExportRow
 from deepmatrix.results.timing.statistics import Estimate
 from tests.unit import verifications
 from tests.unit.examples import DOCKER, MATRIX, planned
+from tests.unit.pages import drifting
 from tests.unit.test_results import PLAN, all_jobs, new_run, record, whole
 
 SCHEMA = SCHEMAS / "results.schema.json"
@@ -127,6 +128,16 @@ def test_verdicts_are_by_consumer_and_producer_with_errors(tmp_path: Path) -> No
     rows = {line.texts[0]: line.texts for line in table.rows}
     assert rows["onnxruntime-debian12-amd64-cpu"][1:3] == ("onnx", "match 2.0e-07")
     assert len(table.columns) == 2 + len(PLAN.producers())
+
+
+def test_a_matrix_begins_with_its_summary_and_has_the_errors_of_nodes_after_the_verdicts(
+    tmp_path: Path,
+) -> None:
+    results = merging.merge([whole(tmp_path)]).model_copy(update={"nodes": drifting().nodes})
+    titles = [table.title for table in result_tables(results)]
+    assert titles[0] == "Summary"
+    verdicts = max(at for at, title in enumerate(titles) if title.startswith("Portability"))
+    assert titles.index("Errors along the graph") > verdicts
 
 
 def test_interfaces_are_the_languages_in_which_a_model_ran(tmp_path: Path) -> None:

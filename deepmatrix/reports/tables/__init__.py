@@ -27,11 +27,11 @@ from deepmatrix.results.rows import ModelRow, Results
 
 def result_tables(results: Results) -> list[Table]:
     """Return the tables of a run's results in their order, without empty ones."""
+    nodes = [verification.nodes(results)]
     tables = [
         overview.verdicts(results),
         *itertools.chain.from_iterable(_model_tables(results, model) for model in results.models),
-        verification.nodes(results),
-        *([] if results.models else [summary.summary(results)]),
+        *(nodes if results.models else [summary.summary(results)]),
         slower.table(results),
         cells.cells(results),
         reuse.table(results),
@@ -54,6 +54,7 @@ def result_tables(results: Results) -> list[Table]:
         *([] if results.models else portability.verdicts(results)),
         beside_float32.quantised(results),
         portability.causes(results),
+        *([] if results.models else nodes),
         quantisation.costs(results),
         deployment.deployment(results),
         deployment.scenarios(results),
