@@ -5,12 +5,13 @@ It takes half a second to import. `deepmatrix.cli.running` does it while the job
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from deepmatrix import reports
+from deepmatrix.boundary.bounds import path_text
 from deepmatrix.boundary.writing import write_named
 from deepmatrix.comparison.history import lines as history_lines
 from deepmatrix.comparison.history.earlier import with_slower
@@ -26,7 +27,10 @@ from deepmatrix.results import merging
 from deepmatrix.results.rows import Results
 from deepmatrix.store.runs import Run
 
-__all__ = ["hold", "load_templates", "report", "report_verdicts", "write"]
+__all__ = ["hold", "load_templates", "report", "report_verdicts", "tell_page", "write"]
+
+#: Why a page leads to no records.
+UNLINKED = "its runs are not beside it: it has no links to their records"
 
 
 def write(run: Run) -> Results:
@@ -46,6 +50,17 @@ def report_verdicts(run: Run, console: Console) -> None:
         console.print(verdict, soft_wrap=True)
     line = f"verdicts: {run.path}/report.html; {len(faults)} wrong, now searching the causes"
     print_line(console, line, wrap=False)
+
+
+def tell_page(
+    console: Console, page: Path, folders: Collection[str], linked: Collection[str]
+) -> None:
+    """Say where an HTML page was written, and whether it leads to the records of its runs.
+
+    *folders*: the runs that it is of. *linked*: those that are beside it.
+    """
+    unlinked = "" if len(linked) == len(folders) else f"; {UNLINKED}"
+    print_line(console, f"written: {path_text(page)}{unlinked}", "dim", wrap=False)
 
 
 def _beside(run: Run, merged: Results, console: Console) -> Results:

@@ -572,11 +572,14 @@ def files_of(page: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("place", ["page.html", "pages/page.html", "after/page.html"])
-def test_every_link_of_a_comparison_leads_to_a_file_that_exists(place: str, tmp_path: Path) -> None:
+def test_every_link_of_a_comparison_leads_to_a_file_that_exists(
+    place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folders = two_runs(tmp_path)
     (page := tmp_path / place).parent.mkdir(exist_ok=True)
     arguments = ["compare", *map(str, folders.values()), "--html", str(page)]
     assert main.main(arguments) == 0
+    assert f"written: {page}\n" in capsys.readouterr().out
     linked = files_of(page)
     for folder, kind in itertools.product(("before", "after"), ("records", "logs")):
         place_of_kind = os.path.relpath(tmp_path / folder / kind, page.parent)
@@ -614,16 +617,20 @@ def test_every_record_of_an_evaluation_is_linked_and_exists(
     assert {f"runs/{path}" for path in named if (runs / path).is_file()} <= set(linked)
 
 
-def test_a_page_that_is_not_beside_its_runs_has_no_link_to_them(
+def test_a_page_that_is_not_beside_its_runs_has_no_link_to_them_which_is_told(
     recorded: Path,  # noqa: F811
     tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     (page := tmp_path / "far" / "away" / "page.html").parent.mkdir(parents=True)
     folders = two_runs(tmp_path)
+    told = f"written: {page}; its runs are not beside it: it has no links to their records"
     assert main.main(["compare", *map(str, folders.values()), "--html", str(page)]) == 0
+    assert told in capsys.readouterr().out
     assert {link[0] for link in Page(page.read_text()).links} == {"#"}
     arguments = ["evaluation", "recorded", "--runs", str(recorded), "--html", str(page)]
     assert main.main(arguments) == 0
+    assert told in capsys.readouterr().out
     assert {link[0] for link in Page(page.read_text()).links} == {"#"}
     assert "recorded/records/" in Page(page.read_text()).text
 

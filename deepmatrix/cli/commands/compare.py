@@ -12,6 +12,7 @@ from deepmatrix import reports
 from deepmatrix.boundary.bounds import path_text
 from deepmatrix.boundary.writing import write_named
 from deepmatrix.cli import options as shared
+from deepmatrix.cli import reporting
 from deepmatrix.cli.side_by_side import repeating, trying
 from deepmatrix.comparison import accepted, limits
 from deepmatrix.comparison.changes import Comparison
@@ -138,16 +139,19 @@ def conclude(options: argparse.Namespace, comparison: Comparison, console: Conso
     Raises:
         CellFailed: it breaks a limit.
     """
+    folders = _folders(options) if options.html else {}
+    runs = html.beside(options.html, folders) if options.html else {}
     try:
         if options.json:
             write_named(options.json, comparison.model_dump_json(indent=1) + "\n")
         if options.markdown:
             write_named(options.markdown, reports.comparison_page(comparison))
         if options.html:
-            runs = html.beside(options.html, _folders(options))
             write_named(options.html, reports.comparison_html(comparison, runs))
     finally:
         reports.show_comparison(console, comparison)
+    if options.html:
+        reporting.tell_page(console, options.html, folders, runs)
     if comparison.broken:
         count = len(comparison.broken)
         raise CellFailed(f"{count} limit{'s' * (count > 1)} of --fail-on broken, listed above")

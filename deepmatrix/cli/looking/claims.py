@@ -9,7 +9,7 @@ from pathlib import Path
 from deepmatrix import reports
 from deepmatrix.boundary.writing import write_named
 from deepmatrix.cli import options as shared
-from deepmatrix.cli import running, starting
+from deepmatrix.cli import reporting, running, starting
 from deepmatrix.drawing.layout import Table
 from deepmatrix.drawing.terminal import make_console
 from deepmatrix.paths import CLAIMS
@@ -69,15 +69,18 @@ def write(
     about: Iterable[str],
 ) -> None:
     """Print tables of runs, and write the pages that are asked for. *about*: lines on the runs."""
-    reports.show_tables(make_console(), tables)
+    console = make_console()
+    reports.show_tables(console, tables)
     if options.into:
         markdown.insert(
             options.into,
             lambda titles: reports.tables_page(title, markdown.select(tables, titles)),
         )
     if options.html:
-        evidence = html.beside(options.html, _folders(runs))
+        folders = _folders(runs)
+        evidence = html.beside(options.html, folders)
         write_named(options.html, html.tables_page(title, tables, evidence, about=list(about)))
+        reporting.tell_page(console, options.html, folders, evidence)
 
 
 def _folders(runs: Sequence[Run]) -> dict[str, Path]:
