@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
 from deepmatrix.drawing import numbers
 from deepmatrix.results.remarks import cell_problem, row_problem
@@ -24,7 +24,12 @@ def expectation(results: Results) -> str:
     problems = numbers.count(len(results.problems), "problem")
     if not results.cells:
         return f"nothing ran; {problems}" if results.problems else "nothing ran"
-    return f"{problems} not as expected" if results.problems else "all as expected"
+    pending = pending_problems(results)
+    wrong = sum(problem not in pending for problem in results.problems)
+    unexpected = f"{numbers.count(wrong, 'problem')} not as expected"
+    if pending:
+        return f"not finished; {unexpected}" if wrong else "not finished"
+    return unexpected if wrong else "all as expected"
 
 
 def is_good(results: Results) -> bool:
@@ -32,15 +37,13 @@ def is_good(results: Results) -> bool:
     return bool(results.cells) and not results.problems
 
 
-def describe(results: Results, pending: Collection[str]) -> str:
-    """Return the problems that are only *pending* as a sentence."""
+def describe(results: Results) -> str:
+    """Return as a sentence that jobs have not run yet."""
     cells = _unfinished(results)
     jobs = sum(row.missing for row in cells)
     return (
-        "The run was interrupted, or is still running. Not run: "
-        f"{numbers.count(jobs, 'job')} of {numbers.count(len(cells), 'cell')}, and what needs "
-        f"them: {len(pending):,} of the problems that are counted above. "
-        "Finish with --resume."
+        f"The run was interrupted, or is still running. Not run: {numbers.count(jobs, 'job')} of "
+        f"{numbers.count(len(cells), 'cell')}, and what needs them. Finish with --resume."
     )
 
 

@@ -64,7 +64,7 @@ def show_run(console: Console, results: Results) -> None:
     if unlisted := len(problems[MOST_PROBLEMS:]):
         print_line(console, f"  and {unlisted} more", STYLES["bad"])
     if pending:
-        print_line(console, f"  {unfinished.describe(results, pending)}", STYLES["warned"])
+        print_line(console, f"  {unfinished.describe(results)}", STYLES["warned"])
     if results.warnings:
         warnings = numbers.count(len(results.warnings), "warning")
         print_line(console, f"! {warnings}: report.md has them", STYLES["warned"])

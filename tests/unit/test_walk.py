@@ -92,7 +92,13 @@ def test_what_has_not_run_yet_is_told_once_and_hides_no_other_problem() -> None:
     assert other in text
     assert text.count("the job has not run") == 0
     assert text.count("Finish with --resume") == 1
-    assert f"{len(results.problems) - 1:,} of the problems" in text
+    assert "✗ not finished; 1 problem not as expected" in text
+
+
+def test_a_run_in_which_nothing_is_wrong_but_unfinished_has_no_problem() -> None:
+    text = " ".join(screen(interrupted(drifting()), 200).split())
+    assert "✗ not finished" in text
+    assert "problem" not in text
 
 
 @pytest.mark.parametrize("problems", [(), ("'nosuch*' matches no cell",)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -80,7 +80,7 @@ def overview(
     findings = (
         *_wrong_verdicts(results, places, evidence),
         *_other_problems(results, further[:MOST_FOLDED], evidence),
-        *_pending(results, pending),
+        *([_pending(results)] if pending else []),
     )
     judges = tuple(headlines.judge_line(model) for model in results.served_models[:MOST_SHOWN])
     headline, mood = _headline(results)
@@ -212,15 +212,14 @@ def _other_problems(
         )
 
 
-def _pending(results: Results, problems: Collection[str]) -> Iterator[Finding]:
-    """Yield the problems that are only pending as one."""
-    if problems:
-        yield Finding(
-            kind="not run yet",
-            sign=SIGNS["not-run"],
-            css="v-not-run",
-            title="",
-            place="",
-            figure="",
-            explanation=unfinished.describe(results, problems),
-        )
+def _pending(results: Results) -> Finding:
+    """Return as one what is wrong only because jobs have not run yet."""
+    return Finding(
+        kind="not run yet",
+        sign=SIGNS["not-run"],
+        css="v-not-run",
+        title="",
+        place="",
+        figure="",
+        explanation=unfinished.describe(results),
+    )
