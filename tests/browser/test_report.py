@@ -402,6 +402,19 @@ def test_paper_has_what_is_folded_and_all_columns(name: str, open_page: Open) ->
     assert page.evaluate("getComputedStyle(document.body).color") == "rgb(27, 31, 36)"
 
 
+#: What stands before a table or a figure on paper, and may be the last thing on a page.
+LONELY = """[...document.querySelectorAll("h2, h3, h4, summary, .legend")]
+  .filter((words) => getComputedStyle(words).breakAfter !== "avoid")
+  .map((words) => words.textContent)"""
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_heading_ends_a_page_of_paper(name: str, open_page: Open) -> None:
+    page = open_page(name)
+    page.emulate_media(media="print")
+    assert page.evaluate(LONELY) == []
+
+
 #: The fields of verdicts on paper whose text of one word, or heading, is broken within.
 TORN = """[...document.querySelectorAll(".verdicts > thead th, .verdicts > tbody > tr > .number")]
   .filter((field) => {
