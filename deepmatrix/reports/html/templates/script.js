@@ -21,18 +21,20 @@
     const total = lines.filter((entry) => isCounted(entry.verdict)).length;
 
     const filter = () => {
-      const value = (name) => form.elements[name].value.trim().toLowerCase();
-      const cell = value("cell");
-      const name = value("model");
-      const verdict = value("verdict");
+      const words = (name) => form.elements[name].value.toLowerCase().split(/\s+/).filter(Boolean);
+      const hasAll = (text, parts) => parts.every((part) => text.includes(part));
+      const cell = words("cell");
+      const name = words("model");
+      const verdict = form.elements.verdict.value;
+      const isAsked = cell.length || name.length || verdict;
       let shown = 0;
       for (const model of models) {
         let count = 0;
-        const isNamed = model.name.includes(name);
+        const isNamed = hasAll(model.name, name);
         for (const { line, cell: text, verdict: word } of model.lines) {
           const isRight =
             isNamed &&
-            text.includes(cell) &&
+            hasAll(text, cell) &&
             (!verdict ||
               (verdict === "!" ? word !== "match" && isCounted(word) : word === verdict));
           if (line.hidden === isRight) line.hidden = !isRight;
@@ -40,7 +42,7 @@
           if (isRight && isCounted(word)) shown += 1;
         }
         if (model.element.hidden === count > 0) model.element.hidden = !count;
-        if (count && (cell || name || verdict)) model.element.open = true;
+        if (count && isAsked) model.element.open = true;
       }
       form.querySelector("output").textContent = `${shown} of ${total} verdicts of consumers`;
     };
