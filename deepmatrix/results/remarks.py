@@ -114,12 +114,12 @@ def wide_tolerances(rows: Iterable[PortabilityRow]) -> Iterator[str]:
         models.setdefault((allowed, ", ".join(sorted(names))), []).append(title)
     for (allowed, consumers), titles in models.items():
         yield (
-            f"{_first_names(titles)}: a match allows {allowed} on {consumers}; if you need less, "
+            f"{first_names(titles)}: a match allows {allowed} on {consumers}; if you need less, "
             "set --max-error"
         )
 
 
-def _first_names(names: Sequence[str]) -> str:
+def first_names(names: Sequence[str]) -> str:
     """Return the first of some names, and how many others there are."""
     first, others = ", ".join(names[:NAMED]), len(names) - NAMED
     return f"{first} and {others} more" if others > 0 else first
@@ -147,7 +147,7 @@ def sample_inputs(models: Iterable[ModelRow]) -> Iterator[str]:
             alike.setdefault(steered, []).append(model.name)
     for steered, names in alike.items():
         yield (
-            f"{_first_names(names)}: {'use' if len(names) > 1 else 'uses'} sample inputs; random "
+            f"{first_names(names)}: {'use' if len(names) > 1 else 'uses'} sample inputs; random "
             f"data may hide or exaggerate a difference; give real ones with --inputs{steered}"
         )
 

@@ -111,6 +111,21 @@ def test_a_node_is_called_the_first_wrong_one_only_where_it_is(kind: CauseKind) 
     assert "First wrong node" not in findings
 
 
+def test_where_gold_is_from_names_the_models_that_differ_in_it() -> None:
+    results = drifting()
+    judged = results.models[0]
+    without = judged.model_copy(update={"name": "unjudged", "judged_by": {}})
+    alike = judged.model_copy(update={"name": "alike"})
+    line = headlines.judge_line(judged)
+    one = page_of(results).text.partition("Map of verdicts")[0]
+    assert line in one
+    assert f"{judged.name}: {line}" not in one
+    several = results.model_copy(update={"models": (judged, without, alike)})
+    head = page_of(several).text.partition("Map of verdicts")[0]
+    assert f"{judged.name}, alike: {line}" in head
+    assert "unjudged: gold: nothing gives the right values" in head
+
+
 def test_the_first_screen_says_how_many_cells_did_not_run_and_why() -> None:
     head = page_of(idle()).text.partition("Map of verdicts")[0]
     assert "2 cells did not run: the engine has no NVIDIA runtime" in head

@@ -82,16 +82,24 @@ def overview(
         *_other_problems(results, further[:MOST_FOLDED], evidence),
         *([_pending(results)] if pending else []),
     )
-    judges = tuple(headlines.judge_line(model) for model in results.served_models[:MOST_SHOWN])
     headline, mood = _headline(results)
     return Overview(
         headline=headline,
         mood=mood,
-        judges=tuple(dict.fromkeys(judges)),
+        judges=tuple(_judges(results)),
         findings=findings,
         unlisted=max(len(set(results.problems) - pending) - len(findings) + bool(pending), 0),
         counts=verdicts.counts(results.portability),
     )
+
+
+def _judges(results: Results) -> Iterator[str]:
+    """Yield where the right values come from; models that differ in it are named."""
+    models: dict[str, list[str]] = {}
+    for model in results.served_models:
+        models.setdefault(headlines.judge_line(model), []).append(model.name)
+    for line, names in list(models.items())[:MOST_SHOWN]:
+        yield f"{remarks.first_names(names)}: {line}" if len(models) > 1 else line
 
 
 def _headline(results: Results) -> tuple[str, Mood]:
