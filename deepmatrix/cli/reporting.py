@@ -27,7 +27,7 @@ from deepmatrix.results import merging
 from deepmatrix.results.rows import Results
 from deepmatrix.store.runs import Run
 
-__all__ = ["hold", "load_templates", "report", "report_verdicts", "tell_page", "write"]
+__all__ = ["announce_page", "hold", "load_templates", "report", "report_verdicts", "write"]
 
 #: Why a page leads to no records.
 UNLINKED = "its runs are not beside it: it has no links to their records"
@@ -52,7 +52,7 @@ def report_verdicts(run: Run, console: Console) -> None:
     print_line(console, line, wrap=False)
 
 
-def tell_page(
+def announce_page(
     console: Console, page: Path, folders: Collection[str], linked: Collection[str]
 ) -> None:
     """Say where an HTML page was written, and whether it leads to the records of its runs.

@@ -235,8 +235,8 @@ def show_cell(console: Console, results: Results, cell: CellRow) -> None:
         "memory": cell.peak_memory_bytes and numbers.size(cell.peak_memory_bytes),
         "work": cell.work_s and numbers.duration(cell.work_s),
     }
-    if told := ", ".join(f"{word} {fact}" for word, fact in facts.items() if fact):
-        print_line(console, told, STYLES["muted"])
+    if line := ", ".join(f"{word} {fact}" for word, fact in facts.items() if fact):
+        print_line(console, line, STYLES["muted"])
     rows = [row for row in results.portability if row.consumer == cell.cell]
     if rows:
         console.print()
@@ -269,9 +269,9 @@ def show_training(console: Console, folder: Path, trained: TrainingRow) -> None:
         "gradient error": numbers.error(trained.gradient_error),
         "loss error": numbers.error(trained.loss_error),
     }
-    told = ", ".join(f"{word} {fact}" for word, fact in facts.items() if fact != numbers.DASH)
-    if told:
-        print_line(console, told, STYLES["muted"])
+    line = ", ".join(f"{word} {fact}" for word, fact in facts.items() if fact != numbers.DASH)
+    if line:
+        print_line(console, line, STYLES["muted"])
     if trained.losses:
         print_line(console, f"loss  {_loss_curve(trained, console.width - 30)}", wrap=False)
     for path in _job_files(folder, trained.cell, trained.workload):

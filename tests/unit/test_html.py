@@ -117,9 +117,9 @@ def test_where_gold_is_from_names_the_models_that_differ_in_it() -> None:
     without = judged.model_copy(update={"name": "unjudged", "judged_by": {}})
     alike = judged.model_copy(update={"name": "alike"})
     line = headlines.judge_line(judged)
-    one = page_of(results).text.partition("Map of verdicts")[0]
-    assert line in one
-    assert f"{judged.name}: {line}" not in one
+    single = page_of(results).text.partition("Map of verdicts")[0]
+    assert line in single
+    assert f"{judged.name}: {line}" not in single
     several = results.model_copy(update={"models": (judged, without, alike)})
     head = page_of(several).text.partition("Map of verdicts")[0]
     assert f"{judged.name}, alike: {line}" in head
@@ -639,13 +639,13 @@ def test_a_page_that_is_not_beside_its_runs_has_no_link_to_them_which_is_told(
 ) -> None:
     (page := tmp_path / "far" / "away" / "page.html").parent.mkdir(parents=True)
     folders = two_runs(tmp_path)
-    told = f"written: {page}; its runs are not beside it: it has no links to their records"
+    message = f"written: {page}; its runs are not beside it: it has no links to their records"
     assert main.main(["compare", *map(str, folders.values()), "--html", str(page)]) == 0
-    assert told in capsys.readouterr().out
+    assert message in capsys.readouterr().out
     assert {link[0] for link in Page(page.read_text()).links} == {"#"}
     arguments = ["evaluation", "recorded", "--runs", str(recorded), "--html", str(page)]
     assert main.main(arguments) == 0
-    assert told in capsys.readouterr().out
+    assert message in capsys.readouterr().out
     assert {link[0] for link in Page(page.read_text()).links} == {"#"}
     assert "recorded/records/" in Page(page.read_text()).text
 

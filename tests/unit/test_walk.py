@@ -242,9 +242,9 @@ def test_the_folder_of_all_runs_is_no_run_and_names_those_in_it(
 ) -> None:
     run = whole(tmp_path)
     assert main(["show", str(tmp_path)]) == 2
-    told = capsys.readouterr().err
-    assert f"{tmp_path} is the folder of runs, not one of them" in told
-    assert f"runs there: {run.id}" in told
+    message = capsys.readouterr().err
+    assert f"{tmp_path} is the folder of runs, not one of them" in message
+    assert f"runs there: {run.id}" in message
 
 
 def test_the_command_walks_from_the_run_to_the_record_of_a_training(

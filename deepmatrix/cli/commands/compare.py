@@ -151,7 +151,7 @@ def conclude(options: argparse.Namespace, comparison: Comparison, console: Conso
     finally:
         reports.show_comparison(console, comparison)
     if options.html:
-        reporting.tell_page(console, options.html, folders, runs)
+        reporting.announce_page(console, options.html, folders, runs)
     if comparison.broken:
         count = len(comparison.broken)
         raise CellFailed(f"{count} limit{'s' * (count > 1)} of --fail-on broken, listed above")

@@ -80,7 +80,7 @@ def write(
         folders = _folders(runs)
         evidence = html.beside(options.html, folders)
         write_named(options.html, html.tables_page(title, tables, evidence, about=list(about)))
-        reporting.tell_page(console, options.html, folders, evidence)
+        reporting.announce_page(console, options.html, folders, evidence)
 
 
 def _folders(runs: Sequence[Run]) -> dict[str, Path]:
