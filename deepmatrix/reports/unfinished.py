@@ -41,17 +41,27 @@ def describe(results: Results) -> str:
     """Return as a sentence that jobs have not run yet."""
     cells = _unfinished(results)
     jobs = sum(row.missing for row in cells)
+    counted = f"{numbers.count(jobs, 'job')} of {numbers.count(len(cells), 'cell')}"
     return (
-        f"The run was interrupted, or is still running. Not run: {numbers.count(jobs, 'job')} of "
-        f"{numbers.count(len(cells), 'cell')}, and what needs them. Finish with --resume."
+        "The run was interrupted, or is still running. "
+        f"Not run: {f'{counted}, and what needs them' if jobs else 'some jobs'}. "
+        "Finish with --resume."
     )
 
 
 def idle_cells(results: Results) -> Iterator[tuple[str, list[str]]]:
-    """Yield why cells did not run, as a sentence, with their names: once for each reason."""
+    """Yield why cells did not run, as a sentence, with their names: once for each reason.
+
+    Those whose jobs have not run yet are not among them.
+    """
+    waiting = {
+        *(row.cell for row in _unfinished(results)),
+        *(row.consumer for row in results.portability if row.pending),
+        *(row.cell for row in results.training if row.pending),
+    }
     cells: dict[str, list[str]] = {}
     for cell in results.cells:
-        if cell.status == "not-run":
+        if cell.status == "not-run" and cell.cell not in waiting:
             cells.setdefault(cell.reason, []).append(cell.cell)
     for reason, names in cells.items():
         yield f"{numbers.count(len(names), 'cell')} did not run: {reason}", names

@@ -101,6 +101,28 @@ def test_a_run_in_which_nothing_is_wrong_but_unfinished_has_no_problem() -> None
     assert "problem" not in text
 
 
+def test_a_cell_whose_turn_has_not_come_is_not_among_those_that_did_not_run() -> None:
+    results = interrupted(idle())
+    waiting = next(row.consumer for row in results.portability if row.pending)
+    cells = tuple(
+        row.model_copy(update={"status": "not-run", "reason": "no job has run"})
+        if row.cell == waiting
+        else row
+        for row in results.cells
+    )
+    text = screen(results.model_copy(update={"cells": cells}), 200)
+    assert "no job has run" not in text
+    assert "2 cells did not run: the engine has no NVIDIA runtime" in text
+
+
+def test_jobs_that_nobody_counted_are_not_none_of_no_cell() -> None:
+    results = interrupted(drifting())
+    cells = tuple(row.model_copy(update={"missing": 0}) for row in results.cells)
+    text = screen(results.model_copy(update={"cells": cells}), 200)
+    assert "0 jobs" not in text
+    assert "Finish with --resume" in text
+
+
 @pytest.mark.parametrize("problems", [(), ("'nosuch*' matches no cell",)])
 def test_a_run_without_cells_says_that_nothing_ran_and_why(problems: tuple[str, ...]) -> None:
     text = screen(empty(*problems), 200)
