@@ -85,6 +85,7 @@ def _span(
     noisy: frozenset[tuple[str, str]],
 ) -> SpanRow:
     first = works[0]
+    longest = max(works, key=lambda work: (work.job in noisy, work.wall_s))
     end = max(work.started_at + work.wall_s for work in works)
     return SpanRow(
         cell=first.cell,
@@ -93,5 +94,6 @@ def _span(
         wall_s=end - first.started_at,
         jobs=len(works),
         rate=min((speeds[work.job] for work in works if work.job in speeds), default=None),
-        noisy=not first.emulated and any(work.job in noisy for work in works),
+        noisy=not first.emulated and longest.job in noisy,
+        job=longest.job[1],
     )

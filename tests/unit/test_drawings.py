@@ -14,6 +14,7 @@ from deepmatrix.reports import html
 from deepmatrix.reports.html import latency, nodes, timeline, training, verdicts
 from deepmatrix.results import merging
 from deepmatrix.results.rows import Results
+from deepmatrix.store.records import record_path
 from deepmatrix.store.runs import Run
 from tests.unit.pages import drifting
 from tests.unit.test_recorded import recorded  # noqa: F401 - a fixture
@@ -123,7 +124,7 @@ def test_no_cell_beats_one_on_the_frontier_in_both_time_and_size(results: Result
 def test_a_lane_has_the_work_of_its_cell_and_a_slow_canary_low(results: Results) -> None:
     spans = [span for span in results.timeline if span.cell == results.timeline[0].cell]
     rated = tuple(spans[0].model_copy(update={"rate": rate}) for rate in (0.5, 1.0, 1.4))
-    drawn = timeline.timeline(results.model_copy(update={"timeline": rated}))
+    drawn = timeline.timeline(results.model_copy(update={"timeline": rated}), NOTHING)
     assert drawn
     (lane,) = drawn.lanes
     assert lane.work_s == pytest.approx(3 * spans[0].wall_s)
@@ -133,6 +134,31 @@ def test_a_lane_has_the_work_of_its_cell_and_a_slow_canary_low(results: Results)
     assert fast is not None
     assert slow > usual > fast  # of SVG, whose origin is at the top
     assert timeline.LANE / 3 <= usual <= 2 * timeline.LANE / 3
+
+
+def test_a_lane_leads_to_a_noisy_job_or_to_that_which_took_longest(
+    results: Results,
+    recorded: Path,  # noqa: F811
+) -> None:
+    run = Run.open(recorded / "recorded")
+    cell = results.timeline[0].cell
+    spans = [span for span in results.timeline if span.cell == cell]
+    records = {record.job: record for record in run.records() if record.cell == cell}
+    assert all(span.wall_s > records[span.job].wall_s - 1e-3 for span in spans)
+    assert max(records[span.job].wall_s for span in spans) == max(
+        record.wall_s for record in records.values()
+    )
+    first = spans[0].model_copy(update={"noisy": False})
+    last = spans[-1].model_copy(update={"noisy": True, "wall_s": 0.0})
+    for shown, expected in (((first,), first), ((first, last), last)):
+        drawn = timeline.timeline(
+            results.model_copy(update={"timeline": shown}), html.Evidence(folder=run.path)
+        )
+        assert drawn
+        (lane,) = drawn.lanes
+        record = records[expected.job]
+        path = record_path(record.cell, record.subject, record.round)
+        assert [link.address for link in lane.links] == [path]
 
 
 def heights(points: str) -> list[float]:

@@ -108,6 +108,7 @@ GAINED: list[tuple[str, str, Any]] = [
     ("", "compilation", []),
     ("", "crossovers", []),
     ("", "scaling", []),
+    ("timeline.*", "job", ANY),  # a test of its own checks it
     ("training.*", "pending", False),
     ("portability.*", "pending", False),
     ("training.*", "failed_phase", ""),

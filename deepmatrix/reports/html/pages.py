@@ -68,7 +68,7 @@ def run_page(results: Results, evidence: Evidence) -> str:
         memory_of=latency.memory_of(results),
         several=are_several(results),
         trainings=list(training.trainings(results, evidence)),
-        timeline=timeline.timeline(results),
+        timeline=timeline.timeline(results, evidence),
         tables=[table for table in tables if len(table.rows) <= MOST_ROWS],
         too_long=[table.title for table in tables if len(table.rows) > MOST_ROWS],
     )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from deepmatrix.drawing import numbers
 from deepmatrix.reports.html import scales
+from deepmatrix.reports.html.evidence import Evidence, Link
 from deepmatrix.reports.html.scales import Scale
 from deepmatrix.results.rows import Results
 from deepmatrix.results.timing.rows import SpanRow
+from deepmatrix.store.records import log_path, record_path
 
 #: The width of the axis of time, in units of the drawing.
 AXIS = 600
@@ -36,7 +39,7 @@ class Mark:
 
 @dataclass(frozen=True, kw_only=True)
 class Lane:
-    """The spans of a cell. *work_s*: their time together."""
+    """The spans of a cell. *work_s*: their time together. *links*: of a noisy, or longest, job."""
 
     cell: str
     emulated: bool
@@ -44,6 +47,7 @@ class Lane:
     jobs: int
     noisy: int
     marks: tuple[Mark, ...]
+    links: tuple[Link, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +59,7 @@ class Timeline:
     unlisted: int
 
 
-def timeline(results: Results) -> Timeline | None:
+def timeline(results: Results, evidence: Evidence) -> Timeline | None:
     """Return the timeline of a run, None where no job has a time."""
     scale = scales.linear(
         (span.start_s + span.wall_s for span in results.timeline), AXIS, numbers.duration
@@ -63,13 +67,14 @@ def timeline(results: Results) -> Timeline | None:
     if scale is None:
         return None
     by_cell = itertools.groupby(results.timeline, key=lambda span: span.cell)
-    lanes = [_lane(list(group), scale) for _, group in by_cell]
+    lanes = [_lane(list(group), scale, evidence) for _, group in by_cell]
     longest = sorted(lanes, key=lambda lane: -lane.work_s)[:MOST_LANES]
     shown = sorted(longest, key=lambda lane: lane.marks[0].place)
     return Timeline(scale=scale, lanes=tuple(shown), unlisted=len(lanes) - len(shown))
 
 
-def _lane(spans: list[SpanRow], scale: Scale) -> Lane:
+def _lane(spans: list[SpanRow], scale: Scale, evidence: Evidence) -> Lane:
+    longest = max(spans, key=lambda span: (span.noisy, span.wall_s))
     return Lane(
         cell=spans[0].cell,
         emulated=spans[0].emulated,
@@ -77,7 +82,16 @@ def _lane(spans: list[SpanRow], scale: Scale) -> Lane:
         jobs=sum(span.jobs for span in spans),
         noisy=sum(span.noisy for span in spans),
         marks=tuple(_mark(span, scale) for span in spans),
+        links=tuple(_links(longest, evidence)),
     )
+
+
+def _links(span: SpanRow, evidence: Evidence) -> Iterator[Link]:
+    """Yield links to the record and the log of a span's job; its id names both."""
+    subject, _, number = span.job.removeprefix(f"{span.cell}--").rpartition("--r")
+    if number.isdecimal():
+        yield from evidence.link(record_path(span.cell, subject, int(number)), "record")
+        yield from evidence.link(log_path(span.cell, subject, int(number)), "log")
 
 
 def _mark(span: SpanRow, scale: Scale) -> Mark:

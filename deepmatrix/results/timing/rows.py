@@ -282,7 +282,8 @@ class SpanRow(Row):
     """A time in which a cell worked, one job or several in a row. Times in seconds.
 
     *start_s*: since the run's first job. *rate*: the slowest matrix product of its canaries, over
-    the median of its cell; None without canaries. *noisy*: one of its jobs was.
+    the median of its cell; None without canaries. *noisy*: one of its jobs was. *job*: the id of
+    one that was, else of the longest.
     """
 
     cell: str
@@ -292,3 +293,4 @@ class SpanRow(Row):
     jobs: Count
     rate: Amount | None = None
     noisy: bool = False
+    job: str = ""
