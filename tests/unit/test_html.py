@@ -161,6 +161,14 @@ def test_the_data_and_the_tables_of_a_run_are_linked_where_they_are(tmp_path: Pa
     assert {"results.json", "report.md"} <= set(links)
 
 
+def test_expected_failures_are_a_part_that_the_first_screen_leads_to() -> None:
+    results = drifting().model_copy(update={"findings": ("as the standard says", "and so on")})
+    page = page_of(results)
+    assert "2 expected failures" in page.text.partition("Map of verdicts")[0]
+    assert "#expected" in page.links
+    assert "#expected" not in page_of(drifting()).links
+
+
 def test_the_map_says_which_cells_ran_emulated(tmp_path: Path) -> None:
     results = merging.merge([whole(tmp_path)])
     map_of = next(iter(verdicts.maps(results, {})))
