@@ -31,7 +31,7 @@ from deepmatrix.judging.verdicts import ORDER
 from deepmatrix.reports import unfinished
 from deepmatrix.reports.tables import slower
 from deepmatrix.results.counting import EXPECTED, counted_as
-from deepmatrix.results.remarks import caution_of, row_problem
+from deepmatrix.results.remarks import caution_of, row_problem, worst_first
 from deepmatrix.results.rows import CellRow, PortabilityRow, Results, TrainingRow
 
 Value = TypeVar("Value")
@@ -58,7 +58,9 @@ def show_run(console: Console, results: Results) -> None:
     text = f"{'✓' if good else '✗'} {unfinished.expectation(results)}"
     print_line(console, f"{results.run}: {text}", STYLES["good" if good else "bad"])
     pending = unfinished.pending_problems(results)
-    problems = [problem for problem in results.problems if problem not in pending]
+    problems = worst_first(
+        results.portability, [each for each in results.problems if each not in pending]
+    )
     for problem in _with_causes(results, problems[:MOST_PROBLEMS]):
         print_line(console, f"  {shortened(problem, LONGEST_PROBLEM)}", STYLES["bad"])
     if unlisted := len(problems[MOST_PROBLEMS:]):

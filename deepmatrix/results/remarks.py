@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from deepmatrix.config.sections import Limits
+from deepmatrix.judging.verdicts import ORDER
 from deepmatrix.models.inputs import SHARED_INPUTS
 from deepmatrix.planning.subjects import Refused
 from deepmatrix.results.portability import range_option
@@ -275,3 +276,10 @@ def row_problem(row: TrainingRow | PortabilityRow) -> str:
     if isinstance(row, TrainingRow):
         return f"{row.cell}, {row.workload}: {row.status}: {row.reason}"
     return f"{row.title} on {row.consumer}: {row.verdict}: {row.reason}"
+
+
+def worst_first(rows: Sequence[PortabilityRow], problems: Sequence[str]) -> list[str]:
+    """Return problems: wrong answers, then what is no verdict, then what could not be served."""
+    verdicts = {row_problem(row): ORDER.index(row.verdict) for row in rows}
+    between = ORDER.index("drift") - 0.5
+    return sorted(problems, key=lambda problem: -verdicts.get(problem, between))

@@ -17,6 +17,7 @@ from deepmatrix.errors import ArgumentError
 from deepmatrix.models import budgets
 from deepmatrix.models.budgets import Budgets
 from deepmatrix.reports import walk
+from deepmatrix.results import remarks
 from deepmatrix.results.rows import Results
 from tests.unit import verifications
 from tests.unit.pages import HOSTILE, drifting, empty, hostile, idle, interrupted
@@ -327,6 +328,25 @@ def test_the_first_screen_says_how_many_cells_did_not_run_and_why() -> None:
     lines = screen(idle()).splitlines()
     assert "2 cells did not run: the engine has no NVIDIA runtime" in lines
     assert "1 cell did not run: excluded by --native" in lines
+
+
+def test_what_is_worst_comes_first_however_many_models_are_unsupported() -> None:
+    results = drifting()
+    wrong = next(row for row in results.portability if row.cause)
+    unsupported = tuple(
+        wrong.model_copy(
+            update={"artifact": f"a--{number}--onnx", "model": str(number), "cause": None}
+            | {"verdict": "unsupported", "reason": "it knows no such operator"}
+        )
+        for number in range(walk.MOST_PROBLEMS + 2)
+    )
+    rows = (*unsupported, wrong)
+    problems = (*map(remarks.row_problem, rows), "the budget of memory is exceeded")
+    results = results.model_copy(update={"portability": rows, "problems": problems})
+    lines = screen(results, 400).splitlines()
+    assert verifications.CAUSE.text in lines[1]
+    assert "the budget of memory is exceeded" in lines[2]
+    assert "it knows no such operator" in lines[3]
 
 
 def test_a_very_long_problem_leaves_room_for_the_map() -> None:
