@@ -29,6 +29,13 @@ ABOUT_UNSUPPORTED = (
 )
 
 
+#: Of more models only those that are not all right have tables on the screen.
+MOST_MODELS = 4
+
+#: Where the tables of all models are.
+WHERE = "report.html and report.md have their tables"
+
+
 def show(console: Console, results: Results, *, all_tables: bool = False) -> None:
     """Print a verification, or a matrix's summary and what is not as expected, on one screen.
 
@@ -36,7 +43,7 @@ def show(console: Console, results: Results, *, all_tables: bool = False) -> Non
     """
     if results.models:
         _show_all_models(console, results)
-        for model in results.served_models:
+        for model in _detailed(results):
             _show_model(console, results, model)
         _show_rest(console, results)
         return
@@ -87,6 +94,14 @@ def _show_all_models(console: Console, results: Results) -> None:
         print_table(console, table, titled=False)
 
 
+def _detailed(results: Results) -> list[ModelRow]:
+    """Return the models that have tables of their own: of many those that are not all right."""
+    models = results.served_models
+    if len(models) <= MOST_MODELS:
+        return models
+    return [model for model in models if headline(results, model)[1] != "good"]
+
+
 def _show_model(console: Console, results: Results, model: ModelRow) -> None:
     """Print the verdict of a model in a line, what judges it, and its tables."""
     console.print()
@@ -115,6 +130,9 @@ def _show_rest(console: Console, results: Results) -> None:
             console.print()
             print_table(console, table)
     console.print()
+    if unlisted := len(results.served_models) - len(_detailed(results)):
+        match = "model matches" if unlisted == 1 else "models match"
+        print_line(console, f"{unlisted} {match} on all consumers: {WHERE}", STYLES["muted"])
     for command in _commands(results):
         shown_command = Text("→ see it again: ").append(escaping.terminal(command), style="cyan")
         console.print(shown_command, soft_wrap=True)

@@ -17,7 +17,7 @@ from deepmatrix.drawing import layout, numbers
 from deepmatrix.judging.deviations import RANDOM
 from deepmatrix.judging.terms import Terms
 from deepmatrix.models.budgets import Budgets
-from deepmatrix.reports import markdown
+from deepmatrix.reports import markdown, screens
 from deepmatrix.reports.budgets import exceeded
 from deepmatrix.reports.tables import result_tables
 from deepmatrix.reports.tables.own_models import headlines, verification
@@ -433,3 +433,27 @@ def test_a_long_name_of_an_output_is_cut_and_keeps_the_table() -> None:
     assert layout.shortened_name(long) in text
     titles = next(line for line in text.splitlines() if line.startswith("output "))
     assert "consumers" in titles, "the table of outputs is a grid"
+
+
+@pytest.mark.parametrize("count", [screens.MOST_MODELS, screens.MOST_MODELS + 1])
+def test_of_many_models_only_those_that_are_not_all_right_have_their_tables(count: int) -> None:
+    run = verifications.results()
+    judged = run.models[0]
+    matching = next(row for row in run.portability if row.verdict == "match" and not row.judges)
+    names = [f"right{number}" for number in range(count - 1)]
+    models = [
+        judged.model_copy(update={"name": name, "artifact": f"a--{name}--onnx"}) for name in names
+    ]
+    rows = [
+        matching.model_copy(update={"artifact": model.artifact, "model": model.name})
+        for model in models
+    ]
+    text = screen(
+        run.model_copy(
+            update={"models": (judged, *models), "portability": (*run.portability, *rows)}
+        ),
+        160,
+    )
+    is_many = count > screens.MOST_MODELS
+    assert text.count("gold, the right values") == (1 if is_many else count)
+    assert (f"{count - 1} models match on all consumers" in text) == is_many
