@@ -161,6 +161,15 @@ def test_the_data_and_the_tables_of_a_run_are_linked_where_they_are(tmp_path: Pa
     assert {"results.json", "report.md"} <= set(links)
 
 
+def test_what_is_no_verdict_stands_before_what_a_runtime_cannot_serve() -> None:
+    results = drifting()
+    problem = "the model is not served: it is a pointer to a file"
+    page = page_of(results.model_copy(update={"problems": (*results.problems, problem)})).text
+    findings = page.partition("Map of verdicts")[0]
+    places = [findings.index(words) for words in ("≠ drift", problem, "⊘ unsupported")]
+    assert places == sorted(places)
+
+
 def test_expected_failures_are_a_part_that_the_first_screen_leads_to() -> None:
     results = drifting().model_copy(update={"findings": ("as the standard says", "and so on")})
     page = page_of(results)

@@ -23,6 +23,9 @@ from deepmatrix.store.records import image_path
 #: So many of what is wrong are shown at once; more are folded, and more than those counted.
 MOST_SHOWN, MOST_FOLDED = 12, 200
 
+#: Verdicts on a wrong answer, or none: they stand first.
+WRONG = ("error", "drift")
+
 #: From here on it does not matter how many times its tolerance an error is.
 MANY_TIMES = 999.5
 
@@ -77,9 +80,11 @@ def overview(
     pending = unfinished.pending_problems(results)
     shown = pending | {remarks.row_problem(row) for row in results.portability}
     further = [problem for problem in results.problems if problem not in shown]
+    judged = list(_wrong_verdicts(results, places, evidence))
     findings = (
-        *_wrong_verdicts(results, places, evidence),
+        *(finding for finding in judged if finding.kind in WRONG),
         *_other_problems(results, further[:MOST_FOLDED], evidence),
+        *(finding for finding in judged if finding.kind not in WRONG),
         *([_pending(results)] if pending else []),
     )
     headline, mood = _headline(results)
