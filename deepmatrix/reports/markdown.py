@@ -16,6 +16,7 @@ from deepmatrix.errors import ArgumentError
 from deepmatrix.reports import unfinished
 from deepmatrix.reports.tables import result_tables
 from deepmatrix.reports.tables.own_models import headlines, overview
+from deepmatrix.results import remarks
 from deepmatrix.results.rows import Results
 
 #: A job summary of GitHub Actions may have 1 MiB; a larger one fails to upload.
@@ -127,7 +128,8 @@ def _verdict(results: Results) -> str:
     if not results.problems:
         return f"**{unfinished.expectation(results).capitalize()}.**"
     lines = [f"**{len(results.problems)} not as expected:**", ""]
-    return "\n".join([*lines, *(f"- {escape(problem)}" for problem in results.problems)])
+    problems = remarks.worst_first(results.portability, results.problems)
+    return "\n".join([*lines, *(f"- {escape(problem)}" for problem in problems)])
 
 
 def _list(title: str, sentences: Sequence[str]) -> str:

@@ -19,9 +19,9 @@ from deepmatrix.drawing import numbers
 from deepmatrix.paths import ROOT, SCHEMAS
 from deepmatrix.planning.matrix_plan import plan_matrix
 from deepmatrix.planning.selection import Selection
-from deepmatrix.reports import junit
+from deepmatrix.reports import junit, markdown
 from deepmatrix.reports.tables import deployment, result_tables
-from deepmatrix.results import merging, rows
+from deepmatrix.results import merging, remarks, rows
 from deepmatrix.results.timing.rows import ExportRow
 from deepmatrix.results.timing.statistics import Estimate
 from tests.unit import verifications
@@ -164,6 +164,16 @@ def test_every_problem_is_on_the_console_and_in_the_markdown(tmp_path: Path) -> 
     markdown = (run.path / "report.md").read_text()
     assert "killed by SIGSEGV \\| x" in markdown
     assert "not as expected" in markdown
+
+
+def test_the_markdown_has_what_is_worst_first() -> None:
+    results = drifting()
+    wrong = [row for row in results.portability if row.verdict in ("drift", "unsupported")]
+    problems = [remarks.row_problem(row) for row in wrong]
+    reversed_problems = tuple(sorted(problems, key=lambda line: "unsupported" not in line))
+    text = markdown.document(results.model_copy(update={"problems": reversed_problems}))
+    listed = text.partition("not as expected:**")[2]
+    assert listed.index(": drift: ") < listed.index(": unsupported: ")
 
 
 def test_a_report_that_is_too_long_for_a_job_summary_is_cut(
