@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from pathlib import PurePath
 from statistics import median
 
@@ -69,6 +70,10 @@ def comparison_html(comparison: Comparison, runs: Mapping[str, html.Evidence] = 
     *runs*: where the files of the two sides are, ``base`` and ``head``.
     """
     text, mood = headline(comparison)
+    runs = {
+        side: replace(evidence, report=f"{tables.SIDES[side]} report")
+        for side, evidence in runs.items()
+    }
     return html.tables_page(
         f"Comparison {sides(comparison)}",
         tables.tables(comparison, whole=True),

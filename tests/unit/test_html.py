@@ -618,6 +618,26 @@ def test_every_link_of_a_comparison_leads_to_a_file_that_exists(
         assert any(link.startswith(place_of_kind) for link in linked), (folder, kind)
 
 
+def test_a_comparison_leads_to_the_reports_of_both_sides(tmp_path: Path) -> None:
+    folders = two_runs(tmp_path)
+    page = tmp_path / "page.html"
+    arguments = ["compare", *map(str, folders.values()), "--html", str(page)]
+    assert main.main(arguments) == 0
+    assert not any(link.endswith("report.html") for link in files_of(page))
+    for folder in folders.values():
+        (folder / "report.html").touch()
+    assert main.main(arguments) == 0
+    assert {"before/report.html", "after/report.html"} <= set(files_of(page))
+    assert "earlier report later report" in Page(page.read_text()).text
+
+
+def test_the_page_of_a_suite_does_not_lead_to_itself(tmp_path: Path) -> None:
+    (tmp_path / "report.html").touch()
+    outcomes = conformity({"test_a": "no kernel for it"})
+    source = reports.conformance_html("one", [outcomes], {}, html.Evidence(folder=tmp_path))
+    assert "report.html" not in Page(source).links
+
+
 def test_every_slower_time_of_a_comparison_is_linked_to_the_records_of_both_sides(
     tmp_path: Path,
 ) -> None:

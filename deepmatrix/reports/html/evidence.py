@@ -39,10 +39,12 @@ class Evidence:
     """Finds the files of a run. *folder*: that of the run; None where a report stands alone.
 
     *start*: the beginning of a link, from the page to the folder; empty where the page is in it.
+    *report*: the words that lead to the run's report; empty where the page is that.
     """
 
     folder: Path | None = None
     start: str = ""
+    report: str = ""
 
     def link(self, path: str, words: str) -> Iterator[Link]:
         """Yield a link to a file of the run, nothing where the file is not there."""
@@ -90,7 +92,11 @@ def beside(page: Path, folders: Mapping[str, Path]) -> dict[str, Evidence]:
     }
     starts = {run: Path(os.path.relpath(folder, here)).as_posix() for run, folder in near.items()}
     return {
-        run: Evidence(folder=near[run], start="" if start == "." else f"{start}/")
+        run: Evidence(
+            folder=near[run],
+            start="" if start == "." else f"{start}/",
+            report=f"report of {run}",
+        )
         for run, start in starts.items()
     }
 

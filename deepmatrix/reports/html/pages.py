@@ -107,6 +107,12 @@ def tables_page(
         "tables.html",
         runs,
         title=title,
+        reports=[
+            link
+            for evidence in runs.values()
+            if evidence.report
+            for link in evidence.link("report.html", evidence.report)
+        ],
         headline=headline,
         mood=mood,
         about=about,
