@@ -15,26 +15,16 @@ from distributed import Client, Future
 from distributed.comm.core import FatalCommClosedError
 from distributed.security import Security
 
-from deepmatrix.errors import ArgumentError, DeepmatrixError, EngineError
+from deepmatrix.errors import DeepmatrixError, EngineError
 from deepmatrix.fleet import calls, certificates
 from deepmatrix.fleet.parcels import Order
-from deepmatrix.invocation import command_line
-
-#: What an address of a scheduler begins with: connections are encrypted, or there are none.
-SCHEME: Final = "tls://"
-
-#: The highest port of TCP.
-LAST_PORT: Final = 65535
+from deepmatrix.fleet.seeking import CONNECT_S, mute, seek, split_address
 
 #: For how long a scheduler, and then a worker, may be away before it counts as gone, in seconds.
 RETURN_S: Final = 30.0
 
 #: How soon it is noticed that a worker has gone, in seconds.
 LOOK_S: Final = 1.0
-
-#: For how long connecting is tried before it begins anew, in seconds: Dask doubles its pauses, and
-#: would sleep through most of the time in which a scheduler may return.
-CONNECT_S: Final = 5.0
 
 T = TypeVar("T")
 
@@ -50,7 +40,8 @@ class Lost(WorkerFailed):
 class Cluster:
     """A connection to the scheduler at *address*; *folder* has the certificates of a client.
 
-    *label*: what the user calls the fleet; its address, if left out.
+    *label*: what the user calls the fleet; its address, if left out. *waits* is called with what is
+    wrong where no scheduler answers yet: it has *return_s* seconds.
 
     Raises:
         ArgumentError: the address or the folder is wrong.
@@ -58,14 +49,21 @@ class Cluster:
     """
 
     def __init__(
-        self, address: str, folder: Path, *, return_s: float = RETURN_S, label: str = ""
+        self,
+        address: str,
+        folder: Path,
+        *,
+        return_s: float = RETURN_S,
+        label: str = "",
+        waits: Callable[[str], None] = lambda _: None,
     ) -> None:
-        check_address(address)
+        split_address(address)
         self.address = address
         self.label = label or address
         self.folder = folder
         self.return_s = return_s
         security = certificates.security(folder, "client")
+        seek(address, folder, return_s=return_s, waits=waits)
         for logger in ("distributed", "distributed.client"):  # Dask gives each a level of its own
             logging.getLogger(logger).setLevel(logging.CRITICAL)  # what is wrong is told here
         self._known: dict[str, dict[str, Any]] = {}
@@ -75,11 +73,7 @@ class Cluster:
             self._client = _Client(address, security, return_s)
             self._start(self._look()).result()
         except (OSError, ValueError) as error:
-            raise EngineError(
-                f"no scheduler of a fleet answers at {address}: {error}",
-                hint=f"start one with `{command_line('fleet', 'scheduler', 'FOLDER')}`, and "
-                "use the certificates that were made with its own",
-            ) from None
+            raise mute(address, error) from None
         self._watching = self._start(self._watch())
 
     def close(self) -> None:
@@ -215,14 +209,3 @@ class _Client(Client):
                 if time.monotonic() > end:
                     raise
             await asyncio.sleep(0.1)
-
-
-def check_address(address: str) -> None:
-    """Raise ArgumentError for what is no encrypted address of a scheduler."""
-    host, colon, port = address.removeprefix(SCHEME).rpartition(":")
-    is_port = port.isdecimal() and int(port) <= LAST_PORT
-    if not (address.startswith(SCHEME) and host and colon and is_port):
-        raise ArgumentError(
-            f"'{address}' is no address of a fleet's scheduler",
-            hint=f"write it like {SCHEME}name:8786; connections without TLS are not made",
-        )

@@ -30,7 +30,7 @@ def connected(
     matrix: Matrix,
     *,
     put_aside: Callable[[str, str], None],
-    waits: Callable[[], None] = lambda: None,
+    waits: Callable[[str], None] = lambda _: None,
     return_s: float = RETURN_S,
     settled_s: float = SETTLED_S,
     label: str = "",
@@ -38,17 +38,17 @@ def connected(
     """Yield the engines of the workers at a scheduler, by their names; close all of it after.
 
     A scheduler that was started lately may not have all of them back: where no further one has come
-    for *settled_s* seconds, they are all. Where it has none, *waits* is called, and they have
-    *return_s* seconds to come. *put_aside* is called with the name of each worker that cannot be
-    used, and why: it does not answer, its engine fails, or it has another version of this program.
-    *return_s* is also for how long each may be away before it counts as gone. *label*: what the
-    user calls the fleet; its address, if left out.
+    for *settled_s* seconds, they are all. Where it has none, or does not answer itself, *waits* is
+    called with that, and they have *return_s* seconds to come. *put_aside* is called with the name
+    of each worker that cannot be used, and why: it does not answer, its engine fails, or it has
+    another version of this program. *return_s* is also for how long each may be away before it
+    counts as gone. *label*: what the user calls the fleet; its address, if left out.
 
     Raises:
         ArgumentError: the address or the certificates are wrong.
         EngineError: the scheduler does not answer, has no worker, or none that can be used.
     """
-    cluster = Cluster(address, folder, return_s=return_s, label=label)
+    cluster = Cluster(address, folder, return_s=return_s, label=label, waits=waits)
     with contextlib.ExitStack() as closing:
         closing.callback(cluster.close)
         names = _gathered(cluster, waits, settled_s)
@@ -73,7 +73,7 @@ def connected(
         yield engines
 
 
-def _gathered(cluster: Cluster, waits: Callable[[], None], settled_s: float) -> list[str]:
+def _gathered(cluster: Cluster, waits: Callable[[str], None], settled_s: float) -> list[str]:
     """Return the names of the workers. Raises Lost where none comes in time."""
 
     def count_workers() -> int:
@@ -86,7 +86,7 @@ def _gathered(cluster: Cluster, waits: Callable[[], None], settled_s: float) -> 
         return len(cluster.workers())
 
     if not cluster.workers():
-        waits()
+        waits("the scheduler has no worker yet")
     cluster.patiently(count_workers)
     count = 0
     while cluster.is_young() and count < len(cluster.workers()):  # the others come soon

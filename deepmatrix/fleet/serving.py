@@ -18,9 +18,9 @@ from distributed.security import Security
 from deepmatrix.errors import EngineError
 from deepmatrix.fleet import certificates
 from deepmatrix.fleet.calls import HostPlugin
-from deepmatrix.fleet.cluster import CONNECT_S, check_address
 from deepmatrix.fleet.host import Host
 from deepmatrix.fleet.offers import resources
+from deepmatrix.fleet.seeking import CONNECT_S, knock, mute, split_address
 from deepmatrix.machine.signals import heeded_signals
 from deepmatrix.planning.cells import Capabilities
 
@@ -58,16 +58,6 @@ SCHEDULING: Final = {
 
 #: A worker looks for its scheduler again and again, and does not sleep for long.
 SEEKING: Final = {"distributed.comm.timeouts.connect": f"{CONNECT_S:g}s"}
-
-#: Why a worker waits.
-SILENT: Final = "no scheduler answers at {address} with these certificates"
-TAKEN: Final = "the fleet has a worker {name}"
-
-#: What the user can do about it.
-HINTS: Final = {
-    SILENT: "; if it runs, see the address, the port and the folder of certificates",
-    TAKEN: "; if that is another machine, give this one another --name",
-}
 
 Say = Callable[[str], None]
 
@@ -151,7 +141,7 @@ def work(address: str, folder: Path, host: Host, say: Say, *, away_s: float | No
         EngineError: the engine does not answer, another worker has the name, or the scheduler was
             away for too long.
     """
-    check_address(address)
+    split_address(address)
     security = certificates.security(folder, "worker")
     offered = host.offer().capabilities
     described = ", ".join(f"{count:g} {name}" for name, count in resources(offered).items())
@@ -165,12 +155,10 @@ def work(address: str, folder: Path, host: Host, say: Say, *, away_s: float | No
             except (OSError, RuntimeError, ValueError) as error:
                 is_taken = isinstance(error.__cause__, ValueError)  # the only refusal there is
                 if is_taken and time.monotonic() - began > TAKEN_S:
-                    raise EngineError(
-                        f"the fleet has a worker {host.name}", hint="give this one another --name"
-                    ) from None
-                if reason != (reason := TAKEN if is_taken else SILENT):
-                    waits_for = reason.format(address=address, name=host.name)
-                    say(f"{waits_for}: waiting{HINTS[reason]}")
+                    raise _taken(host) from None
+                why = _taken(host) if is_taken else await _silent(address, folder)
+                if reason != (reason := f"{why.message}: waiting; {why.hint}"):
+                    say(reason)
             else:
                 reason = ""
                 say(f"connected to {address}")
@@ -186,6 +174,22 @@ def work(address: str, folder: Path, host: Host, say: Say, *, away_s: float | No
                 await asyncio.wait_for(over.wait(), AGAIN_S)
 
     _run(run, {**QUIET, **SEEKING})
+
+
+def _taken(host: Host) -> EngineError:
+    return EngineError(
+        f"the fleet has a worker {host.name}",
+        hint="if that is another machine, give this one another --name",
+    )
+
+
+async def _silent(address: str, folder: Path) -> EngineError:
+    """Return why no scheduler takes this worker."""
+    try:
+        await asyncio.to_thread(knock, address, folder, "worker")
+    except EngineError as error:
+        return error
+    return mute(address)
 
 
 async def _connect(address: str, security: Security, host: Host, offered: Capabilities) -> Worker:

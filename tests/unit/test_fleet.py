@@ -268,13 +268,13 @@ def test_a_client_and_a_worker_without_the_certificates_of_the_fleet_are_refused
     fleet.start_worker("one")
     others = tmp_path / "others"
     certificates.make_certificates(others)
-    with pytest.raises(EngineError, match="no scheduler of a fleet answers"):
-        Cluster(fleet.address, others, return_s=3)
+    with pytest.raises(EngineError, match="is not of this fleet: self-signed certificate"):
+        Cluster(fleet.address, others)
     with pytest.raises(ArgumentError, match="no such file"):
         Cluster(fleet.address, tmp_path / "none")
     arguments = [fleet.address, str(others), "two", str(tmp_path / "work"), "start=2"]
     fleet.processes.start("two", be_worker, arguments)
-    fleet.processes.wait_for("two", "no scheduler answers")
+    fleet.processes.wait_for("two", "is not of this fleet: self-signed certificate")
     with fleet.engines() as engines:
         assert [each.describe()["worker"] for each in engines] == ["one"]
 
@@ -294,8 +294,58 @@ def test_neither_a_scheduler_nor_a_worker_speaks_without_a_certificate(fleet: Fl
             encrypted.recv(1)
 
 
+def test_who_looks_for_a_scheduler_is_told_at_once_what_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def find_nobody(*_: object, **__: object) -> None:  # as where there is a network of names
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    certificates.make_certificates(tmp_path / "tls")
+    reasons: list[str] = []
+    with monkeypatch.context() as nameless:
+        nameless.setattr(socket, "getaddrinfo", find_nobody)
+        with pytest.raises(EngineError, match="no machine is known as nowhere"):
+            Cluster("tls://nowhere:8786", tmp_path / "tls", waits=reasons.append)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=answer_plainly, args=(server,), daemon=True).start()
+        address = f"tls://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(EngineError, match="it does not speak TLS"):
+            Cluster(address, tmp_path / "tls", waits=reasons.append)
+    assert not reasons
+    with pytest.raises(EngineError, match=r"no scheduler of a fleet answers at .*refused"):
+        Cluster(address, tmp_path / "tls", return_s=2, waits=reasons.append)
+    assert len(reasons) == 1
+
+
+def answer_plainly(server: socket.socket) -> None:
+    near, _ = server.accept()
+    with near:
+        near.recv(1)
+        near.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
+def test_a_scheduler_that_is_started_after_its_client_is_found(fleet: Fleet) -> None:
+    fleet.start_worker("one")
+    with Line(fleet.port) as line:
+        line.cut()
+        reasons: list[str] = []
+        threading.Timer(2, line.mend).start()
+        client = Cluster(f"tls://127.0.0.1:{line.port}", fleet.tls, waits=reasons.append)
+        assert client.workers().keys() == {"one"}
+        client.close()
+    assert len(reasons) == 1
+
+
 @pytest.mark.parametrize(
-    "address", ["tcp://host:8786", "tls://host", "tls://:8786", "tls://host:99999", "tls://host:x"]
+    "address",
+    [
+        "tcp://host:8786",
+        "tls://host",
+        "tls://:8786",
+        "tls://host:99999",
+        "tls://host:x",
+        "tls://a..b:8786",
+    ],
 )
 def test_what_is_no_encrypted_address_is_refused(address: str, tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match="no address of a fleet's scheduler"):

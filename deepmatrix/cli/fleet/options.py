@@ -140,8 +140,8 @@ def connect(
     def put_aside(worker: str, reason: str) -> None:
         console.print(aside_line(worker, reason), soft_wrap=True)
 
-    def say_that_it_waits() -> None:
-        print_line(console, "… the scheduler has no worker yet: waiting for one", "dim")
+    def say_that_it_waits(reason: str) -> None:
+        print_line(console, f"… {reason}: waiting", "dim")
 
     with installed():
         from deepmatrix.fleet.connecting import connected  # noqa: PLC0415  # optional packages

@@ -11,10 +11,11 @@ from typing import Final, Protocol
 
 from deepmatrix.errors import EngineError, system_error
 from deepmatrix.fleet import certificates, serving
-from deepmatrix.fleet.cluster import SCHEME, Cluster
+from deepmatrix.fleet.cluster import Cluster
 from deepmatrix.fleet.launching import document
 from deepmatrix.fleet.launching.document import Fleet
 from deepmatrix.fleet.launching.ssh import SshWorker
+from deepmatrix.fleet.seeking import SCHEME
 from deepmatrix.machine import scratch
 
 #: The begin of the name of every folder with the certificates of a fleet.
