@@ -24,7 +24,7 @@ from deepmatrix.drawing.layout import (
 )
 from deepmatrix.drawing.sparks import parts, sparkline
 from deepmatrix.drawing.terminal import print_line
-from deepmatrix.drawing.verdicts import MOODS, SIGNS
+from deepmatrix.drawing.verdicts import COUNTED_SIGNS, MOODS, sign
 from deepmatrix.errors import ArgumentError
 from deepmatrix.invocation import command_line
 from deepmatrix.judging.verdicts import ORDER
@@ -45,8 +45,6 @@ MOST_PROBLEMS = 8
 #: The longest problem that is shown, in characters: four lines of a narrow terminal.
 LONGEST_PROBLEM = 320
 
-#: The sign of an expected failure, which is told apart without colour.
-EXPECTED_SIGN = "~"
 
 #: The greatest width of a sparkline.
 SPARKS = 16
@@ -132,7 +130,7 @@ def _block(group: Sequence[PortabilityRow | None]) -> Text:
     if not present:
         return Text(" ")
     worst = max(present, key=_badness)
-    return Text(_sign(worst), style=STYLES[_mood(worst)])
+    return Text(sign(worst), style=STYLES[_mood(worst)])
 
 
 def _badness(row: PortabilityRow) -> tuple[bool, int]:
@@ -145,17 +143,13 @@ def _is_expected(row: PortabilityRow) -> bool:
     return counted_as(row) == EXPECTED
 
 
-def _sign(row: PortabilityRow) -> str:
-    return EXPECTED_SIGN if _is_expected(row) else SIGNS[row.verdict]
-
-
 def _mood(row: PortabilityRow) -> Mood:
     return "muted" if _is_expected(row) else MOODS[row.verdict]
 
 
 def _word(row: PortabilityRow) -> str:
     """Return a verdict with its sign, and whether it is an expected failure."""
-    return f"{_sign(row)} {row.verdict}" + (f" ({EXPECTED})" if _is_expected(row) else "")
+    return f"{sign(row)} {row.verdict}" + (f" ({EXPECTED})" if _is_expected(row) else "")
 
 
 def _name_width(names: Sequence[str], width: int) -> int:
@@ -177,8 +171,7 @@ def _shortened(name: str, width: int) -> str:
 
 
 def _legend(artifacts: int, width: int) -> str:
-    words = {**SIGNS, EXPECTED: EXPECTED_SIGN}
-    signs = ", ".join(f"{sign} {word}" for word, sign in words.items())
+    signs = ", ".join(f"{sign} {word}" for word, sign in COUNTED_SIGNS.items())
     each = -(-artifacts // width)
     column = f"{each} artifacts, shown by the worst of them" if each > 1 else "an artifact"
     return (

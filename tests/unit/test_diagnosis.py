@@ -93,6 +93,11 @@ def test_a_thousand_nodes_take_three_looks() -> None:
         assert count <= 3
 
 
+def test_a_node_may_have_as_long_a_name_as_a_tensor() -> None:
+    name = "n" * 10_000
+    assert Node(name=name, kind="Neg", inputs=[name], outputs=["y"]).name == name
+
+
 def test_a_node_with_two_wrong_outputs_ends_the_search_at_once() -> None:
     node = Node(name="split", kind="Split", inputs=["x"], outputs=["a", "b"])
     graph = Graph(nodes=[node], inputs={"x"}, outputs=["a", "b"], tensors=["a", "b"])

@@ -366,6 +366,17 @@ def test_the_worst_verdict_sorts_first_and_an_expected_failure_after_all_others(
     (section,) = verdicts.sections(shuffled, verdicts.anchors(shuffled), html.Evidence())
     lines = sorted(section.lines, key=lambda line: line.badness)
     assert [line.judged.consumer for line in lines] == list(changes)
+    assert {line.judged.consumer: line.sign for line in lines}["expected error"] == "~"
+
+
+def test_an_expected_failure_is_told_apart_without_colour_on_the_page() -> None:
+    results = drifting()
+    changes = {"verdict": "error", "expected_failure": "known"}
+    rows = tuple(row.model_copy(update=changes) for row in results.portability)
+    text = page_of(results.model_copy(update={"portability": rows})).text
+    assert re.search(r"~ \d+ expected failure", text)
+    assert "~ expected failure" in text.partition("Map of verdicts")[2]
+    assert "~ error" in text
 
 
 def test_every_verdict_has_its_word_its_sign_and_its_number() -> None:

@@ -13,11 +13,13 @@ from deepmatrix.cli.main import main
 from deepmatrix.conformance import suite
 from deepmatrix.drawing import escaping
 from deepmatrix.drawing.sparks import parts, sparkline
+from deepmatrix.drawing.verdicts import COUNTED_SIGNS, SIGNS
 from deepmatrix.errors import ArgumentError
 from deepmatrix.models import budgets
 from deepmatrix.models.budgets import Budgets
 from deepmatrix.reports import walk
 from deepmatrix.results import remarks
+from deepmatrix.results.counting import EXPECTED
 from deepmatrix.results.rows import Results
 from tests.unit import verifications
 from tests.unit.pages import HOSTILE, drifting, empty, hostile, idle, interrupted
@@ -81,7 +83,7 @@ def test_each_cell_has_a_line_with_the_sign_of_its_verdict() -> None:
     lines = screen(drifting(), 120).splitlines()
     for row in drifting().portability:
         line = next(line for line in lines if line.startswith(row.consumer))
-        assert line.removeprefix(row.consumer).split()[0] == walk.SIGNS[row.verdict]
+        assert line.removeprefix(row.consumer).split()[0] == SIGNS[row.verdict]
 
 
 def test_what_has_not_run_yet_is_told_once_and_hides_no_other_problem() -> None:
@@ -154,12 +156,12 @@ def test_a_run_without_verdicts_has_no_map() -> None:
 
 def test_the_legend_explains_every_sign() -> None:
     text = " ".join(screen(drifting()).split())
-    for verdict, sign in walk.SIGNS.items():
+    for verdict, sign in SIGNS.items():
         assert f"{sign} {verdict}" in text
 
 
 def test_signs_are_told_apart_in_ascii_too() -> None:
-    signs = [*walk.SIGNS.values(), walk.EXPECTED_SIGN]
+    signs = [*COUNTED_SIGNS.values()]
     assert len({escaping.encodable(sign, "ascii") for sign in signs}) == len(signs)
 
 
@@ -178,8 +180,8 @@ def test_an_expected_failure_is_told_apart_without_colour(tmp_path: Path) -> Non
     results = expecting(drifting())
     text = screen(results)
     line = next(line for line in text.splitlines() if line.startswith(DRIFTING))
-    assert line.removeprefix(DRIFTING).split()[0] == walk.EXPECTED_SIGN
-    assert f"{walk.EXPECTED_SIGN} expected failure" in " ".join(text.split())
+    assert line.removeprefix(DRIFTING).split()[0] == COUNTED_SIGNS[EXPECTED]
+    assert f"{COUNTED_SIGNS[EXPECTED]} expected failure" in " ".join(text.split())
     console = Console(file=io.StringIO(), width=80)
     walk.show_verdict(console, tmp_path, walk.find_verdict(results, DRIFTING, "resnet50"), [])
     shown = console.file.getvalue()  # type: ignore[attr-defined]

@@ -7,7 +7,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from deepmatrix.drawing.layout import Mood, Table, without_empty_columns
-from deepmatrix.drawing.verdicts import SIGNS
+from deepmatrix.drawing.verdicts import COUNTED_SIGNS, sign
 from deepmatrix.reports import unfinished
 from deepmatrix.reports.html import latency, nodes, overview, timeline, training, verdicts
 from deepmatrix.reports.html.evidence import Evidence, source_links
@@ -54,7 +54,8 @@ def run_page(results: Results, evidence: Evidence) -> str:
         folded=len(results.portability) > MOST_UNFOLDED,
         sections=list(verdicts.sections(results, places, evidence)),
         unlisted=len(results.portability) - len(places),
-        signs=SIGNS,
+        signs=COUNTED_SIGNS,
+        sign=sign,
         text_in_map=verdicts.text_in_map,
         css=verdicts.css,
         kind=verdicts.kind,

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from deepmatrix.drawing import numbers
-from deepmatrix.drawing.verdicts import SIGNS
+from deepmatrix.drawing.verdicts import COUNTED_SIGNS, sign
 from deepmatrix.judging.verdicts import ORDER
 from deepmatrix.reports.html import scales
 from deepmatrix.reports.html.evidence import Evidence, Link
@@ -55,7 +55,7 @@ class Line:
     @property
     def sign(self) -> str:
         """The sign of the verdict."""
-        return SIGNS[self.judged.verdict]
+        return sign(self.judged)
 
     @property
     def css(self) -> str:
@@ -173,7 +173,7 @@ def short_title(judged: PortabilityRow) -> str:
 def counts(rows: Sequence[PortabilityRow]) -> tuple[tuple[str, int], ...]:
     """Return how many consumers have each verdict that some have, in the order of the legend."""
     by_word = verdict_counts(rows)
-    return tuple((word, by_word[word]) for word in (*SIGNS, EXPECTED) if by_word[word])
+    return tuple((word, by_word[word]) for word in COUNTED_SIGNS if by_word[word])
 
 
 def in_order(rows: Sequence[PortabilityRow]) -> list[PortabilityRow]:

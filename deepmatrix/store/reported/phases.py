@@ -306,7 +306,7 @@ class InspectRecord(PhaseRecord[InspectData]):
 class Node(Reported):
     """A node of a model's graph: its tensors by name."""
 
-    name: Remark
+    name: TensorName
     kind: Remark
     inputs: Few[TensorName]
     outputs: Few[TensorName]
