@@ -23,6 +23,9 @@ FLEET: Final = "fleet"
 CERTIFICATES: Final = "certificates"
 WORKER: Final = "worker"
 
+#: Why an engine got nothing more to do in a run.
+ASIDE: Final = "aside"
+
 #: The lines of a processor's instruction sets, on x86 and on ARM.
 FEATURES: Final = ("flags", "Features")
 

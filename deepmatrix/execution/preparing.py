@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from deepmatrix.engines import Engine, Prepared
-from deepmatrix.engines.hardware import WORKER
+from deepmatrix.engines.hardware import ASIDE, WORKER
 from deepmatrix.errors import EngineError, RecordError
 from deepmatrix.execution.interrupting import how_to_go_on, interrupted
 from deepmatrix.execution.sessions.lanes import run_together
@@ -33,6 +33,11 @@ class Preparation:
     prepared: dict[str, Prepared] = field(default_factory=dict)
 
     @property
+    def facts(self) -> dict[str, str]:
+        """What the run records of the engine."""
+        return {"engine": self.engine.name, **self.engine.describe()}
+
+    @property
     def worker(self) -> str:
         """The name of the engine's worker in a fleet, or nothing."""
         return self.engine.describe().get(WORKER, "")
@@ -43,8 +48,9 @@ class Preparation:
         return self.engine.describe().get("machine", "")
 
     def put_aside(self, reason: str) -> None:
-        """Give the engine nothing more to do, and say so."""
+        """Give the engine nothing more to do, and say so, in the report too."""
         self.aside.append(reason)
+        self.run.save_engine(self.facts, **{ASIDE: reason})
         self.watcher.put_aside(self.worker, reason)
 
     def make_ready(self, cells: Sequence[Cell]) -> dict[str, Prepared]:

@@ -85,11 +85,11 @@ class Runner:
                     closing.close()
 
     def _preparation(self, engine: Engine) -> Preparation:
-        capabilities = engine.capabilities()
-        self.run.save_engine({"engine": engine.name, **engine.describe()})
-        return Preparation(
-            run=self.run, engine=engine, capabilities=capabilities, watcher=self.watcher
+        preparation = Preparation(
+            run=self.run, engine=engine, capabilities=engine.capabilities(), watcher=self.watcher
         )
+        self.run.save_engine(preparation.facts)
+        return preparation
 
     def _sites(
         self,

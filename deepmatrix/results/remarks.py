@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from deepmatrix.config.sections import Limits
+from deepmatrix.engines.hardware import ASIDE, WORKER
 from deepmatrix.judging.verdicts import ORDER
 from deepmatrix.models.inputs import SHARED_INPUTS
 from deepmatrix.planning.subjects import Refused
@@ -226,6 +227,13 @@ def not_pulled(cells: Iterable[CellRow]) -> Iterator[str]:
     for row in cells:
         if row.not_pulled:
             yield f"{row.cell}: its image was built, and not pulled: {row.not_pulled}"
+
+
+def put_aside(engines: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    """Yield the workers that got nothing more to do in the run, and why."""
+    for name, facts in engines.items():
+        if reason := facts.get(ASIDE):
+            yield f"{facts.get(WORKER, name)} was put aside, and got no more jobs: {reason}"
 
 
 def on_limits(limits: Limits) -> Iterator[str]:

@@ -299,10 +299,11 @@ class Run:
         """Remember a file that cannot be used: the report names it, and the rest is read on."""
         self.damage[f"{error.message}; {error.hint}"] = None
 
-    def save_engine(self, facts: dict[str, str]) -> None:
-        """Write the facts of the engine that runs the cells."""
-        text = json.dumps(facts, indent=1, sort_keys=True) + "\n"
-        name = f"{facts['engine']}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    def save_engine(self, facts: dict[str, str], **further: str) -> None:
+        """Write the facts of an engine that runs cells; *further* ones are of this run alone."""
+        whole = {**facts, **further}
+        named, text = (json.dumps(each, indent=1, sort_keys=True) + "\n" for each in (facts, whole))
+        name = f"{facts['engine']}-{hashlib.sha256(named.encode()).hexdigest()[:8]}"
         write_text(self.path / "engines" / f"{name}.json", text)
 
     @contextlib.contextmanager

@@ -37,6 +37,7 @@ from deepmatrix.fleet.offers import TIMING
 from deepmatrix.fleet.parcels import Order, Sent, digest_of
 from deepmatrix.machine import locks, processes
 from deepmatrix.planning.plan import WAVES, Job
+from deepmatrix.results import merging
 from deepmatrix.store.records import JobRecord
 from tests.fleet_processes import (
     STARTS_S,
@@ -620,6 +621,9 @@ def test_a_worker_that_fails_is_put_aside_and_the_others_do_its_jobs(
     assert len(set(attempts)) == len(attempts)
     assert list(aside) == ["bad"]
     assert FALSE_WORKERS[fault] in aside["bad"]
+    (warning,) = (line for line in merging.merge([run]).warnings if "put aside" in line)
+    assert warning.startswith("bad was put aside, and got no more jobs: ")
+    assert FALSE_WORKERS[fault] in warning
 
 
 def test_what_is_asked_after_the_jobs_is_asked_of_a_worker_that_is_left(
