@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.invocation import command_line
@@ -44,6 +44,10 @@ class Decision:
     record: str = ""
 
 
+#: Outcomes that a run decides.
+DECIDED: Final[frozenset[Outcome]] = frozenset({"holds", "no longer holds"})
+
+
 @dataclass(frozen=True, kw_only=True)
 class DecidedStatement:
     """A statement with the decisions of its checks, None where it has no such check."""
@@ -52,6 +56,12 @@ class DecidedStatement:
     statement: Statement
     then: Decision | None
     now: Decision | None
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether a run decides it, then or now."""
+        outcomes = {decision.outcome for decision in (self.then, self.now) if decision}
+        return not outcomes.isdisjoint(DECIDED)
 
 
 def decide(document: Statements, runs: Sequence[Results], matrix: Matrix) -> list[DecidedStatement]:

@@ -680,6 +680,24 @@ def test_every_record_of_an_evaluation_is_linked_and_exists(
     assert {f"runs/{path}" for path in named if (runs / path).is_file()} <= set(linked)
 
 
+def test_the_screen_of_an_evaluation_has_what_is_decided_and_says_where_the_rest_is(
+    recorded: Path,  # noqa: F811
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = ["evaluation", "recorded", "--runs", str(recorded)]
+    assert main.main(arguments) == 0
+    short = capsys.readouterr().out
+    assert main.main([*arguments, "--tables"]) == 0
+    whole = capsys.readouterr().out
+    assert "Ratings now" in short
+    assert "Ratings now" in whole
+    assert "Inputs: architecture" in whole
+    assert "Inputs: architecture" not in short
+    assert "statements are not decided by these runs; --tables prints why" in short
+    assert "Caffe is the" in whole
+    assert "Caffe is the" not in short
+
+
 def test_a_page_that_is_not_beside_its_runs_has_no_link_to_them_which_is_told(
     recorded: Path,  # noqa: F811
     tmp_path: Path,

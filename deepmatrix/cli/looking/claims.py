@@ -11,9 +11,10 @@ from deepmatrix.boundary.writing import write_named
 from deepmatrix.cli import options as shared
 from deepmatrix.cli import reporting, running, starting
 from deepmatrix.drawing.layout import Table
-from deepmatrix.drawing.terminal import make_console
+from deepmatrix.drawing.terminal import make_console, print_line
 from deepmatrix.paths import CLAIMS
 from deepmatrix.reports import html, markdown
+from deepmatrix.reports.tables.study.claims import brief
 from deepmatrix.reports.tables.study.claims import tables as statement_tables
 from deepmatrix.reports.tables.study.editions import tables as edition_tables
 from deepmatrix.reports.tables.study.sources import about_run
@@ -21,6 +22,7 @@ from deepmatrix.results import merging
 from deepmatrix.results.rows import Results
 from deepmatrix.store.runs import Run
 from deepmatrix.study import decisions, statements
+from deepmatrix.study.decisions import DecidedStatement
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +41,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--into", type=Path, metavar="FILE", help="put the tables into this page, between its marks"
     )
     parser.add_argument("--html", type=Path, metavar="FILE", help="write an HTML page")
+    shared.add_tables(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -47,6 +50,7 @@ def run(options: argparse.Namespace) -> None:
     results = merged(runs, options)
     decided = decisions.decide(document, results, starting.load_matrix(options))
     tables = [*statement_tables(decided), *edition_tables(document)]
+    show(options, tables, brief(decided), decided)
     write(options, "The study's statements", tables, runs, map(about_run, results))
 
 
@@ -61,6 +65,24 @@ def merged(runs: Sequence[Run], options: argparse.Namespace) -> list[Results]:
     return [merging.merge([run], expected_failures) for run in runs]
 
 
+def show(
+    options: argparse.Namespace,
+    tables: Sequence[Table],
+    short: Sequence[Table],
+    decided: Sequence[DecidedStatement],
+) -> None:
+    """Print all tables where the user wants them, else *short* ones, and where the others are."""
+    console = make_console()
+    reports.show_tables(console, tables if options.tables else short)
+    undecided = sum(not statement.is_decided for statement in decided)
+    if undecided and not options.tables:
+        line = (
+            f"{undecided} of {len(decided)} statements are not decided by these runs; --tables "
+            "prints why, and what all of it rests on, and --html FILE makes a page of it"
+        )
+        print_line(console, line)
+
+
 def write(
     options: argparse.Namespace,
     title: str,
@@ -68,9 +90,7 @@ def write(
     runs: Sequence[Run],
     about: Iterable[str],
 ) -> None:
-    """Print tables of runs, and write the pages that are asked for. *about*: lines on the runs."""
-    console = make_console()
-    reports.show_tables(console, tables)
+    """Write tables of runs into the pages that are asked for. *about*: lines on the runs."""
     if options.into:
         markdown.insert(
             options.into,
@@ -80,7 +100,7 @@ def write(
         folders = _folders(runs)
         evidence = html.beside(options.html, folders)
         write_named(options.html, html.tables_page(title, tables, evidence, about=list(about)))
-        reporting.announce_page(console, options.html, folders, evidence)
+        reporting.announce_page(make_console(), options.html, folders, evidence)
 
 
 def _folders(runs: Sequence[Run]) -> dict[str, Path]:

@@ -24,11 +24,9 @@ def run(options: argparse.Namespace) -> None:
     results = claims.merged(runs, options)
     matrix = starting.load_matrix(options)
     listed = packages.load()
-    tables = evaluation.tables(
-        ratings.rate(results, matrix, listed),
-        decisions.decide(document, results, matrix),
-        results,
-        listed,
-    )
+    rated = ratings.rate(results, matrix, listed)
+    decided = decisions.decide(document, results, matrix)
+    tables = evaluation.tables(rated, decided, results, listed)
+    claims.show(options, tables, evaluation.brief(rated, decided), decided)
     about = map(about_run, results)
     claims.write(options, "Evaluation of deep learning toolkits", tables, runs, about)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from deepmatrix.drawing.layout import Mood, Row, Table, files, key, number, text
 from deepmatrix.drawing.numbers import DASH
@@ -51,6 +52,12 @@ def tables(decided: Sequence[DecidedStatement]) -> list[Table]:
     """Return a count of the outcomes, then a table for each area."""
     areas = dict.fromkeys(statement.area for statement in decided)
     return [_summary(decided), *(_table(area, decided) for area in areas)]
+
+
+def brief(decided: Sequence[DecidedStatement]) -> list[Table]:
+    """Return the count of the outcomes, and a table of the statements that are decided."""
+    tables_of_decided = tables([statement for statement in decided if statement.is_decided])[1:]
+    return [replace(_summary(decided), note=""), *tables_of_decided]
 
 
 def _summary(decided: Sequence[DecidedStatement]) -> Table:

@@ -13,6 +13,11 @@ from deepmatrix.study.rating.packages import Packages
 from deepmatrix.study.rating.ratings import Rating
 
 
+def brief(rated: Sequence[Rating], decided: Sequence[DecidedStatement]) -> list[Table]:
+    """Return the stars, and the statements that are decided."""
+    return [*ratings.stars(rated), *claims.brief(decided)]
+
+
 def tables(
     rated: Sequence[Rating],
     decided: Sequence[DecidedStatement],

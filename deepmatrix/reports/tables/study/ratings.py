@@ -25,9 +25,13 @@ RULE = (
 
 def tables(ratings: Sequence[Rating]) -> list[Table]:
     """Return a table of stars for each period, then a table of the inputs of each area."""
-    stars = [_stars(period, ratings) for period in PERIODS]
     inputs = [_inputs(area, ratings) for area in AREAS]
-    return [*stars, *(table for table in inputs if table.rows)]
+    return [*stars(ratings), *(table for table in inputs if table.rows)]
+
+
+def stars(ratings: Sequence[Rating]) -> list[Table]:
+    """Return a table of stars for each period."""
+    return [_stars(period, ratings) for period in PERIODS]
 
 
 def _stars(period: Period, ratings: Sequence[Rating]) -> Table:
