@@ -10,6 +10,9 @@ from deepmatrix.invocation import command_line
 #: At most this many runs are listed by name.
 LISTED_RUNS: Final = 5
 
+#: A part of a run's name that stands for it has so many characters: fewer are a mistake.
+LEAST_PART: Final = 4
+
 
 def plans(parent: Path) -> list[Path]:
     """Return the plans of all runs, without what is no plain file: that is of no run."""
@@ -18,10 +21,18 @@ def plans(parent: Path) -> list[Path]:
 
 
 def named(path: Path, parent: Path) -> Path:
-    """Return where a run is that a user names: by its name among the runs, or by its path."""
+    """Return where a run is that a user names: by its name among the runs, or by its path.
+
+    A part of a name will do, of `LEAST_PART` characters or more, where no other run has it.
+    """
     below = parent / path
     is_name = path.name == str(path) and path.suffix != ".json"
-    return below if below.exists() or (is_name and not path.exists()) else path
+    if below.exists() or not is_name or path.exists():
+        return below if below.exists() else path
+    if len(path.name) < LEAST_PART:
+        return below
+    alike = [plan.parent for plan in plans(parent) if path.name in plan.parent.name]
+    return alike[0] if len(alike) == 1 else below
 
 
 def known_runs(parent: Path) -> str:

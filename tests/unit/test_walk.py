@@ -262,6 +262,18 @@ def test_a_file_of_a_run_means_the_run(
     assert f"{run.id}: " in capsys.readouterr().out
 
 
+def test_a_part_of_the_name_of_a_run_is_enough_where_no_other_has_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("20260102-fast", "20260103-fast"):
+        whole(tmp_path, name)
+    assert main(["show", "--runs", str(tmp_path), "0103"]) == 0
+    assert "20260103-fast: " in capsys.readouterr().out
+    for several in ("fast", "103"):
+        assert main(["show", "--runs", str(tmp_path), several]) == 2
+        assert "runs there: 20260102-fast, 20260103-fast" in capsys.readouterr().err
+
+
 def test_the_folder_of_all_runs_is_no_run_and_names_those_in_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

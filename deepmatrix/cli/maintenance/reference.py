@@ -21,7 +21,7 @@ INTRODUCTION = """\
 `nox -s COMMAND -- OPTIONS` runs a command; `python -m deepmatrix COMMAND OPTIONS` is the same
 without nox. `nox -s reference` writes this page from the parser; `nox -s lint` fails if it is
 stale. GLOB is a shell pattern of cell ids, such as `'torch-*-cpu'`: quote it. RUN is a directory,
-or the name of one below `--runs`.
+or the name of one below `--runs`, or a part of that name that no other has.
 """
 
 #: What a run directory holds, and who writes it.
