@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -178,7 +179,13 @@ def test_a_curve_of_losses_is_drawn_above_gold_where_the_loss_is_larger(results:
 
 
 @pytest.mark.parametrize(
-    ("errors", "worst"), [((1e-6, 1e-3, 1e-5), "second"), ((1e-6, 1e-3, None), "third")]
+    ("errors", "worst"),
+    [
+        ((1e-6, 1e-3, 1e-5), "second"),
+        ((1e-6, 1e-3, None), "third"),
+        ((1e-6, 1e-3, math.nan), "third"),
+        ((1e-6, math.inf, 1e-3), "second"),
+    ],
 )
 def test_the_worst_cell_of_a_layer_is_that_with_the_largest_error(
     errors: tuple[float | None, ...], worst: str, results: Results
@@ -192,7 +199,7 @@ def test_the_worst_cell_of_a_layer_is_that_with_the_largest_error(
     ((drawn,),) = (group.layers for group in trained.layers)
     assert drawn.worst_cell == worst
     assert [number for number, _ in drawn.places] == [
-        number for number, error in enumerate(errors) if error is not None
+        number for number, error in enumerate(errors) if error is not None and math.isfinite(error)
     ]
 
 

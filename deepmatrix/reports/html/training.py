@@ -159,7 +159,9 @@ def _layer(
     return Layer(
         name=name,
         places=tuple(
-            (number, scale.place(value)) for number, value in of_layer.items() if value is not None
+            (number, scale.place(value))
+            for number, value in of_layer.items()
+            if value is not None and math.isfinite(value)
         ),
         worst=of_layer[worst],
         worst_cell=rows[worst].cell,
@@ -167,4 +169,4 @@ def _layer(
 
 
 def _badness(value: float | None) -> float:
-    return math.inf if value is None else value
+    return math.inf if value is None or math.isnan(value) else value
