@@ -42,6 +42,9 @@ NAME_SHARE, TELLING_SHARE = 0.45, 0.75
 #: So many problems are listed.
 MOST_PROBLEMS = 8
 
+#: So many names are listed where a part is in several.
+MOST_NAMES = 5
+
 #: The longest problem that is shown, in characters: four lines of a narrow terminal.
 LONGEST_PROBLEM = 320
 
@@ -187,13 +190,13 @@ def find_cell(results: Results, name: str) -> CellRow:
     """
     cells = {cell.cell: cell for cell in results.cells}
     ran = {full: cell for full, cell in cells.items() if cell.jobs and name in full}
-    return _find(cells if name in cells or not ran else ran, name, "cell")
+    return _find(cells if name in cells or not ran else ran, name, "cell", "RUN")
 
 
 def find_verdict(results: Results, cell: str, name: str) -> PortabilityRow:
     """Return a cell's verdict on an artifact, by its name or a part. Raises ArgumentError."""
     rows = {row.title: row for row in results.portability if row.consumer == cell}
-    return _find(rows, name, "artifact")
+    return _find(rows, name, "artifact", "RUN", cell)
 
 
 def find_training(results: Results, cell: str, workload: str) -> TrainingRow | None:
@@ -202,20 +205,22 @@ def find_training(results: Results, cell: str, workload: str) -> TrainingRow | N
     return next(rows, None)
 
 
-def _find(by_name: dict[str, Value], name: str, kind: str) -> Value:
+def _find(by_name: dict[str, Value], name: str, kind: str, *shown: str) -> Value:
+    """Return the value of a name, or of a part of it; *shown*: what of a run lists the names."""
     if name in by_name:
         return by_name[name]
     matching = [full for full in by_name if name in full]
     if len(matching) == 1:
         return by_name[matching[0]]
     if matching:
+        more = ", …" if len(matching) > MOST_NAMES else ""
         raise ArgumentError(
-            f"'{name}' names {len(matching)} {kind}s: {', '.join(matching[:5])}",
+            f"'{name}' names {len(matching)} {kind}s: {', '.join(matching[:MOST_NAMES])}{more}",
             hint="give more of the name",
         )
     raise ArgumentError(
         f"no {kind} '{name}'{did_you_mean(name, list(by_name))}",
-        hint=f"`{command_line('show', 'RUN')}` lists them",
+        hint=f"`{command_line('show', *shown)}` lists them",
     )
 
 

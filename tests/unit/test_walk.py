@@ -15,6 +15,7 @@ from deepmatrix.drawing import escaping
 from deepmatrix.drawing.sparks import parts, sparkline
 from deepmatrix.drawing.verdicts import COUNTED_SIGNS, SIGNS
 from deepmatrix.errors import ArgumentError
+from deepmatrix.invocation import command_line
 from deepmatrix.models import budgets
 from deepmatrix.models.budgets import Budgets
 from deepmatrix.reports import walk
@@ -219,6 +220,18 @@ def test_a_part_of_a_name_is_enough_where_only_one_has_it() -> None:
         walk.find_cell(results, "onnxruntime")
     with pytest.raises(ArgumentError, match="no cell 'nothing'"):
         walk.find_cell(results, "nothing")
+
+
+def test_a_name_that_is_not_there_has_the_command_that_lists_what_is() -> None:
+    results = drifting()
+    with pytest.raises(ArgumentError) as cell:
+        walk.find_cell(results, "nothing")
+    assert command_line("show", "RUN") in str(cell.value.hint)
+    with pytest.raises(ArgumentError) as artifact:
+        walk.find_verdict(results, DRIFTING, "nothing")
+    assert command_line("show", "RUN", DRIFTING) in str(artifact.value.hint)
+    with pytest.raises(ArgumentError, match=r"names \d+ cells: .*, …$"):
+        walk.find_cell(results, "-")
 
 
 def test_a_part_of_a_name_means_the_cell_that_ran() -> None:
