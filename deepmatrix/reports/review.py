@@ -170,7 +170,7 @@ def _place(results: Results) -> str:
     places = {
         f"{facts['engine']} on {facts.get('system', '').partition('-')[0]}"
         for facts in results.engines.values()
-        if facts["engine"] != "docker"
+        if facts.get("engine", "docker") != "docker"
     }
     return ", ".join(sorted(places))
 

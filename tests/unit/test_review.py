@@ -330,6 +330,12 @@ def test_a_file_that_is_no_comparison_says_what_writes_one(
     assert error.endswith("hint: name the file that `compare --json FILE` of this version wrote\n")
 
 
+def test_an_engine_that_a_file_tells_nothing_of_has_no_place() -> None:
+    results = run_of(DRIFTED)
+    (entry,) = Review(runs=(results.model_copy(update={"engines": {"docker": {}}}),)).wrong
+    assert entry.place == ""
+
+
 def test_what_is_wrong_stands_worst_first_whatever_the_order_of_its_rows() -> None:
     results = run_of()
     drifted = next(row for row in results.portability if row.consumer == DRIFTED)
