@@ -44,6 +44,45 @@ def ignore_signals() -> None:
 
 
 @contextlib.contextmanager
+def hold_signals() -> Iterator[None]:
+    """Heed `SIGNALS` only after this. Processes that are started meanwhile never heed them.
+
+    They do on Windows, until they ignore them.
+    """
+    held: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        del frame
+        held.append(number)
+
+    # A thread that holds nothing back may get the signal, and the main one then heeds it.
+    is_main = threading.current_thread() is threading.main_thread()
+    numbers = heeded_signals() if is_main else []
+    handlers = {number: signal.signal(number, note) for number in numbers}
+    try:
+        with _blocked():
+            yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for noted in held:
+            signal.raise_signal(noted)
+
+
+@contextlib.contextmanager
+def _blocked() -> Iterator[None]:
+    """Block `SIGNALS` in this thread, and in what it starts."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
 def interrupt_on_signal() -> Iterator[None]:
     """Turn the signals that end a run into KeyboardInterrupt; put their handlers back after."""
     handlers = {

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
+import struct
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -50,6 +55,50 @@ def kill_a_process() -> None:
     while not (children := multiprocessing.active_children()):
         time.sleep(0.01)
     children[0].kill()
+
+
+def test_a_process_that_is_killed_while_it_answers_is_one_error() -> None:
+    mine, its = multiprocessing.Pipe()
+    os.write(its.fileno(), struct.pack("!i", 1000) + b"half")
+    its.close()
+    with pytest.raises(EngineError, match="was killed"):
+        processes._receive(mine)
+
+
+#: Shows a run, for which two processes collect; sends all of them a signal when they have started.
+INTERRUPTED = """
+import multiprocessing, os, sys, threading, time
+from deepmatrix.cli.main import main
+from deepmatrix.results import merging
+
+def send():
+    while not multiprocessing.active_children():
+        time.sleep(0.01)
+    time.sleep(float(sys.argv[3]))
+    os.killpg(0, int(sys.argv[2]))
+
+merging.processes_for = lambda plan: 2
+threading.Thread(target=send, daemon=True).start()
+sys.exit(main(["show", sys.argv[1]]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no such signals")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("after_s", [0, 0.3])
+def test_a_signal_to_all_processes_ends_them_with_one_line(
+    name: str, after_s: float, tmp_path: Path
+) -> None:
+    number = str(int(getattr(signal, name)))
+    ended = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, str(whole(tmp_path).path), number, str(after_s)],
+        capture_output=True,
+        text=True,
+        check=False,
+        start_new_session=True,
+        timeout=100,
+    )
+    assert (ended.stderr, ended.returncode) == ("error: interrupted\n", 130)
 
 
 def test_only_large_plans_are_worth_several_processes() -> None:

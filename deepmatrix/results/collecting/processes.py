@@ -6,13 +6,14 @@ import contextlib
 import gc
 import itertools
 import multiprocessing
-import signal
+import traceback
 from collections.abc import Iterator, Sequence
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 
 from deepmatrix.engines.local import usable_cpus
 from deepmatrix.errors import EngineError
-from deepmatrix.machine.signals import SIGNALS, end_with_parent
+from deepmatrix.machine.signals import hold_signals, ignore_signals
 from deepmatrix.planning.plan import WAVES, Plan
 from deepmatrix.results.collecting.collected import Collected
 from deepmatrix.results.collecting.groups import groups
@@ -70,21 +71,24 @@ def _started(
 ) -> Iterator[list[Connection]]:
     """Start processes that take the cells in turn; yield a pipe from each, end them after.
 
-    They are spawned, not forked: this process may have threads. A process waits where nobody takes
-    what it has collected, so that they do not run ahead with much in memory.
+    They are spawned, not forked: this process may have threads. They heed no signal from their
+    start on: this process does it for them. A process waits where nobody takes what it has
+    collected, so that they do not run ahead with much in memory.
     """
     spawning = multiprocessing.get_context("spawn")
+    resource_tracker.ensure_running()  # its start would have this process heed signals again
     with contextlib.ExitStack() as ending:
         pipes = []
-        for _ in range(processes):
-            mine, other = spawning.Pipe()
-            process = spawning.Process(target=_collect_cells, args=(other,), daemon=True)
-            process.start()
-            other.close()
-            ending.callback(mine.close)
-            ending.callback(process.join)
-            ending.callback(process.terminate)
-            pipes.append(mine)
+        with hold_signals():
+            for _ in range(processes):
+                mine, other = spawning.Pipe()
+                process = spawning.Process(target=_collect_cells, args=(other,), daemon=True)
+                process.start()
+                other.close()
+                ending.callback(mine.close)
+                ending.callback(process.join)
+                ending.callback(process.kill)
+                pipes.append(mine)
         for number, pipe in enumerate(pipes):  # all have begun to load the program
             with _noticing_its_end():
                 pipe.send((collector, runs, cells[number::processes]))
@@ -102,9 +106,10 @@ def _receive(pipe: Connection) -> tuple[Collected, Damage]:
 
 @contextlib.contextmanager
 def _noticing_its_end() -> Iterator[None]:
+    """Raise EngineError where a pipe ends, be it within an answer."""
     try:
         yield
-    except (EOFError, ConnectionError):
+    except (EOFError, OSError):
         raise EngineError(
             "a process that reads records was killed",
             hint="close some programs: memory may be short",
@@ -112,17 +117,22 @@ def _noticing_its_end() -> Iterator[None]:
 
 
 def _collect_cells(pipe: Connection) -> None:
-    """Be such a process. It ends with its parent, which heeds the signals for it."""
-    for number in SIGNALS:
-        if number != signal.SIGTERM:
-            signal.signal(number, signal.SIG_IGN)
-    end_with_parent()
+    """Be such a process. It ends with its parent, by the end of their pipe."""
+    ignore_signals()
     gc.disable()  # rows have no cycles
-    with contextlib.suppress(EOFError, ConnectionError):  # the parent has ended
+    with contextlib.suppress(EOFError, OSError):  # the parent has ended
         collector, runs, cells = pipe.recv()
-        try:
-            for cell in cells:
-                _add_cell(collector, runs, cell)
-                pipe.send((collector.take(), [run.damage for run in runs]))
-        except Exception as error:  # the parent raises it
-            pipe.send(error)
+        for cell in cells:
+            pipe.send(_answer(collector, runs, cell))
+
+
+def _answer(
+    collector: RowCollector, runs: Sequence[Run], cell: str
+) -> tuple[Collected, Damage] | Exception:
+    """Return what one cell gives, and what is damaged in each run so far; or what it raised."""
+    try:
+        _add_cell(collector, runs, cell)
+    except Exception as error:  # the parent raises it
+        error.add_note(traceback.format_exc())
+        return error
+    return collector.take(), [run.damage for run in runs]
