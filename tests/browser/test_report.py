@@ -464,6 +464,23 @@ def test_times_with_intervals_are_sorted_by_their_units_in_both_orders(open_page
     assert page.locator("th").get_attribute("aria-sort") == "descending"
 
 
+def test_numbers_with_separators_are_sorted_and_only_the_last_column_says_so(
+    open_page: Open,
+) -> None:
+    lines = (("b", "1,200/s"), ("c", "900/s"), ("a", "10,000/s"), ("d", "2,000/s"))
+    table = Table(
+        title="Rates",
+        columns=(Column("cell"), Column("rate", numeric=True)),
+        rows=tuple(row(*texts) for texts in lines),
+    )
+    page = open_page("matrix")
+    page.set_content(html.tables_page("Rates", [table]))
+    for name, cells in (("cell", ["a", "b", "c", "d"]), ("rate", ["c", "b", "d", "a"])):
+        page.locator("th button", has_text=name).click()
+        assert page.locator("tbody td:first-child").all_inner_texts() == cells
+        assert page.locator("th[aria-sort]").all_inner_texts() == [name]
+
+
 def test_what_is_not_known_is_sorted_last(open_page: Open) -> None:
     results = drifting()
     cells = tuple(
