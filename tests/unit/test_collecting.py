@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from deepmatrix.errors import EngineError, RecordError
-from deepmatrix.results import merging
+from deepmatrix.results import assembling, merging
 from deepmatrix.results.collecting import processes
+from deepmatrix.results.collecting.collected import Collected
 from deepmatrix.store.runs import Run
 from tests.unit.test_results import PLAN, all_jobs, whole
 
@@ -31,6 +32,20 @@ def test_two_processes_collect_what_one_does(tmp_path: Path) -> None:
     two = merging.merge([Run.open(run.path)], processes=2)
     assert any("strange" in problem for problem in one.problems)
     assert two.model_dump_json() == one.model_dump_json()
+
+
+def test_what_further_cells_give_comes_after_and_replaces_nothing() -> None:
+    pool = ("torch", "pool")
+    collected = Collected(notes={pool: "of the first cell"}, anew=[("why", "a")])
+    further = {pool: "of the second cell", ("torch", "dense"): "new"}
+    collected.absorb(Collected(notes=further, anew=[("why", "b")]))
+    assert collected.notes == {**further, pool: "of the first cell"}
+    assert collected.anew == [("why", "a"), ("why", "b")]
+
+
+def test_jobs_of_a_reason_are_together_whichever_cells_lie_between() -> None:
+    pairs = [("b", "1"), ("a", "2"), ("b", "3")]
+    assert assembling._by_first(pairs) == {"a": ("2",), "b": ("1", "3")}
 
 
 def test_what_is_wrong_in_another_process_is_one_error(tmp_path: Path) -> None:

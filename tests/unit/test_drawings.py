@@ -178,6 +178,18 @@ def test_a_curve_of_losses_is_drawn_above_gold_where_the_loss_is_larger(results:
     assert heights(drawn.gold) == sorted(heights(drawn.gold))
 
 
+def test_differences_of_losses_have_an_axis_that_holds_those_of_all_cells(results: Results) -> None:
+    row = next(row for row in results.training if row.losses)
+    growths = (((1, 1e-7), (10, 1e-6)), ((1, 1e-5), (100, 1e-2)))
+    rows = tuple(row.model_copy(update={"loss_growth": growth}) for growth in growths)
+    trained = results.model_copy(update={"training": rows})
+    (drawn,) = (each.differences for each in training.trainings(trained, NOTHING))
+    assert drawn
+    assert (drawn.up.low, drawn.up.high) == pytest.approx((1e-7, 1e-2))
+    small, large = (heights(curve.points) for curve in drawn.curves)
+    assert large[-1] < large[0] < small[-1] < small[0]  # of SVG, whose origin is at the top
+
+
 @pytest.mark.parametrize(
     ("errors", "worst"),
     [
