@@ -15,6 +15,7 @@ from deepmatrix.reports import html
 from deepmatrix.reports.html import latency, nodes, timeline, training, verdicts
 from deepmatrix.results import merging
 from deepmatrix.results.rows import Results
+from deepmatrix.store.causes import CAUSE_FILE
 from deepmatrix.store.records import record_path
 from deepmatrix.store.runs import Run
 from tests.unit.pages import drifting
@@ -60,6 +61,18 @@ def test_a_link_leads_to_a_file_whose_name_has_signs_of_addresses(tmp_path: Path
     address = urlsplit(link.address)
     assert (address.query, address.fragment) == ("", "")
     assert unquote(address.path) == name
+
+
+def test_a_cause_that_another_cell_was_searched_for_leads_to_its_files(tmp_path: Path) -> None:
+    judged = next(row for row in drifting().portability if row.cause)
+    assert judged.cause
+    alike = judged.model_copy(update={"cause": judged.cause.changed(as_on="searched")})
+    for consumer in ("searched", judged.consumer):
+        folder = tmp_path / "causes" / f"{judged.title}--on--{consumer}"
+        folder.mkdir(parents=True)
+        (folder / CAUSE_FILE).touch()
+    (link,) = html.Evidence(folder=tmp_path).of_cause(alike)
+    assert link.address == f"causes/{judged.title}--on--searched/{CAUSE_FILE}"
 
 
 def test_a_line_of_latency_has_its_own_numbers_and_places(results: Results) -> None:
