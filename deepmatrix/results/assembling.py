@@ -12,6 +12,7 @@ from deepmatrix.images.prepared import Prepared
 from deepmatrix.judging import noise
 from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.plan import Plan
+from deepmatrix.planning.subjects import Artifact
 from deepmatrix.results import cells, expressiveness, remarks
 from deepmatrix.results.collecting.collected import Collected
 from deepmatrix.results.portability import Pair, PortabilityRows
@@ -69,6 +70,10 @@ class Assembly:
     def _cells(self) -> Mapping[str, Cell]:
         return {cell.id: cell for cell in self.manifest.plan.cells}
 
+    @cached_property
+    def _artifacts(self) -> Mapping[str, Artifact]:
+        return {artifact.id: artifact for artifact in self.manifest.plan.artifacts()}
+
     def results(self, engines: dict[str, dict[str, str]]) -> Results:
         """Return the rows of everything that was planned, run or not."""
         manifest, plan, rows = self.manifest, self.manifest.plan, self.collected
@@ -77,8 +82,7 @@ class Assembly:
         produced = self._all_produced(efficiency)
         inference = [efficiency.of_inference(row) for row in rows.inference]
         portability = list(self._portability.rows())
-        artifacts = {artifact.id: artifact for artifact in plan.artifacts()}
-        beside = QuantisedRows(artifacts, rows.accuracies, rows.exports, inference)
+        beside = QuantisedRows(self._artifacts, rows.accuracies, rows.exports, inference)
         times = self._times(produced, inference)
         return Results(
             run=manifest.id,
