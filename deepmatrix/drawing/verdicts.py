@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from deepmatrix.drawing.layout import Mood
-from deepmatrix.results.counting import EXPECTED, counted_as
-from deepmatrix.results.rows import PortabilityRow
 
 MOODS: dict[str, Mood] = {
     "match": "good",
@@ -22,11 +20,3 @@ SIGNS: dict[str, str] = {
     "unsupported": "⊘",
     "not-run": "–",
 }
-
-#: The signs of all that verdicts are counted as.
-COUNTED_SIGNS = {**SIGNS, EXPECTED: "~"}
-
-
-def sign(judged: PortabilityRow) -> str:
-    """Return the sign of a verdict, or of an expected failure."""
-    return COUNTED_SIGNS[counted_as(judged)]

@@ -12,6 +12,7 @@ from rich.text import Text
 from deepmatrix.config.documents import did_you_mean
 from deepmatrix.drawing import numbers
 from deepmatrix.drawing.console import STYLES, print_table
+from deepmatrix.drawing.counted import COUNTED_SIGNS, sign
 from deepmatrix.drawing.escaping import terminal
 from deepmatrix.drawing.layout import (
     Column,
@@ -24,7 +25,7 @@ from deepmatrix.drawing.layout import (
 )
 from deepmatrix.drawing.sparks import parts, sparkline
 from deepmatrix.drawing.terminal import print_line
-from deepmatrix.drawing.verdicts import COUNTED_SIGNS, MOODS, sign
+from deepmatrix.drawing.verdicts import MOODS
 from deepmatrix.errors import ArgumentError
 from deepmatrix.invocation import command_line
 from deepmatrix.judging.verdicts import ORDER

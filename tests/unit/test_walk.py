@@ -12,8 +12,9 @@ from rich.console import Console
 from deepmatrix.cli.main import main
 from deepmatrix.conformance import suite
 from deepmatrix.drawing import escaping
+from deepmatrix.drawing.counted import COUNTED_SIGNS
 from deepmatrix.drawing.sparks import parts, sparkline
-from deepmatrix.drawing.verdicts import COUNTED_SIGNS, SIGNS
+from deepmatrix.drawing.verdicts import SIGNS
 from deepmatrix.errors import ArgumentError
 from deepmatrix.invocation import command_line
 from deepmatrix.models import budgets

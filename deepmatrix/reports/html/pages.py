@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
+from deepmatrix.drawing.counted import COUNTED_SIGNS, sign
 from deepmatrix.drawing.layout import Mood, Table, without_empty_columns
-from deepmatrix.drawing.verdicts import COUNTED_SIGNS, sign
 from deepmatrix.reports import unfinished
 from deepmatrix.reports.html import latency, nodes, overview, timeline, training, verdicts
 from deepmatrix.reports.html.evidence import Evidence, source_links

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from deepmatrix.drawing import numbers
-from deepmatrix.drawing.verdicts import COUNTED_SIGNS, sign
+from deepmatrix.drawing.counted import COUNTED_SIGNS, sign
 from deepmatrix.judging.verdicts import ORDER
 from deepmatrix.reports.html import scales
 from deepmatrix.reports.html.evidence import Evidence, Link
