@@ -374,7 +374,7 @@ def test_an_expected_failure_is_told_apart_without_colour_on_the_page() -> None:
     changes = {"verdict": "error", "expected_failure": "known"}
     rows = tuple(row.model_copy(update=changes) for row in results.portability)
     text = page_of(results.model_copy(update={"portability": rows})).text
-    assert re.search(r"~ \d+ expected failure", text)
+    assert re.search(r"~ \d+ expected failures", text)
     assert "~ expected failure" in text.partition("Map of verdicts")[2]
     assert "~ error" in text
 
