@@ -308,6 +308,7 @@ def site(session: nox.Session) -> None:
         (pages / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, pages / name)
     session.run("zensical", "build", "--clean", "--strict")
+    session.log("written: site/html; its first page is site/html/index.html")
 
 
 #: Browsers that Playwright drives, by the names of their programs.
