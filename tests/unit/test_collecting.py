@@ -100,7 +100,7 @@ sys.exit(main(["show", sys.argv[1]]))
 
 @pytest.mark.skipif(sys.platform == "win32", reason="it has no such signals")
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
-@pytest.mark.parametrize("after_s", [0, 0.3])
+@pytest.mark.parametrize("after_s", [0, 0.1])  # they load the program for longer
 def test_a_signal_to_all_processes_ends_them_with_one_line(
     name: str, after_s: float, tmp_path: Path
 ) -> None:
