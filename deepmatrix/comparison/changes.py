@@ -148,13 +148,18 @@ class LostTime(Row):
 
 
 class SizeChange(Change):
-    """A size in bytes that is another one: of an image, an exported model, or memory."""
+    """A size in bytes that is another one: of an image, an exported model, or memory.
+
+    *base_job*, *head_job*: in which memory was measured, by their ids.
+    """
 
     quantity: Literal["image", "artifact", "memory"]
     cell: str
     subject: str = ""
     base: int
     head: int
+    base_job: str = ""
+    head_job: str = ""
 
     @property
     def ratio(self) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from deepmatrix.comparison.changes import SizeChange
 from deepmatrix.results.rows import CellRow, Results
@@ -25,6 +25,7 @@ def compare_sizes(
         {(quantity, row.cell): way for row in side.cells for quantity, way in _ways(row).items()}
         for side in (base, head)
     ]
+    jobs = [{row.cell: row.serving_memory_job for row in side.cells} for side in (base, head)]
     changes = [
         SizeChange.model_validate(
             {
@@ -33,6 +34,7 @@ def compare_sizes(
                 "subject": key[2],
                 "base": before[key],
                 "head": after[key],
+                **(_measured_in(key[1], jobs) if key[0] == "memory" else {}),
             }
         )
         for key in sorted(before.keys() & after.keys())
@@ -40,6 +42,10 @@ def compare_sizes(
     ]
     shown = [change for change in changes if _differs(change, same_within[change.quantity])]
     return sorted(shown, key=lambda change: -change.ratio)
+
+
+def _measured_in(cell: str, jobs: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    return {f"{side}_job": of[cell] for side, of in zip(("base", "head"), jobs, strict=True)}
 
 
 def _ways(row: CellRow) -> dict[str, tuple[object, ...]]:

@@ -60,7 +60,9 @@ class CellSummary:
     def __init__(self) -> None:
         self.machines: dict[str, OnMachine] = {}
         self.peak_memory_bytes: int | None = None
-        self._serving_memory: dict[str, dict[str, list[int]]] = {}  # by workload and artifact
+        self._serving_memory: dict[
+            str, dict[str, list[tuple[int, str]]]
+        ] = {}  # by workload and artifact
         self.memory_source = ""
         self.energy_j: float | None = None
         self.harnesses: set[str] = set()
@@ -121,11 +123,11 @@ class CellSummary:
             self.peak_memory_bytes = max(peak, self.peak_memory_bytes or 0)
             if record.wave == "consume":
                 served = self._serving_memory.setdefault(record.workload, {})
-                served.setdefault(record.subject, []).append(peak)
+                served.setdefault(record.subject, []).append((peak, record.job))
 
     @property
-    def serving_memory(self) -> dict[str, int]:
-        """The bytes that a fresh process needs to serve one model, by workload.
+    def serving_memory(self) -> dict[str, tuple[int, str]]:
+        """The bytes that a fresh process needs to serve one model, and its job, by workload.
 
         The least of several rounds: the first one may hold the files that it reads, which the
         system keeps for all, and a control group counts where they were read first. So where a
@@ -189,7 +191,9 @@ def cell_row(
 ) -> CellRow:
     """Return the row of a planned cell, run or not."""
     summary = summary or CellSummary()
-    opening = min(summary.serving_memory, key=plan.lot, default="")  # the same in all cells
+    memory = summary.serving_memory
+    opening = min(memory, key=plan.lot, default="")  # the same in all cells
+    peak, peak_job = memory.get(opening, (None, ""))
     status, reason = summary.status, summary.reason
     if prepared and prepared.error and not summary.jobs:
         status, reason = "build-failed", prepared.error
@@ -219,8 +223,9 @@ def cell_row(
         import_s=estimate(summary.first.import_s),
         peak_flops=summary.first.peak_flops,
         peak_memory_bytes=summary.peak_memory_bytes,
-        serving_memory_bytes=summary.serving_memory.get(opening),
+        serving_memory_bytes=peak,
         serving_memory_of=opening,
+        serving_memory_job=peak_job,
         memory_source=summary.memory_source,
         energy_j=summary.energy_j,
         work_s=summary.work_s,

@@ -9,15 +9,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from deepmatrix.boundary.bounds import (
-    Amount,
-    Count,
-    Finite,
-    Measure,
-    Number,
-    Span,
-    Whole,
-)
+from deepmatrix.boundary.bounds import Amount, Count, Finite, Measure, Number, Span, Whole
 from deepmatrix.config import documents
 from deepmatrix.judging.verdicts import VerdictName
 from deepmatrix.results.precision.rows import CostRow, QuantisedRow
@@ -56,7 +48,8 @@ class CellRow(Row):
     the rest is of the first. *work_s*: of its jobs, without retries.
     *float32_by*: what a user sets to keep it to float32. *image_id*: the engine's digest of its
     image, *base*: what it is made from. *pulled*: its name with the digest, *not_pulled*: why not.
-    *serving_memory_bytes*: of a fresh process that served a model of *serving_memory_of*.
+    *serving_memory_bytes*: of a fresh process that served a model of *serving_memory_of*, in
+    *serving_memory_job*.
     """
 
     cell: str
@@ -86,6 +79,7 @@ class CellRow(Row):
     peak_memory_bytes: Count | None = None
     serving_memory_bytes: Count | None = None
     serving_memory_of: str = ""
+    serving_memory_job: str = ""
     memory_source: str = ""
     energy_j: Amount | None = None
     work_s: Span = 0.0

@@ -373,6 +373,17 @@ def image_path(cell: str) -> str:
     return f"builds/{cell}.json"
 
 
+def paths_of_job(cell: str, job: str) -> dict[str, str]:
+    """Return where a run has the ``record`` and the ``log`` of a cell's job, by its id."""
+    subject, _, number = job.removeprefix(f"{cell}--").rpartition("--r")
+    if not number.isdecimal():
+        return {}
+    return {
+        "record": record_path(cell, subject, int(number)),
+        "log": log_path(cell, subject, int(number)),
+    }
+
+
 def place_of(path: str | Path) -> tuple[str, str, str]:
     """Return the cell, the subject and the name of a record's file."""
     *_, cell, subject, name = str(path).replace(os.sep, "/").split("/")

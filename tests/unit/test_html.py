@@ -20,6 +20,7 @@ import pytest
 from deepmatrix import reports
 from deepmatrix.boundary.writing import write_text
 from deepmatrix.cli import main
+from deepmatrix.comparison.comparing import compare_results
 from deepmatrix.comparison.limits import time_title
 from deepmatrix.conformance import suite
 from deepmatrix.drawing import escaping, layout, numbers
@@ -32,7 +33,8 @@ from deepmatrix.reports.tables.comparison import MOST_LINES
 from deepmatrix.reports.tables.own_models import headlines
 from deepmatrix.results import merging, remarks
 from deepmatrix.store.causes import CauseKind, NodeError, NodeErrors
-from deepmatrix.store.records import image_path, log_path, record_path
+from deepmatrix.store.records import image_path, log_path, paths_of_job, record_path
+from deepmatrix.store.runs import Run
 from tests.unit import verifications
 from tests.unit.pages import (
     HOSTILE,
@@ -647,6 +649,27 @@ def test_the_page_of_a_suite_does_not_lead_to_itself(tmp_path: Path) -> None:
     outcomes = conformity({"test_a": "no kernel for it"})
     source = reports.conformance_html("one", [outcomes], {}, html.Evidence(folder=tmp_path))
     assert "report.html" not in Page(source).links
+
+
+def test_a_peak_of_memory_leads_to_the_records_that_measured_it(tmp_path: Path) -> None:
+    folders = two_runs(tmp_path)
+    base, head = (merging.merge([Run.open(path)]) for path in folders.values())
+    cells = tuple(
+        row.model_copy(update={"serving_memory_bytes": 2 * (row.serving_memory_bytes or 0)})
+        for row in head.cells
+    )
+    head = head.model_copy(update={"cells": cells})
+    comparison = compare_results(base, head, ("before", "after"))
+    page = tmp_path / "page.html"
+    page.write_text(reports.comparison_html(comparison, html.beside(page, folders)))
+    (grown, *_) = (size for size in comparison.sizes if size.quantity == "memory")
+    linked = files_of(page)
+    for side, job in (("before", grown.base_job), ("after", grown.head_job)):
+        assert f"{side}/{paths_of_job(grown.cell, job)['record']}" in linked
+    own_page = Page(html.run_page(base, html.Evidence(folder=folders["base"])))
+    timed = {row.cell for row in base.inference}
+    (cell, *_) = (row for row in base.cells if row.cell in timed and row.serving_memory_job)
+    assert paths_of_job(cell.cell, cell.serving_memory_job)["record"] in own_page.links
 
 
 def test_every_slower_time_of_a_comparison_is_linked_to_the_records_of_both_sides(

@@ -28,6 +28,7 @@ from deepmatrix.results import merging
 from deepmatrix.results.rows import Results
 from deepmatrix.results.timing.rows import StartupRow
 from deepmatrix.store.manifests import RUN_SCHEMA
+from deepmatrix.store.records import paths_of_job
 from deepmatrix.store.runs import Run
 
 ARCHIVE = Path(__file__).parent / "recorded" / "run.tar.xz"
@@ -131,6 +132,7 @@ GAINED: list[tuple[str, str, Any]] = [
     ("cells.*", "float32_by", ""),
     ("cells.*", "serving_memory_bytes", ANY),  # so does one for this
     ("cells.*", "serving_memory_of", ANY),
+    ("cells.*", "serving_memory_job", ANY),
     ("cells.*", "work_s", ANY),  # and for this
     ("", "models", []),
     ("", "nodes", []),
@@ -406,4 +408,9 @@ def test_serving_takes_the_memory_of_the_jobs_that_serve_one_network(
         cell: row.serving_memory_bytes for cell, row in rows.items() if row.serving_memory_of
     }
     trained = {row.cell for row in merged.training}
+    for cell, row in rows.items():
+        if row.serving_memory_job:
+            path = recorded / "recorded" / paths_of_job(cell, row.serving_memory_job)["record"]
+            output = json.loads(path.read_text(encoding="utf-8"))["output"]
+            assert output["peak_memory_bytes"] == row.serving_memory_bytes
     assert any(rows[cell].serving_memory_bytes != rows[cell].peak_memory_bytes for cell in trained)

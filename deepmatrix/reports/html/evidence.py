@@ -11,7 +11,7 @@ from urllib.parse import quote
 from deepmatrix.drawing.layout import Source
 from deepmatrix.results.rows import PortabilityRow
 from deepmatrix.store.causes import CAUSE_FILE
-from deepmatrix.store.records import log_path, record_path
+from deepmatrix.store.records import log_path, paths_of_job, record_path
 from harness.formats import MODEL_PATHS
 
 #: At most this many rounds of a job are linked.
@@ -63,6 +63,14 @@ class Evidence:
             links += record
             links += self.link(log_path(cell, subject, number), f"log{suffix}")
         return tuple(links)
+
+    def of_job_id(self, cell: str, job: str, words: str = "") -> tuple[Link, ...]:
+        """Return links to the record and the log of a job; *words* stand before theirs."""
+        return tuple(
+            link
+            for kind, path in paths_of_job(cell, job).items()
+            for link in self.link(path, f"{words}{kind}")
+        )
 
     def of_cause(self, judged: PortabilityRow) -> tuple[Link, ...]:
         """Return links to what a diagnosis left: the cause, the node alone, and its inputs."""

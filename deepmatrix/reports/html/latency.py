@@ -272,6 +272,7 @@ def costs(results: Results, evidence: Evidence) -> Iterator[Costs]:
                 frontier=tuple(words for words, names in frontiers.items() if name in names),
                 links=(
                     *evidence.of_job(name, fastest[name].subject, rounds=1),
+                    *evidence.of_job_id(name, cells[name].serving_memory_job, "memory's "),
                     *evidence.link(image_path(name), "image"),
                 ),
             )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from deepmatrix.drawing import numbers
@@ -12,7 +11,6 @@ from deepmatrix.reports.html.evidence import Evidence, Link
 from deepmatrix.reports.html.scales import Scale
 from deepmatrix.results.rows import Results
 from deepmatrix.results.timing.rows import SpanRow
-from deepmatrix.store.records import log_path, record_path
 
 #: The width of the axis of time, in units of the drawing.
 AXIS = 600
@@ -82,16 +80,8 @@ def _lane(spans: list[SpanRow], scale: Scale, evidence: Evidence) -> Lane:
         jobs=sum(span.jobs for span in spans),
         noisy=sum(span.noisy for span in spans),
         marks=tuple(_mark(span, scale) for span in spans),
-        links=tuple(_links(longest, evidence)),
+        links=evidence.of_job_id(longest.cell, longest.job),
     )
-
-
-def _links(span: SpanRow, evidence: Evidence) -> Iterator[Link]:
-    """Yield links to the record and the log of a span's job; its id names both."""
-    subject, _, number = span.job.removeprefix(f"{span.cell}--").rpartition("--r")
-    if number.isdecimal():
-        yield from evidence.link(record_path(span.cell, subject, int(number)), "record")
-        yield from evidence.link(log_path(span.cell, subject, int(number)), "log")
 
 
 def _mark(span: SpanRow, scale: Scale) -> Mark:

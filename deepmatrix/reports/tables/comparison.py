@@ -28,7 +28,7 @@ from deepmatrix.drawing.layout import (
     without_empty_columns,
 )
 from deepmatrix.sizes import decimal_size
-from deepmatrix.store.records import log_path, record_path
+from deepmatrix.store.records import log_path, paths_of_job, record_path
 
 #: A table has so many lines at most; the JSON document and the HTML page have all.
 MOST_LINES = 8
@@ -266,9 +266,16 @@ def _sizes(title: str, changes: Sequence[SizeChange]) -> Table:
 
 
 def _size_sources(change: SizeChange) -> tuple[Source, ...]:
-    """Return what a size rests on: what was built, or the training that exported the artifact."""
+    """Return what a size rests on: what was built, or the job that exported or served a model."""
     if change.quantity == "artifact":
         return _job_sources(change.cell, change.subject.rpartition(", ")[0])
+    if change.quantity == "memory":
+        jobs = {"base": change.base_job, "head": change.head_job}
+        return tuple(
+            Source(run=run, path=path, words=f"{words} {kind}")
+            for run, words in SIDES.items()
+            for kind, path in paths_of_job(change.cell, jobs[run]).items()
+        )
     return tuple(
         Source(run=run, path=f"builds/{change.cell}.json", words=f"{words} build")
         for run, words in SIDES.items()
