@@ -127,7 +127,7 @@ class Fleet:
         self.processes = Processes(folder)
         self.address = ""
         self.aside: dict[str, str] = {}
-        self.waits: Callable[[], None] = lambda: None
+        self.waits: Callable[[str], None] = lambda _: None
         self.settled_s = 0.1  # most tests start all workers before
 
     @property

@@ -191,9 +191,6 @@ def cell_row(
 ) -> CellRow:
     """Return the row of a planned cell, run or not."""
     summary = summary or CellSummary()
-    memory = summary.serving_memory
-    opening = min(memory, key=plan.lot, default="")  # the same in all cells
-    peak, peak_job = memory.get(opening, (None, ""))
     status, reason = summary.status, summary.reason
     if prepared and prepared.error and not summary.jobs:
         status, reason = "build-failed", prepared.error
@@ -223,9 +220,7 @@ def cell_row(
         import_s=estimate(summary.first.import_s),
         peak_flops=summary.first.peak_flops,
         peak_memory_bytes=summary.peak_memory_bytes,
-        serving_memory_bytes=peak,
-        serving_memory_of=opening,
-        serving_memory_job=peak_job,
+        **_serving(summary.serving_memory, plan),
         memory_source=summary.memory_source,
         energy_j=summary.energy_j,
         work_s=summary.work_s,
@@ -234,6 +229,17 @@ def cell_row(
         expected_failures=summary.expected_failures,
         missing=max(expected_jobs - summary.jobs, 0),
     )
+
+
+def _serving(memory: Mapping[str, tuple[int, str]], plan: Plan) -> dict[str, Any]:
+    """Return the fields of what serving takes, of the same workload in all cells."""
+    opening = min(memory, key=plan.lot, default="")
+    peak, job = memory.get(opening, (None, ""))
+    return {
+        "serving_memory_bytes": peak,
+        "serving_memory_of": opening,
+        "serving_memory_job": job,
+    }
 
 
 def skipped_rows(manifest: Manifest) -> Iterator[CellRow]:

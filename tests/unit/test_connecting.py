@@ -28,7 +28,8 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
 
 
 def test_a_scheduler_that_has_no_worker_yet_is_given_time_for_all_that_come(fleet: Fleet) -> None:
-    def start_workers() -> None:
+    def start_workers(reason: str) -> None:
+        assert reason == "the scheduler has no worker yet"
         fleet.start_worker("first")
         fleet.start_worker("second")
 
@@ -50,7 +51,7 @@ def test_a_run_does_not_begin_with_the_first_worker_that_is_back(fleet: Fleet) -
 
 def test_nothing_waits_where_there_is_a_worker(fleet: Fleet) -> None:
     fleet.start_worker("first")
-    fleet.waits = lambda: pytest.fail("it waited")
+    fleet.waits = lambda _: pytest.fail("it waited")
     with fleet.engines() as engines:
         assert len(engines) == 1
 
