@@ -64,10 +64,8 @@ def make_certificates(folder: Path) -> list[Path]:
     return [*files, _write(folder / AUTHORITY, authority)]  # last: then all are there
 
 
-def security(folder: Path, role: Role) -> Security:
-    """Return the certificates of a role, as Dask wants them. Raises ArgumentError."""
-    from distributed.security import Security  # noqa: PLC0415 - slow
-
+def context(folder: Path, role: Role) -> ssl.SSLContext:
+    """Return what a role connects with. Raises ArgumentError where its certificates are wrong."""
     paths = {name: folder / name for name in (AUTHORITY, f"{role}.pem", f"{role}.key")}
     for path in paths.values():
         if not os.access(path, os.R_OK):
@@ -79,18 +77,28 @@ def security(folder: Path, role: Role) -> Security:
             )
     authority, certificate, key = paths.values()
     try:
-        ssl.create_default_context(cafile=authority).load_cert_chain(certificate, key)
+        connecting = ssl.create_default_context(cafile=authority)
+        connecting.load_cert_chain(certificate, key)
     except ssl.SSLError as error:
         raise ArgumentError(
             f"{folder}: {', '.join(paths)} cannot be used together: {error.reason or error}",
             hint="copy them again from where they were made",
         ) from None
+    connecting.check_hostname = False  # as Dask: a fleet's certificates name roles, not hosts
+    return connecting
+
+
+def security(folder: Path, role: Role) -> Security:
+    """Return the certificates of a role, as Dask wants them. Raises ArgumentError."""
+    from distributed.security import Security  # noqa: PLC0415 - slow
+
+    context(folder, role)
     return Security(
         require_encryption=True,
-        tls_ca_file=str(paths[AUTHORITY]),
+        tls_ca_file=str(folder / AUTHORITY),
         **{
-            f"tls_{role}_cert": str(paths[f"{role}.pem"]),
-            f"tls_{role}_key": str(paths[f"{role}.key"]),
+            f"tls_{role}_cert": str(folder / f"{role}.pem"),
+            f"tls_{role}_key": str(folder / f"{role}.key"),
         },
     )
 

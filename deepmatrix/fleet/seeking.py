@@ -85,9 +85,7 @@ def knock(address: str, folder: Path, role: certificates.Role) -> None:
         EngineError: nobody has that name, or what answers is no scheduler of this fleet.
     """
     place = split_address(address)
-    context = ssl.create_default_context(cafile=folder / certificates.AUTHORITY)
-    context.check_hostname = False  # as Dask: a fleet's certificates name roles, not hosts
-    context.load_cert_chain(folder / f"{role}.pem", folder / f"{role}.key")
+    context = certificates.context(folder, role)
     try:
         with socket.create_connection(place, CONNECT_S) as plain, context.wrap_socket(plain):
             pass
