@@ -1,6 +1,6 @@
 """Seeking a scheduler: what answers at its address, and where nothing does, why.
 
-Dask is asked after it: it tells late that it has no connection, and not why.
+This is done before Dask connects, which says late that it cannot, and not why.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def _why(address: str, place: tuple[str, int], error: OSError) -> EngineError:
     if isinstance(error, socket.gaierror) and error.errno == socket.EAI_NONAME:
         return EngineError(
             f"no machine is known as {place[0]}",
-            hint="look at how the address is written, or write the number of the machine",
+            hint="look at how the address is written, or write the IP address of the machine",
         )
     if isinstance(error, ssl.SSLError) and error.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST"):
         return EngineError(

@@ -45,9 +45,9 @@ def ignore_signals() -> None:
 
 @contextlib.contextmanager
 def hold_signals() -> Iterator[None]:
-    """Heed `SIGNALS` only after this. Processes that are started meanwhile never heed them.
+    """Delay `SIGNALS` to the end of the block. Processes that are started in it never heed them.
 
-    They do on Windows, until they ignore them.
+    These inherit that signals are blocked. On Windows they heed them until `ignore_signals`.
     """
     held: list[int] = []
 
@@ -55,7 +55,8 @@ def hold_signals() -> Iterator[None]:
         del frame
         held.append(number)
 
-    # A thread that holds nothing back may get the signal, and the main one then heeds it.
+    # Blocking covers this thread alone. The system may give a signal to another one, and Python
+    # then runs its handler here: so the handlers only take note.
     is_main = threading.current_thread() is threading.main_thread()
     numbers = heeded_signals() if is_main else []
     handlers = {number: signal.signal(number, note) for number in numbers}

@@ -38,7 +38,7 @@ def is_good(results: Results) -> bool:
 
 
 def describe(results: Results) -> str:
-    """Return as a sentence that jobs have not run yet."""
+    """Return in words that jobs have not run yet, and how many, where a cell counts them."""
     cells = _unfinished(results)
     jobs = sum(row.missing for row in cells)
     counted = f"{numbers.count(jobs, 'job')} of {numbers.count(len(cells), 'cell')}"

@@ -82,7 +82,7 @@ class Assembly:
         produced = self._all_produced(efficiency)
         inference = [efficiency.of_inference(row) for row in rows.inference]
         portability = list(self._portability.rows())
-        beside = QuantisedRows(self._artifacts, rows.accuracies, rows.exports, inference)
+        quantised = QuantisedRows(self._artifacts, rows.accuracies, rows.exports, inference)
         times = self._times(produced, inference)
         return Results(
             run=manifest.id,
@@ -110,7 +110,7 @@ class Assembly:
             notes=self._note_rows(),
             models=self.models,
             portability=tuple(portability),
-            quantised=tuple(beside.rows(portability)),
+            quantised=tuple(quantised.rows(portability)),
             timeline=tuple(spans(rows.works, self._rates())),
             noisy=tuple(itertools.chain(*cells.noisy_jobs(rows.summaries).values())),
             reused=_by_first(rows.reused),

@@ -58,7 +58,7 @@ def merge(
         manifest = manifest.model_copy(update={"matrix": matrix})
     gold_losses = _gold_losses(runs, manifest)
     collector = RowCollector(manifest, gold_losses)
-    with _without_collection():
+    with _without_garbage_collection():
         collected = collect(collector, runs, processes or processes_for(manifest.plan))
     assembly = Assembly(
         manifest=manifest,
@@ -98,7 +98,7 @@ def _causes(run: Run) -> Iterator[tuple[Pair, Cause]]:
 
 
 @contextlib.contextmanager
-def _without_collection() -> Iterator[None]:
+def _without_garbage_collection() -> Iterator[None]:
     """Keep Python from looking for cycles, again and again, among ever more rows: there are none.
 
     With 100,000 records that takes a seventh of the time.

@@ -71,14 +71,14 @@ def show(
     short: Sequence[Table],
     decided: Sequence[DecidedStatement],
 ) -> None:
-    """Print all tables where the user wants them, else *short* ones, and where the others are."""
+    """Print all tables where the user wants them, else the *short* ones and what they leave out."""
     console = make_console()
     reports.show_tables(console, tables if options.tables else short)
     undecided = sum(not statement.is_decided for statement in decided)
     if undecided and not options.tables:
         line = (
             f"{undecided} of {len(decided)} statements are not decided by these runs; --tables "
-            "prints why, and what all of it rests on, and --html FILE makes a page of it"
+            "prints why, with the inputs of all stars, and --html FILE writes a page with both"
         )
         print_line(console, line)
 

@@ -27,9 +27,10 @@ from deepmatrix.store.records import JobRecord
 class Collected:
     """What the records of whole cells give; every field is a list or a dict, in the cells' order.
 
-    *training*, *inspections*: by cell and workload or model. *trained*: the same rows, one a
-    machine. *judged*, *accuracies*: by artifact and consumer. *notes*: by framework and what they
-    are about. *reused*: pairs of a run and a job of it; *anew*: of a reason and a job.
+    *summaries*: by cell. *training*, *inspections*: by cell and workload or model. *trained*: the
+    same trainings, with a row for each machine where several timed one. *judged*, *accuracies*: by
+    artifact and consumer. *notes*: by framework and what they are about. *reused*: pairs of a run
+    and a job of it; *anew*: of a reason and a job.
     """
 
     summaries: dict[str, CellSummary] = field(default_factory=dict)

@@ -52,6 +52,7 @@ def collect(collector: RowCollector, runs: Sequence[Run], processes: int) -> Col
         return collector.take()
     collected = Collected()
     with _started(collector, runs, cells, processes) as pipes:
+        # The cells were dealt out in turn: asked in turn, the processes answer in their order.
         for pipe in itertools.islice(itertools.cycle(pipes), len(cells)):
             part, damage = _receive(pipe)
             collected.absorb(part)
@@ -76,7 +77,7 @@ def _started(
     collected, so that they do not run ahead with much in memory.
     """
     spawning = multiprocessing.get_context("spawn")
-    resource_tracker.ensure_running()  # its start would have this process heed signals again
+    resource_tracker.ensure_running()  # started lazily, it would unblock signals
     with contextlib.ExitStack() as ending:
         pipes = []
         with hold_signals():
@@ -85,11 +86,12 @@ def _started(
                 process = spawning.Process(target=_collect_cells, args=(other,), daemon=True)
                 process.start()
                 other.close()
+                # These run in reverse: kill, join, close.
                 ending.callback(mine.close)
                 ending.callback(process.join)
                 ending.callback(process.kill)
                 pipes.append(mine)
-        for number, pipe in enumerate(pipes):  # all have begun to load the program
+        for number, pipe in enumerate(pipes):  # only now: so they load side by side
             with _noticing_its_end():
                 pipe.send((collector, runs, cells[number::processes]))
         yield pipes
@@ -117,7 +119,7 @@ def _noticing_its_end() -> Iterator[None]:
 
 
 def _collect_cells(pipe: Connection) -> None:
-    """Be such a process. It ends with its parent, by the end of their pipe."""
+    """Answer for cells, in a process of its own. It ends with its parent, as their pipe does."""
     ignore_signals()
     gc.disable()  # rows have no cycles
     with contextlib.suppress(EOFError, OSError):  # the parent has ended
