@@ -12,6 +12,9 @@ int main(int count, char** arguments) {
     } catch (const deepmatrix::Error& error) {
         std::printf("%s: %s\n", error.type().c_str(), error.what());
         return 1;
+    } catch (const deepmatrix::NoRoom& error) {
+        std::printf("%s\n", error.what());
+        return 75;
     }
     return 0;
 }

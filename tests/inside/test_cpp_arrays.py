@@ -20,7 +20,9 @@ DTYPES += ["uint8", "uint16", "uint32", "uint64", "U4"]
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a program that copies an array."""
     return cpp_programs.build(
-        "npy_copy", ["npy.cpp", "array.cpp", "dtype.cpp"], tmp_path_factory.mktemp("program")
+        "npy_copy",
+        ["npy.cpp", "array.cpp", "dtype.cpp", "files.cpp"],
+        tmp_path_factory.mktemp("program"),
     )
 
 
@@ -95,3 +97,16 @@ def test_a_type_that_the_runtime_lacks_is_unsupported(
     np.save(tmp_path / "in.npy", np.zeros(2, dtype))
     code, output = copy(program, tmp_path / "in.npy", tmp_path / "out.npy")
     assert (code, output.partition(":")[0]) == (1, "Unsupported")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_is_told_from_a_folder_that_cannot_be_written(
+    program: Path, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "in.npy", np.zeros(2))
+    (tmp_path / "full.npy.part").symlink_to("/dev/full")
+    code, output = copy(program, tmp_path / "in.npy", tmp_path / "full.npy")
+    assert (code, output.rpartition(": ")[2]) == (75, "No space left on device\n")
+    code, output = copy(program, tmp_path / "in.npy", tmp_path / "none" / "out.npy")
+    assert (code, output.partition(":")[0]) == (1, "CannotWrite")
+    assert output.endswith(": No such file or directory\n")

@@ -1,14 +1,12 @@
 #include "control.hpp"
 
-#include <cerrno>
 #include <cmath>
-#include <cstdio>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "errors.hpp"
+#include "files.hpp"
 
 namespace deepmatrix {
 namespace {
@@ -90,11 +88,6 @@ Job parse(const std::string& directory, const Json& input) {
     return job;
 }
 
-[[noreturn]] void cannot_write(const std::string& path) {
-    throw BadInput("cannot write " + path + ": " + std::strerror(errno) +
-                   "; the directory must be writable for this process's user");
-}
-
 }  // namespace
 
 Job read_job(const std::string& directory) {
@@ -120,15 +113,14 @@ Job read_job(const std::string& directory) {
 }
 
 void write_output(const std::string& directory, const Json& output) {
-    const std::string path = directory + "/output.json", temporary = path + ".part";
     // Not a number becomes null; bytes of a message that are not UTF-8 become a question mark.
     const std::string text = output.dump(-1, ' ', false, Json::error_handler_t::replace);
-    std::ofstream file(temporary, std::ios::binary | std::ios::trunc);
-    if (!(file << text) || !file.flush()) cannot_write(temporary);
-    file.close();
-    std::error_code code;
-    std::filesystem::rename(temporary, path, code);  // also over what stands there, on Windows too
-    if (code) throw BadInput("cannot write " + path + ": " + code.message());
+    try {
+        write_whole(directory + "/output.json", {text});
+    } catch (const Error& error) {
+        throw BadInput(std::string(error.what()) +
+                       "; the directory must be writable for this process's user");
+    }
 }
 
 }  // namespace deepmatrix

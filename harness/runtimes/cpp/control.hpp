@@ -67,7 +67,7 @@ struct Job {
 // Return the job in `input.json`. Throws BadInput, which says what to do.
 Job read_job(const std::string& directory);
 
-// Write `output.json` so that a reader sees all of it or nothing. Throws BadInput.
+// Write `output.json` so that a reader sees all of it or nothing. Throws NoRoom and BadInput.
 void write_output(const std::string& directory, const nlohmann::json& output);
 
 }  // namespace deepmatrix

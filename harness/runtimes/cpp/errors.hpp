@@ -25,6 +25,13 @@ class Unsupported : public Error {
         : Error(type, message) {}
 };
 
+// The disk of the control directory is full, which is no failure of the job: the process ends with
+// exit code 75.
+class NoRoom : public std::runtime_error {
+  public:
+    using std::runtime_error::runtime_error;
+};
+
 // The control directory cannot be used: the process ends with exit code 2.
 class BadInput : public std::runtime_error {
   public:

@@ -24,6 +24,8 @@ std::string name_of(const std::type_info& type) {
 Failure current_failure() {
     try {
         throw;
+    } catch (const NoRoom&) {
+        throw;  // ends the process
     } catch (const Unsupported& error) {
         return {"unsupported", error.type(), error.what()};
     } catch (const Error& error) {

@@ -18,6 +18,7 @@ struct Failure {
 };
 
 // Return the failure that the exception being handled stands for. Only within a catch block.
+// Throws NoRoom again, which is no failure of the job.
 Failure current_failure();
 
 }  // namespace deepmatrix

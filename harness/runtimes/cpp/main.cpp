@@ -1,7 +1,7 @@
 // Run one job, or a session of several: `runner DIR`. See harness/PROTOCOL.md.
 //
-// Exit codes: 0 when every output.json is written, whatever it says; 2 when DIR cannot be used; 1
-// when the deadline passed.
+// Exit codes: 0 when every output.json is written, whatever it says; 2 when DIR cannot be used; 75
+// when its disk is full; 1 when the deadline passed.
 
 #include <cstdio>
 #include <cstdlib>
@@ -43,6 +43,9 @@ int main(int count, char** arguments) {
     } catch (const deepmatrix::BadInput& error) {
         std::fprintf(stderr, "runner: %s\n", error.what());
         leave(2);
+    } catch (const deepmatrix::NoRoom& error) {
+        std::fprintf(stderr, "runner: %s\n", error.what());
+        leave(75);
     }
     leave(0);
 }

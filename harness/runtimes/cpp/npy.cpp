@@ -1,12 +1,12 @@
 #include "npy.hpp"
 
 #include <algorithm>
-#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <limits>
 
 #include "errors.hpp"
+#include "files.hpp"
 
 namespace deepmatrix {
 namespace {
@@ -204,20 +204,12 @@ void write_npy(const std::string& path, const Array& array) {
     }
     std::vector<std::byte> bytes = array.bytes;
     swap_where_big_endian(*array.dtype, bytes);
-    const std::string temporary = path + ".part";
-    {
-        std::ofstream file(temporary, std::ios::binary | std::ios::trunc);
-        file.write(kMagic, sizeof kMagic);
-        file.put(static_cast<char>(text.size() & 0xff)).put(static_cast<char>(text.size() >> 8));
-        file << text;
-        file.write(reinterpret_cast<const char*>(bytes.data()),
-                   static_cast<std::streamsize>(bytes.size()));
-        file.close();
-        if (!file) throw Error("CannotWrite", temporary + " cannot be written");
-    }
-    if (std::rename(temporary.c_str(), path.c_str()) != 0) {
-        throw Error("CannotWrite", path + " cannot be written");
-    }
+    const char size[] = {static_cast<char>(text.size() & 0xff),
+                         static_cast<char>(text.size() >> 8)};
+    write_whole(path, {{kMagic, sizeof kMagic},
+                       {size, sizeof size},
+                       text,
+                       {reinterpret_cast<const char*>(bytes.data()), bytes.size()}});
 }
 
 }  // namespace deepmatrix

@@ -11,7 +11,8 @@ namespace deepmatrix {
 // the file is not what its header says, before memory is taken for it.
 Array read_npy(const std::string& path);
 
-// Write a file under a temporary name and rename it. Throws Error ("CannotWrite").
+// Write a file under a temporary name and rename it. Throws NoRoom, and Error
+// ("CannotWrite").
 void write_npy(const std::string& path, const Array& array);
 
 }  // namespace deepmatrix
