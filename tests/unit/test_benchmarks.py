@@ -1,6 +1,7 @@
 """Every benchmark starts: nothing that it imports has moved or gone."""
 
 import importlib
+import inspect
 import os
 import subprocess
 import sys
@@ -9,6 +10,9 @@ from pathlib import Path
 import pytest
 
 BENCH = Path(__file__).parents[2] / "bench"
+
+#: What the harness calls of the adapter of a runtime: see harness/adapters.py.
+CALLED = {"start", "configure", "describe", "multiply", "load", "answer"}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="benchmarks measure memory by `resource`")
@@ -23,6 +27,19 @@ def test_every_benchmark_starts(path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in BENCH.glob("adapters/*.py")))
+def test_the_harness_calls_all_that_an_adapter_of_a_benchmark_defines(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(BENCH / "adapters"))
+    adapter = importlib.import_module(name)
+    functions = dict(inspect.getmembers(adapter, inspect.isfunction))
+    assert functions.keys() >= CALLED
+    own = {word for word, function in functions.items() if function.__module__ == name}
+    assert "answer" in own
+    assert own <= CALLED
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="benchmarks measure memory by `resource`")
