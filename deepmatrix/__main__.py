@@ -6,6 +6,7 @@ Loading the program takes a moment. A signal in it ends the process as later one
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -25,6 +26,7 @@ def program() -> int:
     for number in heeded_signals():
         signal.signal(number, _end)
     _open_closed_streams()
+    gc.disable()  # until all is loaded: nothing of it is garbage
     try:
         from deepmatrix.cli.main import main  # noqa: PLC0415 - loads the program
     except ModuleNotFoundError as error:

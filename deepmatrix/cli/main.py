@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import os
 import signal
@@ -60,6 +61,7 @@ def _command(arguments: Sequence[str]) -> None:
         options = parse(arguments)
     except SystemExit:  # the parser has printed the help, or the version
         return
+    gc.enable()  # all is loaded; `program` has disabled it
     options.command(options)
 
 
