@@ -19,7 +19,7 @@ from deepmatrix.cli.spending import Spending
 from deepmatrix.drawing import numbers
 from deepmatrix.drawing.console import STYLES
 from deepmatrix.drawing.escaping import terminal
-from deepmatrix.drawing.verdicts import MOODS, SIGNS
+from deepmatrix.drawing.verdicts import EXPECTED_SIGN, MOODS, SIGNS
 from deepmatrix.engines import Prepared
 from deepmatrix.errors import OutputClosed
 from deepmatrix.execution.watching import Place
@@ -170,13 +170,17 @@ class Display:
 
     def _ended_line(self, job: Job, record: JobRecord) -> Text:
         verdict, result = self._result(job, record)
-        style = STYLES[MOODS[verdict]]
-        text = Text(f"{SIGNS[verdict]} ", style=style)
+        sign, style = SIGNS[verdict], STYLES[MOODS[verdict]]
+        reason = "" if verdict in ("match", "not-run") else self._expected_failure(job)
+        if reason:
+            sign, style = EXPECTED_SIGN, STYLES["muted"]
+            result = f"{result.partition(':')[0]}, as expected: {reason}"
+        text = Text(f"{sign} ", style=style)
         text.append(f"{self._ended}/{self._count} ", style="dim")
         text.append(terminal(f"{_job_name(job)}  "))
         text.append(numbers.duration(record.wall_s), style="dim")
         text.append(terminal(f"  {result}" if result else ""), style=style)
-        if record.status != "ok":
+        if record.status != "ok" and not reason:
             text.append(f"  (logs/{job.id}.log)", style="dim")
         return text
 
@@ -192,6 +196,13 @@ class Display:
             return verdict.name, "checked later"
         reason = f": {verdict.reason}" if verdict.reason else ""
         return verdict.name, f"{verdict.name}{reason}"
+
+    def _expected_failure(self, job: Job) -> str:
+        """Return why a job may fail, or nothing."""
+        if self._manifest is None:
+            return ""
+        subject = job.artifact.id if job.artifact else job.workload
+        return self._manifest.matrix.expected_failure(job.cell, subject)
 
     def _kind(self, job: Job) -> str:
         """Return what the time of a job goes to."""

@@ -5,12 +5,12 @@ They are apart from those of verdicts, which a command shows before it needs any
 
 from __future__ import annotations
 
-from deepmatrix.drawing.verdicts import SIGNS
+from deepmatrix.drawing.verdicts import EXPECTED_SIGN, SIGNS
 from deepmatrix.results.counting import EXPECTED, counted_as
 from deepmatrix.results.rows import PortabilityRow
 
 #: The signs of all that verdicts are counted as.
-COUNTED_SIGNS = {**SIGNS, EXPECTED: "~"}
+COUNTED_SIGNS = {**SIGNS, EXPECTED: EXPECTED_SIGN}
 
 
 def sign(judged: PortabilityRow) -> str:

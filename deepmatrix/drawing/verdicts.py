@@ -20,3 +20,6 @@ SIGNS: dict[str, str] = {
     "unsupported": "⊘",
     "not-run": "–",
 }
+
+#: The sign of a failure that was expected.
+EXPECTED_SIGN = "~"

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from deepmatrix.cli.display import Display
 from deepmatrix.cli.spending import Spending
+from deepmatrix.config.sections import ExpectedFailure
 from deepmatrix.drawing.terminal import Terminal
 from deepmatrix.errors import Interrupted
 from deepmatrix.planning.plan import Job
@@ -120,6 +121,32 @@ def test_the_line_of_a_job_that_serves_has_its_verdict(tmp_path: Path) -> None:
     assert unjudged.endswith("  checked later")
     assert failed.startswith("✗ ")
     assert "  oom: no memory  (logs/" in failed
+
+
+def test_a_failure_that_was_expected_says_so_and_why(tmp_path: Path) -> None:
+    served = jobs_of(NATIVE)[0]
+    assert served.artifact
+    trained = next(PLAN.jobs("produce"))
+    expected = (
+        ExpectedFailure(cells=NATIVE, subjects=served.artifact.id, reason="its loop is refused"),
+        ExpectedFailure(cells=trained.cell, subjects=trained.workload, reason="it never learns"),
+    )
+    manifest = new_run(tmp_path, PLAN, "one").manifest
+    matrix = manifest.matrix.model_copy(update={"expected_failures": expected})
+    console = Console(file=io.StringIO(), width=200)
+    display = Display(console, manifest.model_copy(update={"matrix": matrix}))
+    display.planned([served], retry=False)
+    display.ended(served, record(served, status="unsupported", cause="Loop-15 is refused"))
+    display.ended(served, record(served))
+    display.planned([trained], retry=False)
+    display.ended(trained, record(trained, status="timeout", cause="it took too long"))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    _, refused, passing, _, failed = text.splitlines()
+    assert refused.startswith("~ 1/1 ")
+    assert refused.endswith("  unsupported, as expected: its loop is refused")
+    assert passing.startswith("✓ ")
+    assert failed.startswith("~ ")
+    assert failed.endswith("  timeout, as expected: it never learns")
 
 
 def test_what_trains_has_no_verdict(tmp_path: Path) -> None:
