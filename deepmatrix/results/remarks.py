@@ -83,20 +83,35 @@ def caution_of(row: PortabilityRow) -> str:
     return next(texts, "") if row.verdict == "match" else ""
 
 
-def cautions(rows: Iterable[PortabilityRow]) -> Iterator[str]:
-    """Yield, once for each output, why a match with its gold proves little."""
-    unique = {
-        (row.title, output.name, output.caution)
-        for row in rows
-        for output in row.outputs
-        if output.caution
-    }
-    for artifact, output, caution in sorted(unique):
-        yield f"{artifact}: a match of output {output} proves little: {caution}"
-
-
 #: So many models are named in one remark on all of them.
 NAMED = 3
+
+
+def cautions(rows: Iterable[PortabilityRow]) -> Iterator[str]:
+    """Yield, once for all models alike, why a match of an output proves little.
+
+    The cells are named where it is so on some of a model's cells only: there the tolerance is
+    the reason, and not gold.
+    """
+    serving: dict[str, set[str]] = {}
+    cautioned: dict[tuple[str, str, str], set[str]] = {}
+    for row in rows:
+        if row.outputs:
+            serving.setdefault(row.title, set()).add(row.consumer)
+        for output in row.outputs:
+            if output.caution:
+                cells = cautioned.setdefault((row.title, output.name, output.caution), set())
+                cells.add(row.consumer)
+    models: dict[tuple[str, str, str], list[str]] = {}
+    for (title, output_name, caution), cells in sorted(cautioned.items()):
+        where = "" if cells == serving[title] else f" on {', '.join(sorted(cells))}"
+        models.setdefault((output_name, where, caution), []).append(title)
+    for (output_name, where, caution), titles in models.items():
+        yield (
+            f"{first_names(titles)}: a match of output {output_name}{where} proves little: "
+            f"{caution}"
+        )
+
 
 #: A tolerance that a user may not expect: more than float32 costs most models.
 WIDE = 0.01
