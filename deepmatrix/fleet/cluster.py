@@ -18,7 +18,7 @@ from distributed.security import Security
 from deepmatrix.errors import DeepmatrixError, EngineError
 from deepmatrix.fleet import calls, certificates
 from deepmatrix.fleet.parcels import Order
-from deepmatrix.fleet.seeking import CONNECT_S, mute, seek, split_address
+from deepmatrix.fleet.reaching import CONNECT_S, no_answer, split_address, wait_for_scheduler
 
 #: For how long a scheduler, and then a worker, may be away before it counts as gone, in seconds.
 RETURN_S: Final = 30.0
@@ -63,7 +63,7 @@ class Cluster:
         self.folder = folder
         self.return_s = return_s
         security = certificates.security(folder, "client")
-        seek(address, folder, return_s=return_s, waits=waits)
+        wait_for_scheduler(address, folder, return_s=return_s, waits=waits)
         for logger in ("distributed", "distributed.client"):  # Dask gives each a level of its own
             logging.getLogger(logger).setLevel(logging.CRITICAL)  # what is wrong is told here
         self._known: dict[str, dict[str, Any]] = {}
@@ -73,7 +73,7 @@ class Cluster:
             self._client = _Client(address, security, return_s)
             self._start(self._look()).result()
         except (OSError, ValueError) as error:
-            raise mute(address, error) from None
+            raise no_answer(address, error) from None
         self._watching = self._start(self._watch())
 
     def close(self) -> None:

@@ -20,7 +20,7 @@ from deepmatrix.fleet import certificates
 from deepmatrix.fleet.calls import HostPlugin
 from deepmatrix.fleet.host import Host
 from deepmatrix.fleet.offers import resources
-from deepmatrix.fleet.seeking import CONNECT_S, knock, mute, split_address
+from deepmatrix.fleet.reaching import CONNECT_S, no_answer, split_address, try_connecting
 from deepmatrix.machine.signals import heeded_signals
 from deepmatrix.planning.cells import Capabilities
 
@@ -156,7 +156,7 @@ def work(address: str, folder: Path, host: Host, say: Say, *, away_s: float | No
                 is_taken = isinstance(error.__cause__, ValueError)  # the only refusal there is
                 if is_taken and time.monotonic() - began > TAKEN_S:
                     raise _taken(host) from None
-                why = _taken(host) if is_taken else await _silent(address, folder)
+                why = _taken(host) if is_taken else await _why_unconnected(address, folder)
                 if reason != (reason := f"{why.message}: waiting; {why.hint}"):
                     say(reason)
             else:
@@ -183,13 +183,13 @@ def _taken(host: Host) -> EngineError:
     )
 
 
-async def _silent(address: str, folder: Path) -> EngineError:
+async def _why_unconnected(address: str, folder: Path) -> EngineError:
     """Return why no scheduler takes this worker."""
     try:
-        await asyncio.to_thread(knock, address, folder, "worker")
+        await asyncio.to_thread(try_connecting, address, folder, "worker")
     except EngineError as error:
         return error
-    return mute(address)
+    return no_answer(address)
 
 
 async def _connect(address: str, security: Security, host: Host, offered: Capabilities) -> Worker:

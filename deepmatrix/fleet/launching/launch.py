@@ -15,7 +15,7 @@ from deepmatrix.fleet.cluster import Cluster
 from deepmatrix.fleet.launching import document
 from deepmatrix.fleet.launching.document import Fleet
 from deepmatrix.fleet.launching.ssh import SshWorker
-from deepmatrix.fleet.seeking import SCHEME
+from deepmatrix.fleet.reaching import SCHEME
 from deepmatrix.machine import scratch
 
 #: The begin of the name of every folder with the certificates of a fleet.

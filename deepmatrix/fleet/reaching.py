@@ -1,4 +1,4 @@
-"""Seeking a scheduler: what answers at its address, and where nothing does, why.
+"""Reaching a scheduler: what answers at its address, and where nothing does, why.
 
 This is done before Dask connects, which says late that it cannot, and not why.
 """
@@ -31,7 +31,7 @@ CONNECT_S: Final = 5.0
 AGAIN_S: Final = 1.0
 
 
-class Silent(EngineError):
+class NotReached(EngineError):
     """Nothing answers at the address; that may change."""
 
 
@@ -54,19 +54,21 @@ def _is_name(host: str) -> bool:
     return False
 
 
-def seek(address: str, folder: Path, *, return_s: float, waits: Callable[[str], None]) -> None:
+def wait_for_scheduler(
+    address: str, folder: Path, *, return_s: float, waits: Callable[[str], None]
+) -> None:
     """Wait until a scheduler answers, *return_s* seconds at most; say once why to *waits*.
 
     Raises:
-        Silent: none has answered in that time.
+        NotReached: none has answered in that time.
         EngineError: nobody has that name, or no scheduler of this fleet does.
     """
     end = time.monotonic() + return_s
     has_said = False
     while True:
         try:
-            knock(address, folder, "client")
-        except Silent as error:
+            try_connecting(address, folder, "client")
+        except NotReached as error:
             if time.monotonic() > end:
                 raise
             if not has_said:
@@ -77,11 +79,11 @@ def seek(address: str, folder: Path, *, return_s: float, waits: Callable[[str], 
         time.sleep(AGAIN_S)
 
 
-def knock(address: str, folder: Path, role: certificates.Role) -> None:
+def try_connecting(address: str, folder: Path, role: certificates.Role) -> None:
     """Connect to a scheduler with the certificates of *role* in *folder*, and disconnect.
 
     Raises:
-        Silent: nothing answers.
+        NotReached: nothing answers.
         EngineError: nobody has that name, or what answers is no scheduler of this fleet.
     """
     place = split_address(address)
@@ -95,10 +97,10 @@ def knock(address: str, folder: Path, role: certificates.Role) -> None:
             hint=f"name the folder with the certificates that were made with its own, not {folder}",
         ) from None
     except OSError as error:
-        raise _why(address, place, error) from None
+        raise _failure(address, place, error) from None
 
 
-def _why(address: str, place: tuple[str, int], error: OSError) -> EngineError:
+def _failure(address: str, place: tuple[str, int], error: OSError) -> EngineError:
     """Return what is wrong where no connection was made."""
     if isinstance(error, socket.gaierror) and error.errno == socket.EAI_NONAME:
         return EngineError(
@@ -111,14 +113,14 @@ def _why(address: str, place: tuple[str, int], error: OSError) -> EngineError:
             hint="look at the port: `fleet scheduler` says it as it starts",
         )
     cause = getattr(error, "strerror", None) or error
-    return Silent(
+    return NotReached(
         f"no scheduler of a fleet answers at {address}: {cause}",
         hint=f"start one with `{command_line('fleet', 'scheduler', 'FOLDER')}`; if it runs, look "
         "at the address, the port and what a firewall lets through",
     )
 
 
-def mute(address: str, error: Exception | None = None) -> EngineError:
+def no_answer(address: str, error: Exception | None = None) -> EngineError:
     """Return what is wrong where a scheduler takes a connection and then does not answer."""
     return EngineError(
         f"the scheduler at {address} does not answer{f': {error}' if error else ''}",
