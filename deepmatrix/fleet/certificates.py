@@ -85,7 +85,23 @@ def context(folder: Path, role: Role) -> ssl.SSLContext:
             hint="copy them again from where they were made",
         ) from None
     connecting.check_hostname = False  # as Dask: a fleet's certificates name roles, not hosts
+    _check_dates(certificate)
     return connecting
+
+
+def _check_dates(path: Path) -> None:
+    """Raise ArgumentError where a certificate is not valid now, by the clock of this machine."""
+    certificate = x509.load_pem_x509_certificate(path.read_bytes())
+    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    now = datetime.datetime.now(datetime.UTC)
+    if not begin <= now <= end:
+        raise ArgumentError(
+            f"{path} is valid from {begin:%Y-%m-%d} to {end:%Y-%m-%d}, and here it is "
+            f"{now:%Y-%m-%d}",
+            hint="set the clock of this machine if it is wrong; else make new certificates in "
+            f"another folder with `{command_line('fleet', 'certificates', 'FOLDER')}`: every "
+            "machine of the fleet needs them",
+        )
 
 
 def security(folder: Path, role: Role) -> Security:

@@ -23,6 +23,9 @@ SCHEME: Final = "tls://"
 #: The highest port of TCP.
 LAST_PORT: Final = 65535
 
+#: What the other end of TLS refuses is called after this.
+ALERT: Final = "ALERT_"
+
 #: For how long connecting is tried before it begins anew, in seconds: Dask doubles its pauses, and
 #: would sleep through most of the time in which a scheduler may return.
 CONNECT_S: Final = 5.0
@@ -38,7 +41,7 @@ class NotReached(EngineError):
 def split_address(address: str) -> tuple[str, int]:
     """Return the host and the port of a scheduler. Raises ArgumentError."""
     host, colon, port = address.removeprefix(SCHEME).rpartition(":")
-    is_port = port.isdecimal() and int(port) <= LAST_PORT
+    is_port = port.isdecimal() and len(port) <= len(str(LAST_PORT)) and int(port) <= LAST_PORT
     if not (address.startswith(SCHEME) and _is_name(host) and colon and is_port):
         raise ArgumentError(
             f"'{address}' is no address of a fleet's scheduler",
@@ -89,8 +92,12 @@ def try_connecting(address: str, folder: Path, role: certificates.Role) -> None:
     place = split_address(address)
     context = certificates.context(folder, role)
     try:
-        with socket.create_connection(place, CONNECT_S) as plain, context.wrap_socket(plain):
-            pass
+        with (
+            socket.create_connection(place, CONNECT_S) as plain,
+            context.wrap_socket(plain) as encrypted,
+        ):
+            if not encrypted.recv(1):  # a scheduler speaks first, once it knows who is there
+                raise ConnectionResetError("it closed the connection")
     except ssl.SSLCertVerificationError as error:
         raise EngineError(
             f"the scheduler at {address} is not of this fleet: {error.verify_message}",
@@ -111,6 +118,12 @@ def _failure(address: str, place: tuple[str, int], error: OSError) -> EngineErro
         return EngineError(
             f"what answers at {address} is no scheduler of a fleet: it does not speak TLS",
             hint="look at the port: `fleet scheduler` says it as it starts",
+        )
+    if isinstance(error, ssl.SSLError) and ALERT in (error.reason or ""):
+        alert = error.reason.rpartition(ALERT)[2].lower().replace("_", " ")
+        return EngineError(
+            f"the scheduler at {address} refuses the certificate that it was shown: {alert}",
+            hint="copy the certificates again from where its own were made",
         )
     cause = getattr(error, "strerror", None) or error
     return NotReached(

@@ -7,6 +7,7 @@ import gc
 import hashlib
 import os
 import random
+import shutil
 import signal
 import socket
 import ssl
@@ -15,6 +16,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -280,6 +282,21 @@ def test_a_client_and_a_worker_without_the_certificates_of_the_fleet_are_refused
         assert [each.describe()["worker"] for each in engines] == ["one"]
 
 
+def test_a_certificate_of_another_authority_is_refused_at_once_and_not_waited_with(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    fleet.start_scheduler()
+    mixed = tmp_path / "mixed"
+    certificates.make_certificates(mixed)
+    shutil.copy(fleet.tls / certificates.AUTHORITY, mixed)
+    refusal = "refuses the certificate that it was shown: "
+    with pytest.raises(EngineError, match=refusal):
+        Cluster(fleet.address, mixed, waits=lambda _: pytest.fail("it waited"))
+    arguments = [fleet.address, str(mixed), "two", str(tmp_path / "work"), "start=2"]
+    fleet.processes.start("two", be_worker, arguments)
+    fleet.processes.wait_for("two", refusal)
+
+
 def test_neither_a_scheduler_nor_a_worker_speaks_without_a_certificate(fleet: Fleet) -> None:
     fleet.start_worker("one")
     worker = Cluster(fleet.address, fleet.tls).workers()["one"]["address"]
@@ -344,6 +361,7 @@ def test_a_scheduler_that_is_started_after_its_client_is_found(fleet: Fleet) -> 
         "tls://host",
         "tls://:8786",
         "tls://host:99999",
+        pytest.param(f"tls://host:{'9' * 5000}", id="a port of 5000 digits"),
         "tls://host:x",
         "tls://a..b:8786",
     ],
@@ -371,6 +389,22 @@ def test_damaged_certificates_are_an_error_before_anything_waits(tmp_path: Path,
     (tmp_path / name).write_text("damaged")
     with pytest.raises(ArgumentError, match=f"{name}.* cannot be used together"):
         certificates.security(tmp_path, "worker")
+
+
+@pytest.mark.parametrize(("days", "margin"), [(-0.5, 1), (365, -1)])
+@pytest.mark.parametrize("role", certificates.ROLES)
+def test_certificates_that_are_not_valid_now_are_an_error_before_anything_waits(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    role: certificates.Role,
+    days: float,
+    margin: int,
+) -> None:
+    monkeypatch.setattr(certificates, "DAYS", days)
+    monkeypatch.setattr(certificates, "MARGIN", timedelta(days=margin))
+    certificates.make_certificates(tmp_path)
+    with pytest.raises(ArgumentError, match=rf"{role}\.pem is valid from .*, and here it is"):
+        certificates.security(tmp_path, role)
 
 
 def test_keys_are_ours_alone_and_a_folder_that_is_there_stays_as_it_is(tmp_path: Path) -> None:
