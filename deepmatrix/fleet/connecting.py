@@ -76,23 +76,24 @@ def connected(
 def _gathered(cluster: Cluster, waits: Callable[[str], None], settled_s: float) -> list[str]:
     """Return the names of the workers. Raises Lost where none comes in time."""
 
-    def count_workers() -> int:
-        if not cluster.workers():
+    def known() -> list[str]:
+        names = sorted(cluster.workers())
+        if not names:
             command = command_line("worker", cluster.address, "--tls", "FOLDER")
             raise Lost(
                 f"the scheduler at {cluster.address} has no worker",
                 hint=f"start one with `{command}`",
             )
-        return len(cluster.workers())
+        return names
 
     if not cluster.workers():
         waits("the scheduler has no worker yet")
-    cluster.patiently(count_workers)
-    count = 0
-    while cluster.is_young() and count < len(cluster.workers()):  # the others come soon
-        count = len(cluster.workers())
+    names, count = cluster.patiently(known), 0
+    while cluster.is_young() and count < len(names):  # the others come soon
+        count = len(names)
         time.sleep(settled_s)
-    return sorted(cluster.workers())
+        names = cluster.patiently(known)
+    return names
 
 
 def _none_left(address: str, failures: Mapping[str, EngineError]) -> EngineError:

@@ -49,6 +49,19 @@ def test_a_run_does_not_begin_with_the_first_worker_that_is_back(fleet: Fleet) -
     later.join()
 
 
+def test_where_the_only_worker_goes_while_further_ones_may_come_one_is_waited_for(
+    fleet: Fleet,
+) -> None:
+    fleet.start_worker("first")
+    fleet.settled_s = 3.0
+    threading.Timer(1.0, fleet.processes.kill, ["first"]).start()
+    later = threading.Timer(5.0, fleet.start_worker, ["second"])
+    later.start()
+    with fleet.engines() as engines:
+        assert [engine.worker for engine in engines] == ["second"]
+    later.join()
+
+
 def test_nothing_waits_where_there_is_a_worker(fleet: Fleet) -> None:
     fleet.start_worker("first")
     fleet.waits = lambda _: pytest.fail("it waited")
