@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -22,7 +23,7 @@ from deepmatrix.config.bounds import BY_PEOPLE
 from deepmatrix.config.source import read
 from deepmatrix.errors import ArgumentError, ConfigError, EngineError
 from deepmatrix.execution.runner import Runner
-from deepmatrix.fleet import certificates
+from deepmatrix.fleet import certificates, connecting
 from deepmatrix.fleet.connecting import connected
 from deepmatrix.fleet.launching import bundle, document
 from deepmatrix.fleet.launching.launch import PREFIX, launched
@@ -154,7 +155,10 @@ def test_jobs_of_slurm_serve_a_run_and_end_with_it(tmp_path: Path) -> None:
 
 @needs_ssh
 def test_a_model_is_verified_on_machines_that_ssh_reaches(
-    tmp_path: Path, client: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    client: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     cells = [cell for cell in all_cells(MATRIX) if cell.name == "onnxruntime"]
     own = [cell.id for cell in cells if cell.python == PYTHON and cell.architecture == "amd64"]
@@ -162,12 +166,20 @@ def test_a_model_is_verified_on_machines_that_ssh_reaches(
         pytest.skip(f"no cell has Python {PYTHON}")
     fleet = ssh_fleet(tmp_path, client, "one", module="deepmatrix")
     runs = tmp_path / "runs"
+    settled: list[float] = []
+
+    def noting(*arguments: Any, settled_s: float, **options: Any) -> Any:
+        settled.append(settled_s)
+        return connected(*arguments, settled_s=settled_s, **options)
+
+    monkeypatch.setattr(connecting, "connected", noting)
     arguments = ["verify", str(MODEL), "--only", own[0], "--fleet", str(fleet), "--runs", str(runs)]
     assert main.main(arguments) == 0, capsys.readouterr().err
     (run,) = (Run.open(path) for path in runs.iterdir() if path.is_dir())
     assert [(facts["worker"], facts["fleet"]) for facts in run.engines().values()] == [
         ("one", str(fleet))
     ]
+    assert settled == [0.0]  # all have come, and no further one will
     await_end(tmp_path)
 
 

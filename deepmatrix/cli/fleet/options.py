@@ -41,6 +41,11 @@ class Fleet:
     folder: Path
     label: str
 
+    @property
+    def is_launched(self) -> bool:
+        """Whether this command has started it: all its workers are there."""
+        return self.label != self.address
+
 
 def add_certificates(
     parser: argparse.ArgumentParser, *, required: bool, addition: str = ""
@@ -144,15 +149,16 @@ def connect(
         print_line(console, f"… {reason}: waiting", "dim")
 
     with installed():
-        from deepmatrix.fleet.connecting import connected  # noqa: PLC0415  # optional packages
+        from deepmatrix.fleet import connecting  # noqa: PLC0415  # optional packages
     print_line(console, f"… connecting to the fleet: {fleet.label}", "dim")
     return stack.enter_context(
-        connected(
+        connecting.connected(
             fleet.address,
             fleet.folder,
             matrix,
             put_aside=put_aside,
             waits=say_that_it_waits,
+            settled_s=0.0 if fleet.is_launched else connecting.SETTLED_S,
             label=fleet.label,
         )
     )
