@@ -92,6 +92,14 @@ class Host:
             self.end_visit(visit)
         removing.remove(self.folder)
 
+    def sweep(self) -> None:
+        """End and remove what killed workers and runs left with the engine. Raises EngineError."""
+        engine = self._choose(self._matrix)
+        try:
+            engine.open("")
+        finally:
+            engine.close()
+
     def offer(self, matrix: Matrix | None = None) -> Offer:
         """Return what this machine offers to run of a matrix. Raises EngineError."""
         matrix = matrix or self._matrix

@@ -143,6 +143,7 @@ def work(address: str, folder: Path, host: Host, say: Say, *, away_s: float | No
     """
     split_address(address)
     security = certificates.security(folder, "worker")
+    host.sweep()
     offered = host.offer().capabilities
     described = ", ".join(f"{count:g} {name}" for name, count in resources(offered).items())
     say(f"worker {host.name} offers {described}")

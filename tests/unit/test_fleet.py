@@ -1024,6 +1024,34 @@ def test_what_a_killed_controller_left_is_finished_and_nothing_is_done_twice(
     assert not list(run.path.rglob("*.part"))
 
 
+def running_in(folder: Path) -> list[str]:
+    """Return the ids of the processes of cells that run in a folder."""
+    ids = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if f"{folder}/".encode() in path.read_bytes():
+                ids.append(path.parent.name)
+    return ids
+
+
+def test_a_worker_ends_as_it_starts_what_a_killed_one_left_running(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    fleet.start_worker("one")
+    run, _ = run_of(tmp_path / "runs", ["hang"])
+    arguments = [fleet.address, str(fleet.tls), str(run.path), CONSUMER]
+    fleet.processes.start("controller", be_controller, arguments)
+    work = tmp_path / "work" / "one" / "processes"
+    end = time.monotonic() + STARTS_S
+    while not running_in(work) and time.monotonic() < end:
+        time.sleep(0.1)
+    fleet.processes.kill("one")
+    fleet.processes.kill("controller")  # no run of it comes back
+    assert running_in(work)
+    fleet.start_worker("one")
+    assert not running_in(work)
+
+
 def test_two_controllers_have_their_records_from_one_worker_at_once(
     fleet: Fleet, tmp_path: Path
 ) -> None:
