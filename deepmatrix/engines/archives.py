@@ -12,7 +12,7 @@ import os
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePath, PurePosixPath
 from typing import IO, Any, cast
 
@@ -41,19 +41,25 @@ BAD_NAME = frozenset({errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.ENOT
 CHUNK = 1 << 20
 
 
+#: The folder of the only job of a process, relative to its control directory.
+ALONE = (".",)
+
+
 class Refused(DeepmatrixError):
     """A process wrote files that no honest process writes."""
 
 
-def list_files(folder: Path, *, links: bool = True) -> dict[str, Path]:
+def list_files(
+    folder: Path, *, links: bool = True, jobs: Sequence[str] = ALONE
+) -> dict[str, Path]:
     """Return the files below *folder* by relative path with slashes.
 
-    With *links*, those to folders are followed.
+    With *links*, those to folders are followed. *jobs*: where the folders of its jobs are in it.
 
     Raises:
-        Refused: folders are nested deeper than `MAX_DEPTH`.
+        Refused: folders are nested deeper in a job than `MAX_DEPTH`.
     """
-    return dict(_walk_files(folder, links))
+    return dict(_walk_files(folder, links, _deepest(jobs)))
 
 
 def size_below(folder: Path) -> int:
@@ -61,24 +67,31 @@ def size_below(folder: Path) -> int:
     return sum(path.stat().st_size for path in list_files(folder).values())
 
 
-def _walk_files(folder: Path, links: bool) -> Iterator[tuple[str, Path]]:
+def _walk_files(
+    folder: Path, links: bool, deepest: int = MAX_DEPTH
+) -> Iterator[tuple[str, Path]]:
     for directory, folders, names in os.walk(folder, followlinks=links):
-        _check_depth(len(Path(directory).relative_to(folder).parts))
+        _check_depth(len(Path(directory).relative_to(folder).parts), deepest)
         folders[:] = sorted(name for name in folders if name != "__pycache__")
         for name in sorted(names):
             path = Path(directory, name)
             yield path.relative_to(folder).as_posix(), path
 
 
-def pack(files: Mapping[str, Path], *, user: int) -> IO[bytes]:
+def _deepest(jobs: Sequence[str]) -> int:
+    """Return how deep folders may be nested that hold the folders of jobs."""
+    return MAX_DEPTH + max(len(PurePosixPath(job).parts) for job in jobs)
+
+
+def pack(files: Mapping[str, Path], *, user: int, folders: bool = True) -> IO[bytes]:
     """Return a tar of *files*, by their path in it, as a temporary file open at its start.
 
-    The files, and the folders they lie in, will belong to *user*.
+    The files will belong to *user*, and with *folders* those that they lie in too.
     """
     with _local_errors(Path(tempfile.gettempdir())):
         archive = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
         try:
-            _pack(files, archive, user=user)
+            _pack(files, archive, user=user, folders=folders)
         except BaseException:
             archive.close()
             raise
@@ -86,10 +99,10 @@ def pack(files: Mapping[str, Path], *, user: int) -> IO[bytes]:
         return archive
 
 
-def _pack(files: Mapping[str, Path], archive: IO[bytes], *, user: int) -> None:
+def _pack(files: Mapping[str, Path], archive: IO[bytes], *, user: int, folders: bool) -> None:
     with tarfile.open(fileobj=archive, mode="w") as tar:
-        folders = {parent for name in files for parent in PurePosixPath(name).parents}
-        for folder in sorted(folders - {PurePosixPath(".")}):
+        parents = {parent for name in files for parent in PurePosixPath(name).parents}
+        for folder in sorted(parents - {PurePosixPath(".")}) if folders else ():
             entry = tarfile.TarInfo(str(folder))
             entry.type, entry.mode, entry.uid, entry.gid = tarfile.DIRTYPE, 0o755, user, user
             tar.addfile(entry)
@@ -104,8 +117,13 @@ def _pack(files: Mapping[str, Path], archive: IO[bytes], *, user: int) -> None:
                 tar.addfile(entry, source)
 
 
-def unpack(chunks: Iterable[bytes], folder: Path, *, limit_bytes: int) -> None:
+def unpack(
+    chunks: Iterable[bytes], folder: Path, *, limit_bytes: int, jobs: Sequence[str] = ALONE
+) -> None:
     """Replace *folder* by what a tar stream holds below its first path component.
+
+    *jobs*: where the folders of its jobs are in it; each may have `MAX_FILES`, and be as deep as
+    `MAX_DEPTH`.
 
     Raises:
         Refused: it leaves its folder, is larger or deeper than it may be, or holds a name that
@@ -117,7 +135,7 @@ def unpack(chunks: Iterable[bytes], folder: Path, *, limit_bytes: int) -> None:
         try:
             # The stream has all that tarfile uses of a file.
             with tarfile.open(fileobj=cast(IO[bytes], stream), mode="r|") as tar:
-                _extract(tar, part, limit_bytes)
+                _extract(tar, part, limit_bytes, jobs)
         except tarfile.TarError as error:
             raise Refused(f"its control directory cannot be read: {error}") from None
         replace_folder(folder, part)
@@ -216,32 +234,34 @@ def _beside(folder: Path) -> Path:
     return sibling
 
 
-def _extract(tar: tarfile.TarFile, folder: Path, limit_bytes: int) -> None:
-    remaining_bytes, count = limit_bytes, 0
+def _extract(
+    tar: tarfile.TarFile, folder: Path, limit_bytes: int, jobs: Sequence[str]
+) -> None:
+    remaining_bytes, count, most_files = limit_bytes, 0, MAX_FILES * len(jobs)
     for member in tar:
         parts = PurePosixPath(member.name).parts[1:]
         count += 1
         if not parts or not (member.isdir() or member.isfile()):
-            if count > MAX_FILES:
-                raise Refused(f"it wrote more than {MAX_FILES} files into its control directory")
+            if count > most_files:
+                raise Refused(f"it wrote more than {most_files} files into its control directory")
             continue  # links, devices, sockets: no record refers to them
         if ".." in parts or any(set(part) & {"\\", ":", "\0"} for part in parts):
             raise Refused(f"it wrote a file with a forbidden name: {member.name[:100]!r}")
         remaining_bytes -= member.size
-        if remaining_bytes < 0 or count > MAX_FILES:
+        if remaining_bytes < 0 or count > most_files:
             raise Refused(
-                f"it wrote more than {binary_size(limit_bytes)} or {MAX_FILES} files "
+                f"it wrote more than {binary_size(limit_bytes)} or {most_files} files "
                 "into its control directory"
             )
-        _check_depth(len(parts) - 1)
+        _check_depth(len(parts) - 1, _deepest(jobs))
         _check_output("/".join(parts), member.size)
         source = tar.extractfile(member) if member.isfile() else None
         _write(folder.joinpath(*parts), source)
 
 
-def _check_depth(depth: int) -> None:
-    if depth > MAX_DEPTH:
-        raise Refused(f"it nested folders more than {MAX_DEPTH} deep")
+def _check_depth(depth: int, deepest: int) -> None:
+    if depth > deepest:
+        raise Refused(f"it nested folders more than {deepest} deep")
 
 
 def _check_output(name: str, size: int) -> None:

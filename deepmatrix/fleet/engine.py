@@ -284,10 +284,7 @@ class WorkerEngine:
         return answer, results
 
     def _take(self, task: Task, order: Order, answer: Answer, content: bytes) -> Ended:
-        """Take the results of a process over; return how its last job ended.
-
-        Raises EngineError, and Refused for files that no honest process writes.
-        """
+        """Take the results of a process over; return how its last job ended. Raises EngineError."""
         folders = order.folders[: len(answer.ended)]
         if any(job_end.ending == "cancelled" for job_end in answer.ended):
             raise Lost("the worker ended the process")
@@ -322,11 +319,15 @@ class WorkerEngine:
                 ) from None
 
     def _unpack(self, order: Order, answer: Answer, chunks: Iterable[bytes], folder: Path) -> None:
-        """Check the archive of a process's results, and unpack it into *folder*."""
-        count = len(answer.ended)
-        limit = order.size + order.limits.disk_bytes * count
-        if answer.size > limit + archives.MAX_FILES * HEADER_BYTES + END_BYTES:
-            raise archives.Refused("its results are larger than they may be")
+        """Check the archive of a process's results, and unpack it into *folder*.
+
+        The worker's engine has refused what a job may not write: all else is the worker's fault.
+        """
+        folders = order.folders[: len(answer.ended)]
+        limit = order.size + order.limits.disk_bytes * len(folders)
+        headers = archives.MAX_FILES * len(folders) * HEADER_BYTES
+        if answer.size > limit + headers + END_BYTES:
+            raise Rubbish("its results are larger than they may be")
         with tempfile.TemporaryFile() as archive:
             digest = hashlib.sha256()
             for chunk in chunks:
@@ -335,10 +336,14 @@ class WorkerEngine:
             if digest.hexdigest() != answer.sha256:
                 raise Rubbish("its results arrived damaged")
             archive.seek(0)
-            archives.unpack(iter(lambda: archive.read(CHUNK), b""), folder, limit_bytes=limit)
-        for name in archives.list_files(folder, links=False):
-            if not is_below(name, order.folders[:count]):
-                raise archives.Refused(f"it wrote {name[:100]!r}, outside the folders of its jobs")
+            chunks = iter(lambda: archive.read(CHUNK), b"")
+            try:
+                archives.unpack(chunks, folder, limit_bytes=limit, jobs=folders)
+            except archives.Refused as error:
+                raise Rubbish(error.message) from None
+        for name in archives.list_files(folder, links=False, jobs=folders):
+            if not is_below(name, folders):
+                raise Rubbish(f"it wrote {name[:100]!r}, outside the folders of its jobs")
 
     def _chunks(self, order: Order, answer: Answer) -> Iterator[bytes]:
         """Fetch the results of a process that did not come with its answer. Raises EngineError."""

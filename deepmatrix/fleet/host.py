@@ -24,7 +24,15 @@ from deepmatrix.errors import EngineError, system_error
 from deepmatrix.fleet import parcels
 from deepmatrix.fleet.blobs import Blobs
 from deepmatrix.fleet.offers import Offer, code_digest
-from deepmatrix.fleet.parcels import CHUNK, RESULTS, Answer, JobEnd, Order, digest_of
+from deepmatrix.fleet.parcels import (
+    CHUNK,
+    RESULTS,
+    Answer,
+    JobEnd,
+    Order,
+    can_be_named,
+    digest_of,
+)
 from deepmatrix.machine import binfmt, folders, locks, owner
 from deepmatrix.planning.cells import Capabilities, Cell
 
@@ -324,16 +332,20 @@ class _Shipped:
         )
 
     def answer(self) -> tuple[Answer, IO[bytes]]:
-        """Return the answer, and the archive of the files that are not as they were sent."""
+        """Return the answer, and the archive of the files that are not as they were sent.
+
+        So the controller refuses nothing that a job can have written.
+        """
         sent = self._order.files
-        files = archives.list_files(self._done, links=False)
+        there = archives.list_files(self._done, links=False, jobs=self._order.folders)
+        files = {name: path for name, path in there.items() if can_be_named(name)}
         unchanged = {
             name
             for name, path in files.items()
             if name in sent and digest_of(path) == sent[name].sha256
         }
         changed = {f"{RESULTS}/{name}": files[name] for name in sorted(files.keys() - unchanged)}
-        archive = archives.pack(changed, user=0)
+        archive = archives.pack(changed, user=0, folders=False)
         digest = hashlib.sha256()
         for chunk in iter(lambda: archive.read(CHUNK), b""):
             digest.update(chunk)

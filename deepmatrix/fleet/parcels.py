@@ -26,6 +26,7 @@ from deepmatrix.boundary.bounds import (
     Moment,
     RelativePath,
     Seconds,
+    relative_path,
 )
 from deepmatrix.engines import Ended, Ending, Limits, Task, archives
 from deepmatrix.planning.cells import Cell
@@ -124,7 +125,7 @@ class Answer(BaseModel):
 def order_for(task: Task, visit: str) -> Order:
     """Return the order of a *visit* for a task; the files of all its jobs are written."""
     folders = tuple(task.queue.write_ahead()) if task.queue else (".",)
-    files = archives.list_files(task.control)
+    files = archives.list_files(task.control, jobs=folders)
     return Order(
         attempt=task.attempt,
         visit=visit,
@@ -157,6 +158,14 @@ def _sent(files: Mapping[str, Path]) -> Iterator[tuple[str, Sent]]:
             sent = replace(sent, content=path.read_bytes())
             space -= sent.size
         yield name, sent
+
+
+def can_be_named(name: str) -> bool:
+    """Return whether the other end takes a file of this path; no record refers to another one."""
+    try:
+        return relative_path(name) == name
+    except ValueError:
+        return False
 
 
 def digest_of(path: Path) -> str:

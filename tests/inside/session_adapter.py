@@ -116,6 +116,22 @@ def filling():
             pass
 
 
+def own_folder():
+    return os.path.join(sys.argv[-1], "jobs", "%04d" % len(SERVED))
+
+
+def nesting():
+    """Write a file that lies as deep as one may."""
+    folder = os.path.join(own_folder(), *["d"] * 32)
+    os.makedirs(folder)
+    open(os.path.join(folder, "file"), "w").close()
+
+
+def naming():
+    """Write a file whose name another system cannot have."""
+    open(os.path.join(own_folder(), "a:b"), "w").close()
+
+
 def leaving():
     os._exit(0)
 

@@ -27,7 +27,7 @@ from distributed import Future
 from deepmatrix.cli import main
 from deepmatrix.cli.maintenance import reference
 from deepmatrix.config.matrix import Matrix
-from deepmatrix.engines import Ended, Limits, Task
+from deepmatrix.engines import Ended, Limits, Task, archives
 from deepmatrix.errors import ArgumentError, EngineError, Interrupted
 from deepmatrix.execution.interrupting import resume_command
 from deepmatrix.execution.runner import Runner
@@ -220,8 +220,8 @@ def test_results_in_pieces_that_never_end_are_rubbish(fleet: Fleet, tmp_path: Pa
 
 
 HOSTILE = {
-    "archive results/../../evil": "crashed",
-    "archive results/output.json/../../../evil": "crashed",
+    "archive results/../../evil": "engine-lost",
+    "archive results/output.json/../../../evil": "engine-lost",
     "archive results/output.json link /etc/passwd": "lost",
     "damage": "engine-lost",
     "other": "engine-lost",
@@ -252,6 +252,22 @@ def test_a_worker_writes_nothing_beside_the_folders_of_its_jobs(
     causes = [record.cause for record in records(run, jobs).values()]
     assert any("outside the folders of its jobs" in cause for cause in causes), causes
     assert not list(tmp_path.rglob("evil"))
+
+
+def test_what_a_job_may_write_on_one_machine_it_may_on_a_fleet(
+    fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet.start_worker("one")
+    faults = ["fine", "nesting", "naming", "fine", "fine", "fine"]
+    far, jobs = run_of(tmp_path / "far", faults)
+    near, near_jobs = run_of(tmp_path / "near", faults)
+    serve(near, LocalEngine(tmp_path / "processes"))
+    monkeypatch.setattr(archives, "MAX_FILES", 4)  # of each job; they write more together
+    fleet.serve(far)
+    assert {name: outcome(record) for name, record in records(far, jobs).items()} == {
+        name: outcome(record) for name, record in records(near, near_jobs).items()
+    }
+    assert {record.status for record in records(far, jobs).values()} == {"ok"}
 
 
 def test_a_worker_that_says_it_ended_a_process_and_went_on_loses_that_process(
@@ -633,6 +649,7 @@ FALSE_WORKERS = {
     "dies": "went away",
     "disk": "No space left on device",
     "damage": "its results arrived damaged",
+    "archive results/../../evil": "it wrote a file with a forbidden name",
     "start": "no room for a container",
 }
 
