@@ -49,9 +49,7 @@ class Refused(DeepmatrixError):
     """A process wrote files that no honest process writes."""
 
 
-def list_files(
-    folder: Path, *, links: bool = True, jobs: Sequence[str] = ALONE
-) -> dict[str, Path]:
+def list_files(folder: Path, *, links: bool = True, jobs: Sequence[str] = ALONE) -> dict[str, Path]:
     """Return the files below *folder* by relative path with slashes.
 
     With *links*, those to folders are followed. *jobs*: where the folders of its jobs are in it.
@@ -67,9 +65,7 @@ def size_below(folder: Path) -> int:
     return sum(path.stat().st_size for path in list_files(folder).values())
 
 
-def _walk_files(
-    folder: Path, links: bool, deepest: int = MAX_DEPTH
-) -> Iterator[tuple[str, Path]]:
+def _walk_files(folder: Path, links: bool, deepest: int = MAX_DEPTH) -> Iterator[tuple[str, Path]]:
     for directory, folders, names in os.walk(folder, followlinks=links):
         _check_depth(len(Path(directory).relative_to(folder).parts), deepest)
         folders[:] = sorted(name for name in folders if name != "__pycache__")
@@ -234,9 +230,7 @@ def _beside(folder: Path) -> Path:
     return sibling
 
 
-def _extract(
-    tar: tarfile.TarFile, folder: Path, limit_bytes: int, jobs: Sequence[str]
-) -> None:
+def _extract(tar: tarfile.TarFile, folder: Path, limit_bytes: int, jobs: Sequence[str]) -> None:
     remaining_bytes, count, most_files = limit_bytes, 0, MAX_FILES * len(jobs)
     for member in tar:
         parts = PurePosixPath(member.name).parts[1:]

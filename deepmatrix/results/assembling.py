@@ -119,7 +119,7 @@ class Assembly:
             warnings=(
                 *self._warnings(produced, inference, portability),
                 *remarks.not_pulled(cell_rows),
-                *remarks.put_aside(engines),
+                *remarks.on_workers(engines),
                 *remarks.on_limits(manifest.matrix.limits),
             ),
             problems=tuple(self._problems(cell_rows, produced, portability)),

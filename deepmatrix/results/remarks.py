@@ -244,11 +244,31 @@ def not_pulled(cells: Iterable[CellRow]) -> Iterator[str]:
             yield f"{row.cell}: its image was built, and not pulled: {row.not_pulled}"
 
 
+def on_workers(engines: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    """Yield what the workers of a fleet mean for a run: some failed, or disturbed each other."""
+    yield from put_aside(engines)
+    yield from shared_machines(engines)
+
+
 def put_aside(engines: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
     """Yield the workers that got nothing more to do in the run, and why."""
     for name, facts in engines.items():
         if reason := facts.get(ASIDE):
             yield f"{facts.get(WORKER, name)} was put aside, and got no more jobs: {reason}"
+
+
+def shared_machines(engines: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    """Yield the workers that were on one machine: its records do not tell them apart."""
+    workers: dict[str, set[str]] = {}
+    for facts in engines.values():
+        if WORKER in facts and (machine := facts.get("machine")):
+            workers.setdefault(machine, set()).add(facts[WORKER])
+    for names in workers.values():
+        if len(names) > 1:
+            yield (
+                f"{', '.join(sorted(names))} were workers on one machine: no record says which of "
+                "them made it, and what one checked may have disturbed what another timed"
+            )
 
 
 def on_limits(limits: Limits) -> Iterator[str]:

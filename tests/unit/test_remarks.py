@@ -21,6 +21,17 @@ def test_the_sources_of_very_many_outputs_are_said_in_seconds() -> None:
     assert "the right values of y0 are from: the outputs of y0;" in lines[0]
 
 
+def test_workers_that_share_a_machine_are_said_and_others_are_not() -> None:
+    facts = [("one", "laptop"), ("two", "laptop"), ("board", "arm"), ("board", "arm")]
+    engines = {
+        str(number): {"worker": worker, "machine": machine}
+        for number, (worker, machine) in enumerate(facts)
+    }
+    nowhere = {"here": {"machine": "laptop"}, "unknown": {"worker": "three"}}
+    (line,) = remarks.shared_machines({**engines, **nowhere})
+    assert line.startswith("one, two were workers on one machine: ")
+
+
 @pytest.mark.parametrize("source", [BASELINE, CONTESTED])
 def test_what_onnx_runtime_judges_says_nothing_of_its_own_kernels(source: str) -> None:
     model = MODEL.model_copy(update={"judged_by": {"y": source, "z": "the outputs of another"}})
