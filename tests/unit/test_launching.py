@@ -376,6 +376,8 @@ WRONG = {
     "{slurm: {jobs: 1, cpus: 1, memory: much}}": "'much' is not a size; write it like \"4 GiB\"",
     "{slurm: {jobs: 1, cpus: 1, memory: 1 GiB, time: soon}}": "'soon' is no time of Slurm's",
     "{port: 70000, hosts: [{ssh: board}]}": "port",
+    '{address: "laptop:8786", hosts: [{ssh: board}]}': "'laptop:8786' is no name of a machine",
+    '{address: "tls://laptop", hosts: [{ssh: board}]}': "'tls://laptop' is no name of a machine",
 }
 
 

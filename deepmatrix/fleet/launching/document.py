@@ -101,6 +101,9 @@ def _problems(fleet: Fleet) -> Iterator[Problem]:
     """Yield what the form of the file does not tell."""
     if not (fleet.hosts or fleet.slurm):
         yield (), "no machine is listed; add hosts, or slurm", False
+    if fleet.address and set(fleet.address) & set(":/@ "):
+        message = f"'{fleet.address}' is no name of a machine; its port goes into port"
+        yield ("address",), message, False
     slurm_workers = fleet.slurm.workers if fleet.slurm else []
     count = Counter([*slurm_workers, *(host.worker for host in fleet.hosts)])
     for place, host in enumerate(fleet.hosts):
