@@ -182,6 +182,10 @@ class HostOfTests(Host):
         if fault == "cancelled":
             first = answer.ended[0].model_copy(update={"ending": "cancelled"})
             answer = answer.model_copy(update={"ended": (first, *answer.ended[1:])})
+        if fault == "huge":
+            answer = answer.model_copy(update={"size": 1 << 50})
+        if fault == "keep":
+            answer = answer.model_copy(update={"unchanged": (*answer.unchanged, "evil")})
         if fault == "other":
             answer = answer.model_copy(update={"attempt": "another"})
         return answer, results

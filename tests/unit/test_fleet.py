@@ -224,6 +224,8 @@ HOSTILE = {
     "archive results/output.json/../../../evil": "engine-lost",
     "archive results/output.json link /etc/passwd": "lost",
     "damage": "engine-lost",
+    "huge": "engine-lost",
+    "keep": "engine-lost",
     "other": "engine-lost",
 }
 
