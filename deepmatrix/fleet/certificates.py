@@ -68,7 +68,7 @@ def context(folder: Path, role: Role) -> ssl.SSLContext:
     """Return what a role connects with. Raises ArgumentError where its certificates are wrong."""
     paths = {name: folder / name for name in (AUTHORITY, f"{role}.pem", f"{role}.key")}
     for path in paths.values():
-        if not os.access(path, os.R_OK):
+        if not path.is_file() or not os.access(path, os.R_OK):
             raise ArgumentError(
                 f"{path}: no such file, or it cannot be read",
                 hint=f"name the folder with this fleet's certificates: a {role} needs "

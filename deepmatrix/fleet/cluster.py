@@ -74,6 +74,11 @@ class Cluster:
             self._start(self._look()).result()
         except (OSError, ValueError) as error:
             raise no_answer(address, error) from None
+        except TypeError:  # a worker, which is asked what only a scheduler knows
+            raise EngineError(
+                f"what answers at {address} is a worker of the fleet, and not its scheduler",
+                hint="look at the port: `fleet scheduler` says it as it starts",
+            ) from None
         self._watching = self._start(self._watch())
 
     def close(self) -> None:

@@ -123,7 +123,7 @@ def own_folder():
 def nesting():
     """Write a file that lies as deep as one may."""
     folder = os.path.join(own_folder(), *["d"] * 32)
-    os.makedirs(folder)
+    os.makedirs(folder, exist_ok=True)
     open(os.path.join(folder, "file"), "w").close()
 
 

@@ -245,13 +245,21 @@ def test_a_worker_writes_nothing_outside_the_folder_of_its_job(
 
 
 def test_a_worker_writes_nothing_beside_the_folders_of_its_jobs(
-    fleet: Fleet, tmp_path: Path
+    fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fleet.start_worker("one", "fault=archive elsewhere/evil")
-    run, jobs = run_of(tmp_path / "runs", ["fine", "fine too"])
+    run, _ = run_of(tmp_path / "runs", ["fine", "fine too"])
+    causes: list[str] = []
+    serve_process = engine.WorkerEngine.run
+
+    def noting(self: engine.WorkerEngine, task: Task, cancel: threading.Event) -> Ended:
+        ended = serve_process(self, task, cancel)
+        causes.append(ended.cause)
+        return ended
+
+    monkeypatch.setattr(engine.WorkerEngine, "run", noting)
     with contextlib.suppress(EngineError):
         fleet.serve(run)
-    causes = [record.cause for record in records(run, jobs).values()]
     assert any("outside the folders of its jobs" in cause for cause in causes), causes
     assert not list(tmp_path.rglob("evil"))
 
@@ -330,6 +338,13 @@ def test_neither_a_scheduler_nor_a_worker_speaks_without_a_certificate(fleet: Fl
             encrypted.recv(1)
 
 
+def test_the_port_of_a_worker_is_not_taken_for_that_of_the_scheduler(fleet: Fleet) -> None:
+    fleet.start_worker("one")
+    worker = Cluster(fleet.address, fleet.tls).workers()["one"]["address"]
+    with pytest.raises(EngineError, match="is a worker of the fleet, and not its scheduler"):
+        Cluster(worker, fleet.tls)
+
+
 def test_who_looks_for_a_scheduler_is_told_at_once_what_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -406,6 +421,10 @@ def test_damaged_certificates_are_an_error_before_anything_waits(tmp_path: Path,
     certificates.security(tmp_path, "worker")
     (tmp_path / name).write_text("damaged")
     with pytest.raises(ArgumentError, match=f"{name}.* cannot be used together"):
+        certificates.security(tmp_path, "worker")
+    (tmp_path / name).unlink()
+    (tmp_path / name).mkdir()
+    with pytest.raises(ArgumentError, match=f"{name}: no such file"):
         certificates.security(tmp_path, "worker")
 
 
@@ -1068,6 +1087,9 @@ def test_a_worker_ends_as_it_starts_what_a_killed_one_left_running(
     fleet.processes.kill("controller")  # no run of it comes back
     assert running_in(work)
     fleet.start_worker("one")
+    end = time.monotonic() + STARTS_S
+    while running_in(work) and time.monotonic() < end:
+        time.sleep(0.1)
     assert not running_in(work)
 
 
