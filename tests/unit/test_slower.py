@@ -147,11 +147,14 @@ def test_a_run_that_is_reported_again_is_compared_with_the_one_before_it(tmp_pat
     assert results.slower
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[", '{"schema_version": 0}'])
-def test_a_run_beside_it_that_cannot_be_read_is_passed_over(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize("name", ["results.json", "plan.json"])
+@pytest.mark.parametrize("text", ["", "{}", "[", '{"schema_version": 0, "version": "0.0.1"}'])
+def test_a_run_beside_it_that_cannot_be_read_is_passed_over(
+    tmp_path: Path, name: str, text: str
+) -> None:
     reported(tmp_path, "one", 1)
     reported(tmp_path, "two", 2)
-    (tmp_path / "two" / "results.json").write_text(text)
+    (tmp_path / "two" / name).write_text(text)
     slow = reported(tmp_path, "three", 3, slower=1.5)
     assert slow.earlier == "one"
     assert slow.slower

@@ -84,11 +84,13 @@ def _alike(plan: Plan, results: Results, parent: Path) -> Iterator[Results]:
 
 
 def _newest(parent: Path) -> Iterator[Run]:
-    """Yield the newest runs of a folder that can be read."""
+    """Yield the newest runs of a folder whose plans can be read."""
     newest = sorted(listing.plans(parent), key=lambda path: path.stat().st_mtime, reverse=True)
     for path in islice(newest, MOST_TRIED):
         with contextlib.suppress(RecordError):
-            yield Run.open(path.parent)
+            run = Run.open(path.parent)
+            _ = run.manifest
+            yield run
 
 
 def _cells(plan: Plan) -> set[str]:
