@@ -106,6 +106,16 @@ def test_sizes_of_two_kinds_of_engine_are_no_series() -> None:
     assert len(others.points) == 3, "a size is the same on all machines"
 
 
+def test_times_with_checked_work_beside_them_are_no_series_with_others(tmp_path: Path) -> None:
+    results = merging.merge([whole(tmp_path)])
+    history.append(tmp_path, results)
+    history.append(tmp_path, results.model_copy(update={"run": "another", "beside": True}))
+    shown = series(history.read(tmp_path / history.FILE))
+    left_out = {(each.points[-1].unit, each.left_out, each.points[0].run) for each in shown}
+    assert {("s", 1, "another"), ("1", 0, "one")} <= left_out
+    assert {count for unit, count, _ in left_out if unit != "s"} == {0}
+
+
 @pytest.mark.parametrize(
     ("levels", "points"),
     [

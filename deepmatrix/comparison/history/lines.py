@@ -50,7 +50,8 @@ class Measurement(Row):
 
     *series*: what is measured, the same in every run: ``cell/subject/quantity/batch``. *value*, in
     *unit*, with the interval of a time; None for a verdict without an error. *machine*: processor,
-    CPUs and engine; times of two machines are no series, nor sizes of two kinds of *engine*.
+    engine and CPUs, and whether checked work ran beside; times of two machines are no series, nor
+    sizes of two kinds of *engine*.
     *created*: ISO 8601, UTC.
     """
 
@@ -148,15 +149,17 @@ def _measurement(
         low=measured.low if measured else None,
         high=measured.high if measured else None,
         rounds=measured.rounds if measured else 0,
-        machine=_machine(row) if row else "",
+        machine=_machine(row, beside=results.beside) if row else "",
         engine=row.engine if row else "",
     )
 
 
-def _machine(row: CellRow) -> str:
+def _machine(row: CellRow, *, beside: bool) -> str:
+    """Return what a time is of; *beside*: other work may have run beside what was timed."""
     facts = [str(row.environment.get("processor") or ""), row.engine]
     cpus = row.environment.get("cpus")
-    return ", ".join([*filter(None, facts), *([f"{cpus} CPUs"] if cpus else [])])
+    facts += [f"{cpus} CPUs" if cpus else "", "beside checked work" if beside else ""]
+    return ", ".join(filter(None, facts))
 
 
 def append(
