@@ -31,6 +31,9 @@ from deepmatrix.store.manifests import Manifest
 from deepmatrix.store.records import JobRecord
 from harness.record import INSPECT
 
+Work = tuple[str, str, str]
+"""What jobs take alike: a cell, a wave, and what their time goes to."""
+
 
 class Display:
     """Shows the progress of a run: a live panel on a terminal, a line for each event elsewhere.
@@ -52,7 +55,7 @@ class Display:
         self._running: dict[Place, tuple[Job, float]] = {}
         self._has_waited = False
         self._waiting_since: float | None = None
-        self._walls: dict[tuple[str, str, str], list[float]] = {}
+        self._walls: dict[Work, list[float]] = {}
         #: The most lanes that did timed work at once, and any other.
         self._lanes: Counter[bool] = Counter()
         self._live = Live(  # calls _panel at once
@@ -161,10 +164,10 @@ class Display:
         """Print how a job ended."""
         with self._lock:
             self._end_running(lambda running: running.id == job.id)
-            kind = self._kind(job)
+            work = self._work(job)
             self._pending.pop(job.id, None)
             if record.status == "ok":
-                self._walls.setdefault((job.cell, job.wave, kind), []).append(record.wall_s)
+                self._walls.setdefault(work, []).append(record.wall_s)
             line = self._ended_line(job, record)
         self._print(line)  # not within the lock: printing waits for the panel, which waits for it
 
@@ -242,7 +245,9 @@ class Display:
         known.
         """
         with self._lock:
-            typical = {job.id: self._typical_s(job) for job in self._pending.values()}
+            works = {job.id: self._work(job) for job in self._pending.values()}
+            seconds_of = {work: self._typical_s(*work) for work in set(works.values())}
+            typical = {job: seconds_of[work] for job, work in works.items()}
             since = {job.id: at for job, at in self._running.values()}
             timed = {job.id for job in self._pending.values() if self._is_timed(job)}
         known = {job: seconds for job, seconds in typical.items() if seconds is not None}
@@ -257,15 +262,17 @@ class Display:
             return "longer than expected"
         return f"{'about' if known == typical else 'at least'} {_clock(seconds)} left"
 
-    def _typical_s(self, job: Job) -> float | None:
-        """Return what a job takes: as others of its kind in its cell did, else in other cells."""
-        kind = self._kind(job)
-        if walls := self._walls.get((job.cell, job.wave, kind)):
+    def _work(self, job: Job) -> Work:
+        return job.cell, job.wave, self._kind(job)
+
+    def _typical_s(self, cell: str, wave: str, kind: str) -> float | None:
+        """Return what jobs of a kind take in a cell, else what those in other cells do."""
+        if walls := self._walls.get((cell, wave, kind)):
             return statistics.median(walls)
         alike = [
             statistics.median(walls)
             for (_, *work), walls in self._walls.items()
-            if work == [job.wave, kind]
+            if work == [wave, kind]
         ]
         return statistics.fmean(alike) if alike else None
 

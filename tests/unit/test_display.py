@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import statistics
 import sys
 import threading
 import time
@@ -227,6 +228,25 @@ def test_the_time_left_counts_the_lanes_of_each_kind_of_work(tmp_path: Path) -> 
     for number, job in enumerate(checked[1:3]):
         display.started(job, ("", (number,)))
     assert display.remaining() == "about 3:00 left"  # 2 minutes of one lane, 2 of two
+
+
+def test_the_time_left_takes_as_long_to_reckon_with_many_jobs_as_with_few(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    display, timed, _ = of_both_kinds(tmp_path, checked=0)
+    display.planned(timed, retry=False)
+    for _ in range(9):
+        display.ended(timed[0], record(timed[0], wall_s=60.0))
+        display.planned(timed, retry=False)
+    counted, real = list[int](), statistics.median
+
+    def median(values: list[float]) -> float:
+        counted.append(len(values))
+        return real(values)
+
+    monkeypatch.setattr(statistics, "median", median)
+    assert display.remaining() == "about 3:00 left"
+    assert counted == [9]
 
 
 def test_a_job_that_takes_longer_than_others_did_is_said_to(tmp_path: Path) -> None:
