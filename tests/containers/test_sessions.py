@@ -1,8 +1,12 @@
-"""Queues with models that end a process or hang, on the runners in C++, Node and a browser."""
+"""Queues with models that end a process or hang, on the runners in C++, Node and a browser.
+
+And what the runner in C++ says of a full disk.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,11 +17,16 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from deepmatrix.engines.docker.engine import DockerEngine
+from deepmatrix.errors import EngineError
 from deepmatrix.execution.runner import Runner
+from deepmatrix.execution.sessions.lanes import Lane
 from deepmatrix.execution.sessions.splitting import split
+from deepmatrix.execution.tasks import TaskMaker
+from deepmatrix.machine import processes
 from deepmatrix.planning.plan import Plan
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Run
+from harness.record import NO_ROOM
 from tests.unit.examples import MATRIX, planned, store_model
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
@@ -153,3 +162,47 @@ def test_the_model_that_ends_a_runner_is_blamed_and_those_around_it_are_served(
     for name, record in zip(names, records, strict=True):
         assert record.status == faults.get(name, "ok"), (name, record.cause)
         assert bool(record.after_others) == (name in faults)
+        assert not (record.output and record.output.canaries)  # nothing is timed
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of its own, of a few files, which every user may write."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    try:
+        processes.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)])
+    except EngineError as error:
+        pytest.skip(error.message)
+    folder.chmod(0o777)
+    yield folder
+    processes.run(["umount", str(folder)])
+
+
+@pytest.mark.parametrize("content", [fine(), b"no model"], ids=["its outputs", "its record"])
+def test_a_runner_in_cpp_says_that_the_disk_is_full(
+    content: bytes, docker_engine: DockerEngine, disk: Path, tmp_path: Path
+) -> None:
+    plan = plan_of("onnxruntime-cpp-debian13-amd64-cpu", 1)
+    run = run_of(tmp_path, plan, deadline_s=60)
+    cell = next(cell for cell in plan.cells if cell.name == "onnxruntime-cpp")
+    (job,) = (job for job in plan.jobs("consume") if job.cell == cell.id)
+    assert job.artifact is not None
+    store_model(run, job.artifact, X, content)
+    image = docker_engine.prepare([cell], lambda *_: None)[cell.id].reference
+    lane = Lane((0,), 1024 * MIB)
+    able = docker_engine.capabilities()
+    maker = TaskMaker(run=run, capabilities=able, emulated=False, lane=lane)
+    maker.write_input(job, cell, disk, maker.contents(job, cell, disk))
+    with (disk / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(1 << 12))
+
+    command = ["docker", "run", "--rm", "--network=none", f"--volume={disk}:/control"]
+    with pytest.raises(processes.CommandFailed) as failed:
+        processes.run(
+            [*command, image, "/control"], environment=docker_engine.endpoint.environment()
+        )
+    assert failed.value.code == NO_ROOM
+    assert failed.value.output.endswith("No space left on device")
+    assert not (disk / "output.json").exists()

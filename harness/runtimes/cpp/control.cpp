@@ -68,6 +68,7 @@ Job parse(const std::string& directory, const Json& input) {
     job.architecture = cell.at("architecture");
     job.device = cell.at("device");
     job.emulated = input.value("emulated", false);
+    job.timed = input.value("timed", true);
     input.at("phases").get_to(job.phases);
     job.deadline_s = at_least(input, "deadline_s", 0.0);
     job.threads = at_least(input, "threads", 1);

@@ -52,6 +52,7 @@ struct Job {
     std::string architecture;
     std::string device;
     bool emulated = false;
+    bool timed = true;  // else its times do not count: no canary is measured
     std::vector<std::string> phases;
     double deadline_s = 0;
     int threads = 0;

@@ -102,6 +102,13 @@ Json to_json(const Canary& canary) {
             {"copy_bytes_s", canary.copy_bytes_s}};
 }
 
+// Add the rates of the machine at this moment to *output*, where times count.
+void add_canary(const Job& job, const Runtime& runtime, Json& output) {
+    if (!job.timed) return;
+    log_stage("canary");
+    output["canaries"].push_back(to_json(measure_canary(runtime)));
+}
+
 // Raise unless platform, device, threads and arithmetic are as they must be.
 void prove(const Job& job, int threads, const std::vector<SelfTest>& tests) {
     if (!is_own_architecture(job.architecture)) {
@@ -173,12 +180,10 @@ Json Process::run(const Job& job) {
         threads = runtime_->threads();
         prove(job, *threads, tests_);
         output["start_failed"] = false;
-        log_stage("canary");
-        output["canaries"].push_back(to_json(measure_canary(*runtime_)));
+        add_canary(job, *runtime_, output);
         Session session(job, *runtime_);
         output["records"] = run_phases(job, session, started, began);
-        log_stage("canary");
-        output["canaries"].push_back(to_json(measure_canary(*runtime_)));
+        add_canary(job, *runtime_, output);
     } catch (...) {
         // What the phases found stands, even if there was no second canary.
         if (output["records"].empty()) output["records"] = none_run(job, current_failure());
