@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from deepmatrix.engines import Ended
 from deepmatrix.execution.runner import Runner
 from deepmatrix.machine import energy, locks
+from deepmatrix.planning.cells import Capabilities
 from deepmatrix.planning.plan import WAVES
 from deepmatrix.store.runs import Run
 from tests.unit.test_reuse import CELLS, AnsweringEngine, Told, small_matrix, small_plan
@@ -62,6 +63,9 @@ class ConsumingEngine(AnsweringEngine):
 
     root: Path = Path()
 
+    def capabilities(self) -> Capabilities:
+        return replace(super().capabilities(), memory_bytes=self.cpus * (16 << 30))
+
     def _answer(self, folder: Path) -> Ended:
         self.use()
         return super()._answer(folder)
@@ -70,20 +74,22 @@ class ConsumingEngine(AnsweringEngine):
         domain(self.root, "intel-rapl:0", "package-0", 2_000_000 * (len(self.ran) + 1))
 
 
-@pytest.mark.parametrize("is_here", [True, False])
+@pytest.mark.parametrize(("is_here", "beside"), [(True, False), (False, False), (True, True)])
 def test_energy_is_that_of_timed_jobs_alone_on_this_machine(
-    is_here: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    is_here: bool, beside: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counters = tmp_path / "counters"
     monkeypatch.setattr(locks, "SAMPLING", tmp_path / "sampling.lock")  # it waits for no other run
     monkeypatch.setattr(energy, "read_counters", functools.partial(energy.read_counters, counters))
-    engine = ConsumingEngine(root=counters, is_here=is_here)
+    engine = ConsumingEngine(root=counters, is_here=is_here, cpus=3 if beside else 1)
     domain(counters, "intel-rapl:0", "package-0", 0)
     plan = small_plan(*CELLS)
-    run = Run.create(tmp_path, plan, small_matrix(), version="1", name="one")
+    matrix = small_matrix(beside=beside)
+    run = Run.create(tmp_path, plan, matrix, version="1", name="one")
     Runner(run=run, engine=engine, watcher=Told()).execute()
 
     measured = {record.job: record.energy_j for record in run.records()}
     jobs = [job for wave in WAVES for job in plan.jobs(wave)]
     assert {plan.is_timed(job) for job in jobs} == {True, False}
-    assert measured == {job.id: 2.0 if plan.is_timed(job) and is_here else None for job in jobs}
+    alone = {job.id for job in jobs if plan.is_timed(job) and is_here and not beside}
+    assert measured == {job.id: 2.0 if job.id in alone else None for job in jobs}
