@@ -21,6 +21,7 @@ from pathlib import Path
 
 from common import ROOT, show
 
+from deepmatrix.cli.options import rounds
 from deepmatrix.comparison.significance import compare_rounds, holm
 from deepmatrix.results.timing.statistics import LEVEL
 
@@ -53,7 +54,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="+", metavar="MODEL")
     parser.add_argument("--only", action="append", default=[], metavar="GLOB")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=rounds, default=5)
     options = parser.parse_args()
     if options.rounds < 2:
         parser.error("--rounds: an interval needs at least 2")
