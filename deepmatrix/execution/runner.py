@@ -64,14 +64,17 @@ class Runner:
         """
         run, engines = self.run, [self.engine, *self.others]
         with run.locked(), contextlib.ExitStack() as closing:
-            run.sweep()
-            preparations = [self._preparation(engine) for engine in engines]
-            make_inputs(run)
-            ready = prepare(preparations, cells)
-            for preparation in preparations:
-                closing.callback(preparation.engine.close)
-                self._open_engine(preparation)
-            ready = ready_elsewhere(preparations, cells, ready)
+            try:
+                run.sweep()
+                preparations = [self._preparation(engine) for engine in engines]
+                make_inputs(run)
+                ready = prepare(preparations, cells)
+                for preparation in preparations:
+                    closing.callback(preparation.engine.close)
+                    self._open_engine(preparation)
+                ready = ready_elsewhere(preparations, cells, ready)
+            except KeyboardInterrupt:
+                raise interrupted(run) from None
             with cancel_on_signal() as cancel:
                 try:
                     sites = self._sites(preparations, ready, cancel)
@@ -150,8 +153,6 @@ class Runner:
             if not self.others:
                 raise
             preparation.put_aside(error.message)
-        except KeyboardInterrupt:
-            raise interrupted(self.run) from None
 
     def pending_cells(self, waves: Sequence[Wave]) -> list[Cell]:
         """Return the cells that still have a job to do here."""

@@ -31,6 +31,7 @@ from deepmatrix.results import merging
 from deepmatrix.store import artifacts
 from deepmatrix.store.reported.output import Exported, ExportedFile
 from deepmatrix.store.runs import Run
+from deepmatrix.workloads import inputs
 from tests.unit.examples import (
     CANARY,
     DOCKER,
@@ -199,6 +200,18 @@ def test_ctrl_c_at_the_last_process_ends_what_comes_after_it(tmp_path: Path) -> 
     with pytest.raises(Interrupted):
         runner.execute(["consume"])
     assert all(run.is_done(job) for job in jobs)
+
+
+def test_ctrl_c_while_inputs_are_made_says_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = new_run(tmp_path, REPEATED)
+    monkeypatch.setattr(
+        inputs, "write_missing", lambda *_, **__: signal.raise_signal(signal.SIGINT)
+    )
+    with pytest.raises(Interrupted) as raised:
+        Runner(run=run, engine=DisturbedEngine(0), watcher=Quiet()).execute()
+    assert "--resume one" in raised.value.hint
 
 
 @pytest.mark.parametrize(("times", "retries"), [(0, 0), (1, 1), (9, 2)])
