@@ -17,7 +17,7 @@ from deepmatrix.engines import Engine
 from deepmatrix.errors import ArgumentError
 from deepmatrix.execution.sessions import lanes
 from deepmatrix.invocation import command_line
-from deepmatrix.planning.cells import Capabilities, code_differences
+from deepmatrix.planning.cells import Capabilities, Cell, code_differences
 from deepmatrix.planning.plan import Plan
 from deepmatrix.workloads import networks
 from harness.formats import FORMATS
@@ -63,9 +63,10 @@ def check_architectures(names: Sequence[str], matrix: Matrix) -> None:
             )
 
 
-def check_limits(matrix: Matrix, capabilities: Capabilities) -> None:
-    """Raise ArgumentError where a cell may use more CPUs than the engine has."""
-    lanes.check_threads(matrix.limits, capabilities)
+def check_limits(matrix: Matrix, capabilities: Capabilities, cells: Sequence[Cell] = ()) -> None:
+    """Raise ArgumentError where *cells*, or any cell, may use CPUs that the engine lacks."""
+    threads = max((cell.threads for cell in cells), default=0)
+    lanes.timed_lane(matrix.limits, capabilities, threads)
 
 
 def check_trust(plan: Plan, engine: Engine, *, trusted: bool) -> None:

@@ -9,17 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deepmatrix.cli.starting import check_limits
 from deepmatrix.config.sections import Limits
 from deepmatrix.errors import ArgumentError
 from deepmatrix.execution.sessions.lanes import (
     Lane,
     checked_lanes,
+    freed_lanes,
     spare_lanes,
     timed_lane,
     work_off,
 )
 from deepmatrix.planning.cells import Capabilities
-from tests.unit.examples import MATRIX
+from tests.unit.examples import MATRIX, planned
 
 GIB = 1 << 30
 
@@ -68,6 +70,23 @@ def test_lanes_stay_on_the_cpus_that_are_named() -> None:
     assert sorted(lane.cpus for lane in lanes) == [(2,), (3,), (5,)]
 
 
+def test_a_cpu_that_is_named_twice_is_one() -> None:
+    asked = limits(cpus=(1, 0, 1))
+    assert timed_lane(asked, engine(2, 8 * GIB)).cpus == (1, 0)
+    with pytest.raises(ArgumentError, match="at least 2 of the engine's CPUs, 0 to 1"):
+        timed_lane(limits(cpus=(1, 1), threads=2), engine(2, 8 * GIB))
+
+
+@pytest.mark.parametrize(("cpus", "threads"), [((7,), 0), ((0,), 2)])
+def test_cpus_that_the_engine_lacks_are_refused_before_a_run_is_made(
+    cpus: tuple[int, ...], threads: int
+) -> None:
+    matrix = MATRIX.model_copy(update={"limits": limits(cpus=cpus)})
+    (cell,) = planned("torch-debian12-amd64-cpu").cells
+    with pytest.raises(ArgumentError, match="of the engine's CPUs, 0 to 1, are needed"):
+        check_limits(matrix, engine(2, 8 * GIB), [cell.with_threads(threads) if threads else cell])
+
+
 def test_a_smaller_machine_measures_on_the_cpus_that_it_has() -> None:
     assert timed_lane(limits(), engine(1, 8 * GIB), 4).cpus == (0,)
     assert timed_lane(limits(), engine(8, 8 * GIB), 4).cpus == (4, 5, 6, 7)
@@ -84,8 +103,12 @@ def test_what_is_timed_keeps_its_cpus_and_memory_beside_what_is_checked(
 ) -> None:
     asked, able = limits(beside=True, threads=min(threads, cpus)), engine(cpus, memory)
     timed, spare = timed_lane(asked, able, most), spare_lanes(asked, able, most)
-    taken = [cpu for lane in (timed, *spare) for cpu in lane.cpus]
-    assert len(taken) == len(set(taken))
+    freed = freed_lanes(asked, able, most)
+    for together in ([timed, *spare], [*freed, *spare]):
+        taken = [cpu for lane in together for cpu in lane.cpus]
+        assert len(taken) == len(set(taken))
+    assert sum(lane.memory_bytes for lane in [*freed, *spare]) <= memory
+    assert not spare or freed
     assert not spare or timed.memory_bytes + sum(lane.memory_bytes for lane in spare) <= memory
     assert all(0 not in lane.cpus and len(lane.cpus) == asked.threads for lane in spare)
 

@@ -92,7 +92,7 @@ def _create_run(
         probes=programs.available_probes(),
     )
     planned = replace(planned, isolate=options.isolate)
-    starting.check_limits(matrix, able)
+    starting.check_limits(matrix, able, planned.cells)
     skipped = [skip.cell for skip in planned.skipped if not matrix.exclusion(skip.cell.id)]
     fleets.check_match(fleet, [*planned.cells, *skipped], engines)
     if not planned.cells:

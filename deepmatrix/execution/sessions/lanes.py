@@ -27,15 +27,6 @@ class Lane:
     memory_bytes: int
 
 
-def check_threads(limits: Limits, capabilities: Capabilities) -> None:
-    """Raise ArgumentError where a cell may use more CPUs than the engine has."""
-    if limits.threads > capabilities.cpus:
-        raise ArgumentError(
-            f"limits.threads is {limits.threads}; the engine has {capabilities.cpus} CPUs",
-            hint="lower `threads` under `limits` in the matrix file",
-        )
-
-
 def timed_lane(limits: Limits, capabilities: Capabilities, threads: int = 0) -> Lane:
     """Return the lane of what is timed: the last CPUs where none are named, and all the memory.
 
@@ -45,11 +36,16 @@ def timed_lane(limits: Limits, capabilities: Capabilities, threads: int = 0) -> 
     Raises:
         ArgumentError: the engine does not have them.
     """
-    check_threads(limits, capabilities)
     last = capabilities.cpus
+    if limits.threads > last:
+        raise ArgumentError(
+            f"limits.threads is {limits.threads}; the engine has {last} CPUs",
+            hint="lower `threads` under `limits` in the matrix file",
+        )
     width = min(max(limits.threads, threads), last)
-    cpus = limits.cpus or tuple(range(last - width, last))  # the first are busiest
-    if len(set(cpus)) < width or max(cpus) >= last:
+    named = tuple(dict.fromkeys(limits.cpus))  # a process would wait for itself at the second
+    cpus = named or tuple(range(last - width, last))  # the first are busiest
+    if len(cpus) < width or max(cpus) >= last:
         raise ArgumentError(
             f"limits.cpus is {list(cpus)}: at least {width} of the engine's CPUs, "
             f"0 to {last - 1}, are needed",
