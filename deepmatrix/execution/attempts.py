@@ -98,6 +98,11 @@ class Attempts:
         return lanes.spare_lanes(self.run.manifest.matrix.limits, self.capabilities, self._threads)
 
     @property
+    def freed_lanes(self) -> list[Lane]:
+        """Those that `spare_lanes` leaves, once all is timed. Raises ArgumentError as before."""
+        return lanes.freed_lanes(self.run.manifest.matrix.limits, self.capabilities, self._threads)
+
+    @property
     def _threads(self) -> int:
         """The most threads that a cell has for its own."""
         return max((cell.threads for cell in self.run.manifest.plan.cells), default=0)

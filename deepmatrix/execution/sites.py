@@ -123,7 +123,7 @@ class Site:
         """Serve what it can of some stages, one after another.
 
         Where there are lanes to spare, what is only checked is served beside all that is timed,
-        except for what leads.
+        except for what leads. What of it is left then has all lanes.
         """
         spare = self.attempts.spare_lanes if self.measures else []
         leading = list(itertools.takewhile(lambda stage: not stage.is_timed, stages))
@@ -134,6 +134,8 @@ class Site:
         def serve_alone() -> None:
             for stage in alone:
                 self._serve_stage(stage)
+            for stage in beside:
+                self._serve_on(stage, self.attempts.freed_lanes)
 
         def serve_beside() -> None:
             for stage in beside:

@@ -402,10 +402,8 @@ class RoomyEngine(DisturbedEngine):
         return ended
 
 
-@pytest.mark.parametrize("beside", [True, False])
-def test_what_is_checked_runs_beside_what_is_timed_only_where_that_is_asked(
-    tmp_path: Path, beside: bool
-) -> None:
+def serve_with_room(folder: Path, engine: RoomyEngine, *, beside: bool) -> Run:
+    """Run what one consumer is timed for, and what another one is only checked for."""
     checked = CONSUMER.replace("debian12", "debian13")
     plan = replace(
         planned("torch-debian12-amd64-cpu", CONSUMER, checked),
@@ -413,14 +411,22 @@ def test_what_is_checked_runs_beside_what_is_timed_only_where_that_is_asked(
         isolate=True,
     )
     limits = MATRIX.limits.model_copy(update={"beside": beside})
-    run = new_run(tmp_path, plan, matrix=MATRIX.model_copy(update={"limits": limits}))
+    run = new_run(folder, plan, matrix=MATRIX.model_copy(update={"limits": limits}))
     jobs = [job for job in plan.jobs("consume") if job.cell in (CONSUMER, checked)]
     for exported in {job.artifact for job in jobs if job.artifact}:
         with_inputs(run, exported)
-    engine = RoomyEngine()
     engine.jobs = {job.id: job for job in jobs}
     Runner(run=run, engine=engine, watcher=Quiet(), cells={CONSUMER, checked}).execute(["consume"])
     assert {run.record(job).status for job in jobs} == {"ok"}
+    return run
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_what_is_checked_runs_beside_what_is_timed_only_where_that_is_asked(
+    tmp_path: Path, beside: bool
+) -> None:
+    engine = RoomyEngine()
+    run = serve_with_room(tmp_path, engine, beside=beside)
     assert min(engine.counts.values()) > 1
     assert (True, True) not in engine.together  # what is timed runs one after another
     assert (False, False) in engine.together
@@ -429,6 +435,30 @@ def test_what_is_checked_runs_beside_what_is_timed_only_where_that_is_asked(
     results = merging.merge([run])
     assert results.beside == beside
     assert any("have run beside" in warning for warning in results.warnings) == beside
+
+
+class PatientEngine(RoomyEngine):
+    """Its processes that are only checked last until there was one on each CPU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cpus, self.on_each = set[int](), threading.Event()
+
+    def run(self, task: Any, cancel: threading.Event) -> Ended:
+        if not task.timed:
+            with self._lock:
+                self.cpus.update(task.limits.cpus)
+            if len(self.cpus) == self.capabilities().cpus:
+                self.on_each.set()
+            self.on_each.wait(20)
+            self.on_each.set()  # no other one has to wait in vain
+        return super().run(task, cancel)
+
+
+def test_what_is_checked_has_all_cpus_once_all_is_timed(tmp_path: Path) -> None:
+    engine = PatientEngine()
+    serve_with_room(tmp_path, engine, beside=True)
+    assert engine.cpus == {0, 1, 2, 3}
 
 
 def serve_beside_arm(folder: Path, engine: DisturbedEngine, **changes: Any) -> list[str]:

@@ -80,6 +80,14 @@ def spare_lanes(limits: Limits, capabilities: Capabilities, threads: int = 0) ->
     return _divide(cpus, _usable_memory(capabilities) - timed.memory_bytes, limits)
 
 
+def freed_lanes(limits: Limits, capabilities: Capabilities, threads: int = 0) -> list[Lane]:
+    """Return the lanes of what `spare_lanes` leaves: those of what is checked once all is timed."""
+    spare = spare_lanes(limits, capabilities, threads)
+    cpus = set(range(capabilities.cpus)).difference(*(lane.cpus for lane in spare))
+    memory_bytes = _usable_memory(capabilities) - sum(lane.memory_bytes for lane in spare)
+    return _divide(cpus, memory_bytes, limits)
+
+
 def _usable_memory(capabilities: Capabilities) -> int:
     return capabilities.memory_bytes // 8 * 7  # the rest is for the engine and its files
 
