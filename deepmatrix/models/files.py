@@ -96,6 +96,12 @@ def describe_external(model: Model) -> str:
     return f"{model.path}: with the weights that it declares: {listed}{unlisted}"
 
 
+def copy_models(models: Sequence[Model], run: Run) -> None:
+    """Copy models into a run."""
+    for model in models:
+        copy_model(model, run.model_path(model.name))
+
+
 def copy_model(model: Model, folder: Path) -> None:
     """Copy a model's files into a folder that is not there yet."""
     for name, source in model.files.items():

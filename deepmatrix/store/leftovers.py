@@ -1,14 +1,19 @@
-"""What must not be in a run's directory: unfinished files of a killed process, and links."""
+"""What must not stay: unfinished runs, and files of a run, of killed processes; and links."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import re
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from deepmatrix.boundary import removing
 from deepmatrix.errors import RecordError
+from deepmatrix.machine import owner
 
 #: Folders whose entries are replaced as a whole, under a name that ends in ``.part`` until then.
 REPLACED: Final = ("artifacts", "causes")
@@ -24,6 +29,46 @@ DEEPEST: Final = 64
 
 #: The name of a file that `deepmatrix.boundary.writing` or `deepmatrix.workloads` has not finished.
 UNFINISHED: Final = re.compile(r"\.\d+\.part$")
+
+
+#: How the name of a run begins that is not whole yet, and what names the process that makes it.
+NEW, OWNER = ".new-", "owner"
+
+
+@contextlib.contextmanager
+def filling(run: Path) -> Iterator[Path]:
+    """Give a folder beside a new run that takes its place once all is in it.
+
+    It is removed where that fails, as those of killed processes are. Raises RecordError where a
+    run of this name exists.
+    """
+    run.parent.mkdir(parents=True, exist_ok=True)
+    for folder in owner.left_behind(run.parent.glob(f"{NEW}*/{OWNER}")):
+        removing.remove(folder)
+    if os.path.lexists(run):
+        raise _exists(run)
+    part = Path(tempfile.mkdtemp(prefix=NEW, dir=run.parent))
+    try:
+        part.chmod(0o755)
+        (part / OWNER).write_text(str(owner.this_process()), encoding="utf-8")
+        yield part
+        part.rename(run)
+        (run / OWNER).unlink()
+    except OSError as error:
+        removing.remove(part)
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR) and os.path.lexists(run):
+            raise _exists(run) from None
+        raise
+    except BaseException:
+        removing.remove(part)
+        raise
+
+
+def _exists(run: Path) -> RecordError:
+    return RecordError(
+        f"{run} exists already",
+        hint=f"choose another --name, or finish that run with --resume {run.name}",
+    )
 
 
 def sweep(run: Path) -> None:
@@ -42,7 +87,8 @@ def sweep(run: Path) -> None:
 def check_tree(run: Path) -> None:
     """Raise RecordError where a link is in a run, which may lead to anything, or a deep nest.
 
-    The folder of unfinished jobs is not looked into: nothing of it is read.
+    The folder of unfinished jobs is not looked into: nothing of it is read. A folder that another
+    process puts in its place, or removes, meanwhile is looked for no more.
     """
     pending = [(str(run), 0)]
     while pending:
@@ -52,7 +98,7 @@ def check_tree(run: Path) -> None:
                 f"{folder}: folders are nested more than {DEEPEST} deep; a run has no such",
                 hint="remove the outermost of them that is not the run's own",
             )
-        with os.scandir(folder) as entries:
+        with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
             for entry in entries:
                 if entry.is_symlink():
                     raise RecordError(

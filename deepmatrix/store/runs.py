@@ -7,12 +7,9 @@ can be resumed: a job is done when its record exists.
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import json
-import shutil
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -54,29 +51,27 @@ class Run:
 
     @staticmethod
     def create(
-        parent: Path, plan: Plan, matrix: Matrix, *, version: str, name: str = "", reuse: str = ""
+        parent: Path,
+        plan: Plan,
+        matrix: Matrix,
+        *,
+        version: str,
+        name: str = "",
+        reuse: str = "",
+        fill: Callable[[Run], None] = lambda _: None,
     ) -> Run:
         """Make a new run directory with its plan; *reuse* names the run that it takes over from.
+
+        *fill* puts in what the run cannot go on without: it is there with all of that, or not.
 
         Raises:
             RecordError: a run of this name exists.
         """
         manifest = manifests.new_manifest(plan, matrix, version=version, name=name, reuse=reuse)
         run = Run(path=parent / manifest.id)
-        parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f".{manifest.id}-", dir=parent))
-        try:
-            part.chmod(0o755)
+        with leftovers.filling(run.path) as part:
             write_text(part / "plan.json", manifest.model_dump_json(indent=1) + "\n")
-            part.rename(run.path)
-        except OSError as error:
-            shutil.rmtree(part)
-            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
-                raise
-            raise RecordError(
-                f"{run.path} exists already",
-                hint=f"choose another --name, or finish that run with --resume {manifest.id}",
-            ) from None
+            fill(Run(path=part))
         return run
 
     @staticmethod

@@ -39,7 +39,7 @@ from deepmatrix.machine.clocks import Stopwatch
 from deepmatrix.paths import ROOT
 from deepmatrix.results import merging
 from deepmatrix.results.rows import Results
-from deepmatrix.store import arrays, artifacts
+from deepmatrix.store import arrays, artifacts, listing
 from deepmatrix.store.causes import Cause, NodeErrors
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.reported.output import Output
@@ -300,6 +300,56 @@ def test_a_run_with_a_link_in_it_is_not_opened(tmp_path: Path) -> None:
     (run.path / "records").symlink_to(tmp_path)
     with pytest.raises(RecordError, match="records: a link"):
         Run.open(run.path)
+
+
+def test_a_run_that_another_process_goes_on_with_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = new_run(tmp_path, PLAN)
+    part = run.path / "artifacts" / "a.part"
+    part.mkdir(parents=True)
+    scan = os.scandir
+
+    def finish_it_before(folder: str) -> Any:
+        if folder == str(part):
+            part.rename(part.with_suffix(""))
+        return scan(folder)
+
+    monkeypatch.setattr(os, "scandir", finish_it_before)
+    assert Run.open(run.path).id == run.id
+    assert not part.exists()
+
+
+#: Begins a run in a folder, and says so when it is half made.
+HALF_MADE = """
+import sys, time
+from pathlib import Path
+from deepmatrix.store.runs import Run
+from tests.unit.examples import MATRIX, planned
+
+def wait(run):
+    print(run.path, flush=True)
+    time.sleep(600)
+
+plan = planned("torch-debian12-amd64-cpu")
+Run.create(Path(sys.argv[1]), plan, MATRIX, version="0.1.0", name="half", fill=wait)
+"""
+
+
+def test_what_a_killed_process_had_made_of_a_run_is_none_and_goes_with_the_next_one(
+    tmp_path: Path,
+) -> None:
+    command = [sys.executable, "-c", HALF_MADE, str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as maker:
+        assert maker.stdout is not None
+        part = Path(maker.stdout.readline().strip())
+        new_run(tmp_path, PLAN, "before")
+        assert (part / "plan.json").is_file()  # its process is alive
+        maker.kill()
+    assert [path.parent.name for path in listing.plans(tmp_path)] == ["before"]
+    new_run(tmp_path, PLAN, "after")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["after", "before"]
+    assert sorted(path.name for path in (tmp_path / "after").iterdir()) == ["plan.json"]
 
 
 def nested(folder: Path, depth: int = 1500) -> None:

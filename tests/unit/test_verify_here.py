@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from onnx.reference import ReferenceEvaluator
 
 from deepmatrix.cli import main
 from deepmatrix.diagnosis import explain
+from deepmatrix.models import files
 from tests import planted
 
 pytestmark = pytest.mark.skipif(
@@ -54,6 +56,18 @@ def test_a_model_is_verified_and_the_error_of_every_node_is_stored(
     assert set(data["results"]) == {node[name] for node in nodes for name in ("node", "tensor")}
     resumed = ["--engine", "here", "--runs", str(tmp_path / "runs")]
     assert main.main(["verify", "--resume", *resumed]) == 0
+
+
+@pytest.mark.parametrize("name", ["copy_models", "keep_arrays"])
+def test_no_run_is_there_without_the_models_and_inputs_that_it_was_made_for(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def fill_the_disk(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files, name, fill_the_disk)
+    assert verify(tmp_path, str(model), "--inputs", str(model.with_name("x.npz"))) == 3
+    assert list((tmp_path / "runs").iterdir()) == []
 
 
 @pytest.mark.parametrize("seconds", [30.0, 0.0])

@@ -323,26 +323,28 @@ def _create_run(
         )
     for line in filter(None, map(files.describe_external, own_models)):
         print_line(console, line, "dim", wrap=False)
-    one_for_all = choosing.first(options) != "served"
-    files.check_declared(own_models, options.inputs, same=one_for_all)
-    planned = _plan(options, matrix, own_models, able)
-    planned = replace(planned, refused=refusing.refusals(refused))
-    starting.check_limits(matrix, able)
+    files.check_declared(own_models, options.inputs, same=choosing.first(options) != "served")
+    planned = _plan(options, matrix, own_models, refused, able)
+    starting.check_limits(matrix, able, planned.cells)
     for engine in engines:
         starting.check_trust(planned, engine, trusted=options.trust)
-    new_run = Run.create(options.runs, planned, matrix, version=__version__, name=name, reuse=reuse)
     limits = budgets.Budgets(options.max_p99, options.max_error, options.max_image)
-    budgets.save(limits, new_run)
-    for model in own_models:
-        files.copy_model(model, new_run.model_path(model.name))
-    files.keep_arrays(own_inputs, reference, new_run)
-    return new_run, engines
+
+    def fill(new_run: Run) -> None:
+        budgets.save(limits, new_run)
+        files.copy_models(own_models, new_run)
+        files.keep_arrays(own_inputs, reference, new_run)
+
+    return Run.create(
+        options.runs, planned, matrix, version=__version__, name=name, reuse=reuse, fill=fill
+    ), engines
 
 
 def _plan(
     options: argparse.Namespace,
     matrix: Matrix,
     own_models: Sequence[files.Model],
+    refused: Mapping[Path, ArgumentError],
     able: Capabilities,
 ) -> Plan:
     """Return the plan of the models that are served, for what is *able* to."""
@@ -356,7 +358,7 @@ def _plan(
         first=choosing.first(options),
         isas=options.isa,
     )
-    planned = replace(planned, isolate=options.isolate)
+    planned = replace(planned, isolate=options.isolate, refused=refusing.refusals(refused))
     if options.max_p99 is not None:
         planned = replace(planned, retries=RETRIES)
     planned = planned.with_sources({model.name: str(model.path) for model in own_models})

@@ -135,8 +135,7 @@ def _create_run(
     starting.check_limits(matrix, engine.capabilities())
     starting.check_trust(planned, engine, trusted=options.trust)
     run = Run.create(options.runs, planned, matrix, version=__version__)
-    for model in models:
-        files.copy_model(model, run.model_path(model.name))
+    files.copy_models(models, run)
     return run
 
 
