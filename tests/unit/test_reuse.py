@@ -27,7 +27,7 @@ from deepmatrix.config.matrix import Matrix
 from deepmatrix.engines import Ended, Prepared, Progress, Task
 from deepmatrix.engines.hardware import processor_facts
 from deepmatrix.errors import Interrupted, RecordError
-from deepmatrix.execution.reuse import reusing
+from deepmatrix.execution.reuse import provenance, reusing
 from deepmatrix.execution.reuse.provenance import ROOMS, first_change, program_digest
 from deepmatrix.execution.runner import Runner
 from deepmatrix.machine import locks
@@ -346,6 +346,19 @@ def test_other_memory_or_another_split_into_processes_makes_another_record(runs:
         run = repeat(runs, changed, AnsweringEngine(), matrix=small_matrix(**limits))
         others.append({record.anew for record in run.records()})
     assert others == [{"limits changed"}, {"", "process changed"}]
+
+
+@pytest.mark.parametrize(
+    ("digest", "part"), [("_harness_digest", "harness"), ("program_digest", "program")]
+)
+def test_another_version_of_the_harness_or_of_this_program_makes_other_records(
+    runs: Path, monkeypatch: pytest.MonkeyPatch, digest: str, part: str
+) -> None:
+    monkeypatch.setattr(provenance, digest, lambda *_: "another")
+    plan, engine = small_plan(TORCH, ORT), AnsweringEngine()
+    run = repeat(runs, plan, engine)
+    assert set(engine.ran) == all_jobs(plan)
+    assert {record.anew for record in run.records()} == {f"{part} changed"}
 
 
 def test_variables_of_emulated_processes_concern_only_what_is_emulated(runs: Path) -> None:
