@@ -361,6 +361,18 @@ def test_another_version_of_the_harness_or_of_this_program_makes_other_records(
     assert {record.anew for record in run.records()} == {f"{part} changed"}
 
 
+def test_another_command_of_a_cell_makes_other_records(runs: Path) -> None:
+    plan = small_plan(TORCH, ORT)
+    commands = [
+        replace(plan, cells=tuple(cell.with_system(command=(name,)) for cell in plan.cells))
+        for name in ("/runner", "/other")
+    ]
+    base = Run.create(runs, commands[0], small_matrix(), version="1", name="commands")
+    Runner(run=base, engine=AnsweringEngine(), watcher=Told()).execute()
+    run = repeat(runs, commands[1], AnsweringEngine(), reuse="commands")
+    assert {record.anew for record in run.records()} == {"command changed"}
+
+
 def test_variables_of_emulated_processes_concern_only_what_is_emulated(runs: Path) -> None:
     plan, engine = small_plan(*CELLS), AnsweringEngine()
     variables = {"XLA_FLAGS": "--xla_backend_optimization_level=0"}

@@ -461,6 +461,34 @@ def test_what_is_checked_has_all_cpus_once_all_is_timed(tmp_path: Path) -> None:
     assert engine.cpus == {0, 1, 2, 3}
 
 
+class CrampedEngine(RoomyEngine):
+    """An engine of less memory; its first process that has a share of it crashes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.crashed = ""
+
+    def capabilities(self) -> Capabilities:
+        return replace(super().capabilities(), memory_bytes=16 << 30)
+
+    def run(self, task: Any, cancel: threading.Event) -> Ended:
+        with self._lock:
+            is_first = not (task.timed or self.crashed)
+            self.crashed = task.id if is_first else self.crashed
+        if is_first:
+            return Ended(ending="crashed", cause="a signal")
+        return super().run(task, cancel)
+
+
+def test_what_fails_in_a_share_of_the_memory_beside_timed_work_is_tried_with_all_of_it(
+    tmp_path: Path,
+) -> None:
+    engine = CrampedEngine()
+    run = serve_with_room(tmp_path, engine, beside=True)
+    (doubted,) = (record for record in run.records() if record.after_others)
+    assert (doubted.job, doubted.after_others) == (engine.crashed, "crashed: a signal")
+
+
 def serve_beside_arm(folder: Path, engine: DisturbedEngine, **changes: Any) -> list[str]:
     """Run a consumer's jobs on the only of two machines that can; return how they ended."""
     plan = replace(REPEATED, **changes)
