@@ -10,15 +10,20 @@ from deepmatrix.config.documents import Problem
 
 
 def nearest(glob: str, ids: Collection[str]) -> str | None:
-    """Return the id that a glob may have meant: by all of it, else by how it begins."""
+    """Return the glob or id that a glob may have meant.
+
+    A glob of how ids begin, such as ``trch-*``, and a bare beginning mean a glob; others mean an
+    id, by all of it, else by how it begins.
+    """
     text = glob.strip("*-")
     pieces = text.count("-") + 1
     beginnings = {"-".join(name.split("-")[:pieces]): name for name in reversed([*ids])}
+    near = difflib.get_close_matches(text, beginnings, n=1)
+    if near and near[0] != beginnings[near[0]] and (glob == f"{text}-*" or text == near[0]):
+        return f"{near[0]}-*"
     if matches := difflib.get_close_matches(glob.strip("*"), list(ids), n=1, cutoff=0.4):
         return matches[0]
-    if matches := difflib.get_close_matches(text, beginnings, n=1):
-        return beginnings[matches[0]]
-    return None
+    return beginnings[near[0]] if near else None
 
 
 def no_match(glob: str, ids: Collection[str], *, noun: str = "cell") -> str:

@@ -107,6 +107,13 @@ def said(capsys: pytest.CaptureFixture[str]) -> list[str]:
             ["claims", "r", "--engine", "venv"],
             "error: this command has no option '--engine', another one has",
         ),
+        *(
+            (
+                ["plan", meant, *VENV],
+                f"error: '{meant}' matches no cell; did you mean 'onnxruntime-*'?",
+            )
+            for meant in ("onnxruntme-*", "onnxruntime")
+        ),
         (["plan", "troch*", *VENV], "error: 'troch*' matches no cell; did you mean 'torch-"),
         (
             ["plan", "onnxruntime-cp-*", *VENV],
