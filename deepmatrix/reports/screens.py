@@ -147,7 +147,7 @@ def _show_rest(console: Console, results: Results) -> None:
     if reused := reuse.line(results):
         print_line(console, reused, STYLES["muted"])
     for line in _not_run(results):
-        print_line(console, line, STYLES["muted"], wrap=False)
+        print_line(console, line, STYLES["muted"])
 
 
 def _not_run(results: Results) -> Iterator[str]:

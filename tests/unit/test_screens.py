@@ -295,8 +295,11 @@ def test_a_cell_that_did_not_run_has_its_name_and_its_reason() -> None:
         CellRow(cell=name, name=name.split("-")[0], status="not-run", reason=left_out)
         for name in names
     ]
-    text = screen(whole.model_copy(update={"cells": (*whole.cells, *skipped)}), 160)
-    assert f"2 cells did not run: {left_out} ({', '.join(names)})" in text
+    whole = whole.model_copy(update={"cells": (*whole.cells, *skipped)})
+    assert f"2 cells did not run: {left_out} ({', '.join(names)})" in screen(whole, 160)
+    narrow = screen(whole, 80)
+    assert f"2 cells did not run: {left_out} ({', '.join(names)})" in " ".join(narrow.split())
+    assert all(cell_len(line) <= 80 for line in narrow.splitlines())
 
 
 def test_an_output_that_is_random_by_design_says_so_on_its_line() -> None:
