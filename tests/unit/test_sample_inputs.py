@@ -380,16 +380,18 @@ def test_shapes_and_ranges_are_what_the_user_asks_for(tmp_path: Path) -> None:
             Sampling(0, {"imagee": (1,)}),
             "--shape imagee=1: it has no such input or dynamic dimension",
         ),
-        (Sampling(0, {"image": (1, 4)}), r"--shape image=1x4: its shape is \(n, 3\)"),
-        (Sampling(0, {"image": (1,)}), r"--shape image=1: its shape is \(n, 3\)"),
-        (Sampling(0, {"n": (1, 2)}), "--shape n=1x2: a dimension has one size"),
+        (Sampling(0, {"xy": (1,)}), "no such input or dynamic dimension; it has 'image', 'size'"),
+        (Sampling(0, {"sise": (1,)}), "--shape sise=1: .*; did you mean 'size'?"),
+        (Sampling(0, {"image": (1, 4)}), r"--shape image=1x4: its shape is \(size, 3\)"),
+        (Sampling(0, {"image": (1,)}), r"--shape image=1: its shape is \(size, 3\)"),
+        (Sampling(0, {"size": (1, 2)}), "--shape size=1x2: a dimension has one size"),
         (Sampling(0, {}, {"imag": (0, 1)}), "--range imag=0:1: it has no such input; did you mean"),
         (Sampling(0, {}, {"image": (0, 300)}), "--range image=0:300: uint8 holds 0 to 255"),
         (Sampling(0, {}, {"image": (0.2, 0.7)}), "no uint8 is in this range"),
     ],
 )
 def test_what_the_inputs_cannot_have_is_refused(sampling: Sampling, message: str) -> None:
-    declared = [{"name": "image", "dtype": "uint8", "shape": ["n", 3]}]
+    declared = [{"name": "image", "dtype": "uint8", "shape": ["size", 3]}]
     with pytest.raises(WrongInputs, match=message):
         sample_inputs.check_request(sampling, declared)
 

@@ -75,7 +75,8 @@ def check_request(sampling: Sampling, declared: List[Dict[str, Any]]) -> None:
             _check_shape(text, entries[name], sizes)
         elif name not in dynamic:
             raise WrongInputs(
-                f"{text}: it has no such input or dynamic dimension{_nearest(name, entries)}"
+                f"{text}: it has no such input or dynamic dimension"
+                f"{_nearest(name, [*entries, *sorted(dynamic)])}"
             )
         elif len(sizes) != 1:
             raise WrongInputs(f"{text}: a dimension has one size")
@@ -88,7 +89,8 @@ def check_request(sampling: Sampling, declared: List[Dict[str, Any]]) -> None:
 
 def _nearest(name: str, entries: Iterable[str]) -> str:
     matches = difflib.get_close_matches(name, entries, n=1)
-    return f"; did you mean '{matches[0]}'?" if matches else f"; it has {', '.join(entries)}"
+    known = ", ".join(f"'{entry}'" for entry in entries)
+    return f"; did you mean '{matches[0]}'?" if matches else f"; it has {known}"
 
 
 def _check_shape(text: str, entry: Dict[str, Any], sizes: Tuple[int, ...]) -> None:
