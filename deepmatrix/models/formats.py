@@ -76,6 +76,14 @@ def _members(path: Path) -> list[str]:
     return names
 
 
+def _name_models(folder: Path) -> str:
+    """Return the advice to name models, with the first that lies in a folder."""
+    names = (entry.name for entry in itertools.islice(folder.iterdir(), MOST_NAMES))
+    models = sorted(name for name in names if named_format(name))
+    example = f", such as {folder / models[0]}" if models else ""
+    return f"name the model file itself{example}"
+
+
 def _unknown(path: Path, is_folder: bool) -> ArgumentError:
     if is_folder:
         markers = [
@@ -86,7 +94,7 @@ def _unknown(path: Path, is_folder: bool) -> ArgumentError:
         ]
         return ArgumentError(
             f"{path} is a folder without {' or '.join(markers)}, so it is not a SavedModel",
-            hint="name the model file itself",
+            hint=_name_models(path),
         )
     if whole := _whole_of(path):
         return ArgumentError(f"{path} is a part of {whole}", hint=f"name that: {whole}")

@@ -111,6 +111,19 @@ def test_a_folder_is_known_by_the_files_in_it(
         formats.format_of(tmp_path / "net")
 
 
+def test_a_folder_of_models_names_the_first_of_them(tmp_path: Path) -> None:
+    hint = "name the model file itself"
+    for name, advice in [
+        ("notes.txt", hint),
+        ("b.onnx", f"{hint}, such as {tmp_path / 'b.onnx'}"),
+        ("a.onnx", f"{hint}, such as {tmp_path / 'a.onnx'}"),
+    ]:
+        (tmp_path / name).write_bytes(b"x")
+        with pytest.raises(ArgumentError, match="is not a SavedModel") as raised:
+            formats.format_of(tmp_path)
+        assert raised.value.hint == advice
+
+
 def test_a_model_of_two_files_takes_both_and_says_which_one_to_name(tmp_path: Path) -> None:
     (tmp_path / "net.xml").write_bytes(IR)
     with pytest.raises(ArgumentError, match=r"net\.bin is not beside it"):
