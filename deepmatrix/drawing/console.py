@@ -26,8 +26,13 @@ STYLES: dict[Mood, str] = {
 }
 
 
-def print_table(console: Console, table: Table, *, titled: bool = True) -> None:
-    """Print a table in the shape that fits the console: all columns, fewer, or a listing."""
+def print_table(
+    console: Console, table: Table, *, titled: bool = True, known: set[str] | None = None
+) -> None:
+    """Print a table in the shape that fits the console: all columns, fewer, or a listing.
+
+    Notes below it that are *known* from an earlier table are not repeated; its own become known.
+    """
     table = _visible(table)
     fit = fitting.fit(table, console.width)
     lines: list[RenderableType] = [Text(table.title, style="bold")] if titled else []
@@ -40,6 +45,9 @@ def print_table(console: Console, table: Table, *, titled: bool = True) -> None:
         if fit.left_out:
             names = "; ".join(fit.left_out)  # a title may hold a comma
             notes.append(f"More columns in report.md or on a wider console: {names}.")
+    if known is not None:
+        notes = [note for note in notes if note not in known]
+        known.update(notes)
     if notes:
         lines += [Text(""), *(Text(terminal(note), style="dim") for note in notes)]
     console.print(Group(*lines))

@@ -43,8 +43,9 @@ def show(console: Console, results: Results, *, all_tables: bool = False) -> Non
     """
     if results.models:
         _show_all_models(console, results)
+        known = set[str]()
         for model in _detailed(results):
-            _show_model(console, results, model)
+            _show_model(console, results, model, known)
         _show_rest(console, results)
         return
     for table in result_tables(results) if all_tables else [summary.summary(results)]:
@@ -102,8 +103,11 @@ def _detailed(results: Results) -> list[ModelRow]:
     return [model for model in models if headline(results, model)[1] != "good"]
 
 
-def _show_model(console: Console, results: Results, model: ModelRow) -> None:
-    """Print the verdict of a model in a line, what judges it, and its tables."""
+def _show_model(console: Console, results: Results, model: ModelRow, known: set[str]) -> None:
+    """Print the verdict of a model in a line, what judges it, and its tables.
+
+    *known*: the notes of the models before it.
+    """
     console.print()
     console.print(_headline(results, model))
     print_line(console, judge_line(model), STYLES["muted"])
@@ -111,11 +115,11 @@ def _show_model(console: Console, results: Results, model: ModelRow) -> None:
         if line:
             print_line(console, line, STYLES["muted"])
     console.print()
-    print_table(console, verification.consumers(results, model), titled=False)
+    print_table(console, verification.consumers(results, model), titled=False, known=known)
     outputs = verification.outputs(results, model)
     if outputs.rows:
         console.print()
-        print_table(console, outputs)
+        print_table(console, outputs, known=known)
 
 
 def _show_rest(console: Console, results: Results) -> None:

@@ -460,3 +460,5 @@ def test_of_many_models_only_those_that_are_not_all_right_have_their_tables(coun
     is_many = count > screens.MOST_MODELS
     assert text.count("gold, the right values") == (1 if is_many else count)
     assert (f"{count - 1} models match on all consumers" in text) == is_many
+    # The right models have the same columns: what these mean stands below the first.
+    assert text.count("Version: of the runtime that answered") == (1 if is_many else 2)
