@@ -61,7 +61,9 @@ def _command(arguments: Sequence[str]) -> None:
         options = parse(arguments)
     except SystemExit:  # the parser has printed the help, or the version
         return
-    gc.enable()  # all is loaded; `program` has disabled it
+    if not gc.isenabled():  # `program` has disabled it, until all is loaded
+        gc.freeze()
+        gc.enable()
     options.command(options)
 
 
