@@ -31,6 +31,7 @@ from deepmatrix.engines.setup.daemon import Daemon
 from deepmatrix.errors import EngineError
 from deepmatrix.machine import owner, processes
 from deepmatrix.machine.clocks import Stopwatch
+from tests import small_disks
 
 from .conftest import EXTRA, LIMITS, MIB, ROOT, Lab, Waiter, left, listed
 
@@ -114,22 +115,13 @@ def test_files_that_fill_the_engines_disk_end_a_process(lab: Lab) -> None:
 def test_a_full_disk_of_the_host_says_make_room_and_leaves_nothing(
     lab: Lab, tmp_path: Path
 ) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounting = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
-    try:
-        processes.run(mounting)
-    except EngineError as error:
-        pytest.skip(error.message)
-    try:
+    with small_disks.mounted(tmp_path / "disk", "1m") as disk:
         small = dataclasses.replace(lab, control=disk / "control")
         with pytest.raises(EngineError, match="No space left on device") as caught:
             small.run("large_file")
         assert str(disk) in caught.value.message
         assert caught.value.hint.startswith("make room")
         assert small.files() == {"input.json"}
-    finally:
-        processes.run(["umount", str(disk)])
     assert lab.still_works()
 
 

@@ -17,7 +17,6 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from deepmatrix.engines.docker.engine import DockerEngine
-from deepmatrix.errors import EngineError
 from deepmatrix.execution.runner import Runner
 from deepmatrix.execution.sessions.lanes import Lane
 from deepmatrix.execution.sessions.splitting import split
@@ -27,6 +26,7 @@ from deepmatrix.planning.plan import Plan
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Run
 from harness.record import NO_ROOM
+from tests import small_disks
 from tests.unit.examples import MATRIX, planned, store_model
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
@@ -168,15 +168,9 @@ def test_the_model_that_ends_a_runner_is_blamed_and_those_around_it_are_served(
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of its own, of a few files, which every user may write."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    try:
-        processes.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)])
-    except EngineError as error:
-        pytest.skip(error.message)
-    folder.chmod(0o777)
-    yield folder
-    processes.run(["umount", str(folder)])
+    with small_disks.mounted(tmp_path / "disk", "256k") as folder:
+        folder.chmod(0o777)
+        yield folder
 
 
 @pytest.mark.parametrize("content", [fine(), b"no model"], ids=["its outputs", "its record"])

@@ -23,7 +23,7 @@ from deepmatrix.execution.runner import Runner
 from deepmatrix.execution.sessions.lanes import Lane
 from deepmatrix.execution.tasks import TaskMaker
 from deepmatrix.execution.watching import Place
-from deepmatrix.machine import locks, processes
+from deepmatrix.machine import locks
 from deepmatrix.planning.cells import Capabilities, Cell
 from deepmatrix.planning.plan import Job
 from deepmatrix.planning.subjects import Artifact
@@ -32,6 +32,7 @@ from deepmatrix.store import artifacts
 from deepmatrix.store.reported.output import Exported, ExportedFile
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads import inputs
+from tests import small_disks
 from tests.unit.examples import (
     CANARY,
     DOCKER,
@@ -254,14 +255,8 @@ class FillingEngine(DisturbedEngine):
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of its own, of 100 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    try:
-        processes.run(["mount", "-t", "tmpfs", "-o", "size=100m", "tmpfs", str(folder)])
-    except EngineError as error:
-        pytest.skip(error.message)
-    yield folder
-    processes.run(["umount", str(folder)])
+    with small_disks.mounted(tmp_path / "disk", "100m") as folder:
+        yield folder
 
 
 def test_a_full_disk_loses_no_record_and_the_run_goes_on_when_there_is_room(disk: Path) -> None:
