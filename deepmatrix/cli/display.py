@@ -204,8 +204,7 @@ class Display:
         """Return why a job may fail, or nothing."""
         if self._manifest is None:
             return ""
-        subject = job.artifact.id if job.artifact else job.workload
-        return self._manifest.matrix.expected_failure(job.cell, subject)
+        return self._manifest.matrix.expected_failure(job.cell, job.subject)
 
     def _kind(self, job: Job) -> str:
         """Return what the time of a job goes to."""

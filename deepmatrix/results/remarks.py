@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from deepmatrix.config.sections import Limits
 from deepmatrix.engines.hardware import ASIDE, WORKER
@@ -19,6 +20,8 @@ from deepmatrix.results.rows import (
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.truths import REFERENCE
 from harness.record import BASELINE, CONTESTED, EVALUATIONS, FLOAT64, UNPROVEN
+
+Remark = TypeVar("Remark", str, tuple[str, str])
 
 #: Statuses and verdicts of success.
 SUCCESS = ("ok", "match")
@@ -94,21 +97,21 @@ def cautions(rows: Iterable[PortabilityRow]) -> Iterator[str]:
     the reason, and not gold.
     """
     serving: dict[str, set[str]] = {}
-    cautioned: dict[tuple[str, str, str], set[str]] = {}
+    cautioned: dict[tuple[str, tuple[str, str]], set[str]] = {}
     for row in rows:
         if row.outputs:
             serving.setdefault(row.title, set()).add(row.consumer)
         for output in row.outputs:
             if output.caution:
-                cells = cautioned.setdefault((row.title, output.name, output.caution), set())
-                cells.add(row.consumer)
-    models: dict[tuple[str, str, str], list[str]] = {}
-    for (title, output_name, caution), cells in sorted(cautioned.items()):
-        where = "" if cells == serving[title] else f" on {', '.join(sorted(cells))}"
-        models.setdefault((output_name, where, caution), []).append(title)
-    for (output_name, where, caution), titles in models.items():
+                about = (output.name, output.caution)
+                cautioned.setdefault((row.title, about), set()).add(row.consumer)
+
+    def where(title: str, cells: set[str]) -> str:
+        return "" if cells == serving[title] else f" on {', '.join(sorted(cells))}"
+
+    for titles, (output_name, caution), place in _alike(cautioned, where):
         yield (
-            f"{first_names(titles)}: a match of output {output_name}{where} proves little: "
+            f"{first_names(titles)}: a match of output {output_name}{place} proves little: "
             f"{caution}"
         )
 
@@ -119,21 +122,35 @@ WIDE = 0.01
 
 def wide_tolerances(rows: Iterable[PortabilityRow]) -> Iterator[str]:
     """Yield, once for each tolerance and its cells, how much a match allows where that is much."""
-    cells: dict[tuple[str, str], list[str]] = {}
+    wide: dict[tuple[str, str], set[str]] = {}
     for row in rows:
         if row.verdict == "match" and row.tolerance and row.tolerance >= WIDE and row.model:
             allowed = f"an error of {row.tolerance:.1%} ({row.basis})"
             if _is_in_steps(row):  # of an output that is zero everywhere they are any share
                 allowed = row.basis
-            cells.setdefault((row.title, allowed), []).append(row.consumer)
-    models: dict[tuple[str, str], list[str]] = {}
-    for (title, allowed), names in sorted(cells.items()):
-        models.setdefault((allowed, ", ".join(sorted(names))), []).append(title)
-    for (allowed, consumers), titles in models.items():
+            wide.setdefault((row.title, allowed), set()).add(row.consumer)
+    for titles, allowed, consumers in _alike(wide, lambda _, cells: ", ".join(sorted(cells))):
         yield (
             f"{first_names(titles)}: a match allows {allowed} on {consumers}; if you need less, "
             "set --max-error"
         )
+
+
+def _alike(
+    cells: Mapping[tuple[str, Remark], set[str]], where: Callable[[str, set[str]], str]
+) -> Iterator[tuple[list[str], Remark, str]]:
+    """Yield the models that one remark is on, the remark, and where it holds.
+
+    Args:
+        cells: by model and remark, where it holds.
+        where: returns the words for that, of a model and its cells.
+    """
+    models: dict[tuple[Remark, str], list[str]] = {}
+    for title, remark in sorted(cells):
+        place = where(title, cells[title, remark])
+        models.setdefault((remark, place), []).append(title)
+    for (remark, place), titles in models.items():
+        yield titles, remark, place
 
 
 def first_names(names: Sequence[str]) -> str:
