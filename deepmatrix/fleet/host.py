@@ -30,8 +30,8 @@ from deepmatrix.fleet.parcels import (
     Answer,
     JobEnd,
     Order,
-    can_be_named,
     digest_of,
+    is_valid_path,
 )
 from deepmatrix.machine import binfmt, folders, locks, owner
 from deepmatrix.planning.cells import Capabilities, Cell
@@ -338,7 +338,7 @@ class _Shipped:
         """
         sent = self._order.files
         there = archives.list_files(self._done, links=False, jobs=self._order.folders)
-        files = {name: path for name, path in there.items() if can_be_named(name)}
+        files = {name: path for name, path in there.items() if is_valid_path(name)}
         unchanged = {
             name
             for name, path in files.items()

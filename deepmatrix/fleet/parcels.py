@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from deepmatrix.boundary.bounds import (
     Count,
@@ -26,7 +26,6 @@ from deepmatrix.boundary.bounds import (
     Moment,
     RelativePath,
     Seconds,
-    relative_path,
 )
 from deepmatrix.engines import Ended, Ending, Limits, Task, archives
 from deepmatrix.planning.cells import Cell
@@ -41,6 +40,8 @@ SMALL_PARCEL = 1 << 20
 
 #: What the folder in an archive of results is called.
 RESULTS: Final = "results"
+
+_RELATIVE_PATHS: Final = TypeAdapter(RelativePath)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,12 +161,13 @@ def _sent(files: Mapping[str, Path]) -> Iterator[tuple[str, Sent]]:
         yield name, sent
 
 
-def can_be_named(name: str) -> bool:
+def is_valid_path(name: str) -> bool:
     """Return whether the other end takes a file of this path; no record refers to another one."""
     try:
-        return relative_path(name) == name
-    except ValueError:
+        _RELATIVE_PATHS.validate_python(name)
+    except ValidationError:
         return False
+    return True
 
 
 def digest_of(path: Path) -> str:

@@ -23,6 +23,7 @@ from typing import Any
 import dask
 import pytest
 from distributed import Future
+from pydantic import ValidationError
 
 from deepmatrix.cli import main
 from deepmatrix.cli.maintenance import reference
@@ -189,6 +190,29 @@ CODE = {
     "docker/wheels/pins/torch.txt": True,
     "harness/runtimes/node/onnx.mjs": True,
 }
+
+
+@pytest.mark.parametrize(
+    ("name", "is_valid"),
+    [
+        ("a" + "/b" * 499, True),
+        ("a/b/", False),
+        ("a" + "/b" * 500, False),  # the longest path has 1,000 characters
+        ("a:b", False),
+        ("../a", False),
+        ("", False),
+        ("\udcff", False),  # it is not UTF-8
+    ],
+)
+def test_a_file_comes_back_if_its_path_is_one_of_a_record(name: str, is_valid: bool) -> None:
+    assert parcels.is_valid_path(name) == is_valid
+    fields = {"attempt": "a", "sha256": "0" * 64, "size": 0}
+    ended = (parcels.JobEnd(ending="exited", cause=""),)
+    if is_valid:
+        assert parcels.Answer(ended=ended, unchanged=(name,), **fields).unchanged == (name,)
+    else:
+        with pytest.raises(ValidationError):
+            parcels.Answer(ended=ended, unchanged=(name,), **fields)
 
 
 @pytest.mark.parametrize("name", CODE)
