@@ -34,6 +34,9 @@ from deepmatrix.machine import locks, owner
 from deepmatrix.paths import ROOT
 from deepmatrix.planning.cells import Capabilities, Cell
 
+#: What an entry of a false archive can be.
+KINDS = {"": tarfile.REGTYPE, "folder": tarfile.DIRTYPE, "link": tarfile.SYMTYPE}
+
 ADAPTER = ROOT / "tests" / "inside" / "session_adapter.py"
 
 
@@ -102,7 +105,7 @@ def archive_of(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> byte
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
         entry = tarfile.TarInfo(name)
-        entry.type, entry.linkname, entry.size = kind, link, 0 if link else 4
+        entry.type, entry.linkname, entry.size = kind, link, 4 if kind == tarfile.REGTYPE else 0
         tar.addfile(entry, io.BytesIO(b"evil"))
     return archive.getvalue()
 
@@ -174,7 +177,7 @@ class HostOfTests(Host):
         answer, results = super().serve(order, cancel)
         if fault.startswith("archive "):
             _, name, kind, link = (*fault.split(" "), "", "")[:4]
-            results = archive_of(name, {"": tarfile.REGTYPE, "link": tarfile.SYMTYPE}[kind], link)
+            results = archive_of(name, KINDS[kind], link)
             digest = hashlib.sha256(results).hexdigest()
             answer = answer.model_copy(update={"sha256": digest, "size": len(results)})
         if fault == "damage":

@@ -35,7 +35,7 @@ MAX_OUTPUT_BYTES = 32 << 20
 #: How large a file that says what is installed in an image may be.
 MAX_SELECTED_BYTES = 16 << 20
 
-#: Error numbers of a name that this operating system refuses: the process's fault.
+#: Error numbers of a name that this operating system refuses.
 BAD_NAME = frozenset({errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.ENOTDIR})
 
 CHUNK = 1 << 20
@@ -47,6 +47,13 @@ ALONE = (".",)
 
 class Refused(DeepmatrixError):
     """A process wrote files that no honest process writes."""
+
+
+class NameRefused(Refused):
+    """A process wrote a file whose name this machine's file system does not take.
+
+    It is too long for it, say, or the same as another one: "A" beside "a", where case is ignored.
+    """
 
 
 def list_files(folder: Path, *, links: bool = True, jobs: Sequence[str] = ALONE) -> dict[str, Path]:
@@ -84,7 +91,7 @@ def pack(files: Mapping[str, Path], *, user: int, folders: bool = True) -> IO[by
 
     The files will belong to *user*, and with *folders* those that they lie in too.
     """
-    with _local_errors(Path(tempfile.gettempdir())):
+    with local_errors(Path(tempfile.gettempdir())):
         archive = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
         try:
             _pack(files, archive, user=user, folders=folders)
@@ -121,13 +128,16 @@ def unpack(
     *jobs*: where the folders of its jobs are in it; each may have `MAX_FILES`, and be as deep as
     `MAX_DEPTH`.
 
+    *folder* is unchanged where something is raised.
+
     Raises:
-        Refused: it leaves its folder, is larger or deeper than it may be, or holds a name that
-            this machine cannot have; *folder* is unchanged.
+        Refused: it leaves its folder, is larger or deeper than it may be, or has two files of one
+            path.
+        NameRefused: this machine's file system does not take one of its names.
         EngineError: this machine cannot write it.
     """
     stream = _Stream(chunks)
-    with _local_errors(folder, stream), _part_of(folder) as part:
+    with local_errors(folder, stream), _part_of(folder) as part:
         try:
             # The stream has all that tarfile uses of a file.
             with tarfile.open(fileobj=cast(IO[bytes], stream), mode="r|") as tar:
@@ -173,7 +183,7 @@ def copy_plain_files(
         Refused: there are too many, or they are too deep, too large or not to be read.
         EngineError: this machine cannot write it.
     """
-    with _local_errors(folder), _part_of(folder) as part:
+    with local_errors(folder), _part_of(folder) as part:
         remaining_bytes = limit_bytes
         for count, (name, _) in enumerate(_walk_files(control / inner, links=False)):
             if count >= MAX_FILES:
@@ -198,7 +208,7 @@ def _copy_plain_file(
         _check_output(name, size)
         if size > largest:
             raise Refused("it wrote more than it may into its control directory, holes counted")
-        _write(part / name, data)
+        write(part / name, data)
     return size
 
 
@@ -213,7 +223,7 @@ def _part_of(folder: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _local_errors(place: Path, stream: _Stream | None = None) -> Iterator[None]:
+def local_errors(place: Path, stream: _Stream | None = None) -> Iterator[None]:
     """Raise what this machine refuses, a full disk, as EngineError; not what a *stream* does."""
     try:
         yield
@@ -232,6 +242,7 @@ def _beside(folder: Path) -> Path:
 
 def _extract(tar: tarfile.TarFile, folder: Path, limit_bytes: int, jobs: Sequence[str]) -> None:
     remaining_bytes, count, most_files = limit_bytes, 0, MAX_FILES * len(jobs)
+    are_files: dict[tuple[str, ...], bool] = {}
     for member in tar:
         parts = PurePosixPath(member.name).parts[1:]
         count += 1
@@ -249,8 +260,9 @@ def _extract(tar: tarfile.TarFile, folder: Path, limit_bytes: int, jobs: Sequenc
             )
         _check_depth(len(parts) - 1, _deepest(jobs))
         _check_output("/".join(parts), member.size)
+        _check_place(parts, member.isfile(), are_files)
         source = tar.extractfile(member) if member.isfile() else None
-        _write(folder.joinpath(*parts), source)
+        write(folder.joinpath(*parts), source)
 
 
 def _check_depth(depth: int, deepest: int) -> None:
@@ -258,23 +270,44 @@ def _check_depth(depth: int, deepest: int) -> None:
         raise Refused(f"it nested folders more than {deepest} deep")
 
 
+def _check_place(
+    parts: tuple[str, ...], is_file: bool, are_files: dict[tuple[str, ...], bool]
+) -> None:
+    """Note a path; raise Refused where something else has it on every machine.
+
+    *are_files*: whether each path so far is that of a file; else it is that of a folder.
+    """
+    for length in range(1, len(parts)):
+        if are_files.setdefault(parts[:length], False):
+            raise Refused(f"it wrote a file and a folder named {parts[length - 1]!r}")
+    if parts in are_files and (is_file or are_files[parts]):
+        raise Refused(f"it wrote two files, or a file and a folder, named {parts[-1]!r}")
+    are_files[parts] = is_file
+
+
 def _check_output(name: str, size: int) -> None:
     if name == OUTPUT and size > MAX_OUTPUT_BYTES:
         raise Refused(f"it wrote an {OUTPUT} of more than {binary_size(MAX_OUTPUT_BYTES)}")
 
 
-def _write(path: Path, source: IO[bytes] | None) -> None:
-    """Write a file, or make a folder where there is no *source*."""
+def write(path: Path, source: IO[bytes] | None) -> None:
+    """Write a file that a process wrote, or make a folder where there is no *source*.
+
+    Raises NameRefused, and OSError for what is not its name's fault.
+    """
     try:
         (path.parent if source else path).mkdir(parents=True, exist_ok=True)
         if source:
             with path.open("xb") as target:
                 shutil.copyfileobj(source, target, CHUNK)
     except FileExistsError:
-        raise Refused(f"it wrote two files named {path.name!r}") from None
+        raise NameRefused(
+            f"it wrote a file whose name is that of another file on this machine, "
+            f"{path.name[:100]!r}"
+        ) from None
     except OSError as error:
         if error.errno in BAD_NAME:
-            raise Refused(
+            raise NameRefused(
                 f"it wrote a file whose name this machine refuses, {path.name[:100]!r}: "
                 f"{error.strerror}"
             ) from None

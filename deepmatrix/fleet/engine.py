@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import secrets
-import shutil
 import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from distributed import Future
@@ -291,8 +290,9 @@ class WorkerEngine:
         results = Path(tempfile.mkdtemp(prefix=".results-", dir=task.control.parent))
         try:
             chunks = [content] if content else self._chunks(order, answer)
-            self._unpack(order, answer, chunks, results)
-            self._keep(task, order, answer, results)
+            with _storing(order, results):
+                self._unpack(order, answer, chunks, results)
+                self._keep(task, order, answer, results)
             for place, (folder, job_end) in enumerate(zip(folders, answer.ended, strict=True)):
                 (results / folder).mkdir(parents=True, exist_ok=True)
                 replace_folder(task.control / folder, results / folder)
@@ -304,31 +304,42 @@ class WorkerEngine:
         return answer.ended[-1].ended()
 
     def _keep(self, task: Task, order: Order, answer: Answer, folder: Path) -> None:
-        """Copy the files that are as they were sent to the results that arrived."""
+        """Copy the files that are as they were sent to the results that arrived.
+
+        Raises Rubbish where they contradict the order or the results, and what writing does.
+        """
         folders = order.folders[: len(answer.ended)]
+        are_files = {
+            path.relative_to(folder).as_posix(): path.is_file() for path in folder.rglob("*")
+        }
         for name in answer.unchanged:
-            path = folder / name
-            if name not in order.files or not is_below(name, folders) or path.exists():
+            if name not in order.files or not is_below(name, folders) or name in are_files:
                 raise Rubbish(f"it kept {name}, which it was not sent, or sent back")
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(task.control / name, path)
-            except (FileExistsError, NotADirectoryError):
-                raise Rubbish(
-                    f"it kept {name}, and wrote a file in the place of a folder"
-                ) from None
+            if any(are_files.get(parent.as_posix()) for parent in PurePosixPath(name).parents):
+                raise Rubbish(f"it kept {name}, and wrote a file in the place of a folder")
+            are_files[name] = True
+            with (task.control / name).open("rb") as source:
+                archives.write(folder / name, source)
 
     def _unpack(self, order: Order, answer: Answer, chunks: Iterable[bytes], folder: Path) -> None:
         """Check the archive of a process's results, and unpack it into *folder*.
 
-        The worker's engine has refused what a job may not write: all else is the worker's fault.
+        The worker's engine has refused what a job may not write, and the worker has left out what
+        `RelativePath` forbids: all else that no archive may hold is the worker's fault. What only
+        the disk of this machine refuses is not.
+
+        Raises:
+            Rubbish: the worker is to blame.
+            NameRefused: this machine's file system does not take a name.
+            EngineError: this machine cannot write it.
         """
         folders = order.folders[: len(answer.ended)]
         limit = order.size + order.limits.disk_bytes * len(folders)
         headers = archives.MAX_FILES * len(folders) * HEADER_BYTES
         if answer.size > limit + headers + END_BYTES:
             raise Rubbish("its results are larger than they may be")
-        with tempfile.TemporaryFile() as archive:
+        temporary = Path(tempfile.gettempdir())
+        with archives.local_errors(temporary), tempfile.TemporaryFile() as archive:
             digest = hashlib.sha256()
             for chunk in chunks:
                 digest.update(chunk)
@@ -339,6 +350,8 @@ class WorkerEngine:
             chunks = iter(lambda: archive.read(CHUNK), b"")
             try:
                 archives.unpack(chunks, folder, limit_bytes=limit, jobs=folders)
+            except archives.NameRefused:
+                raise
             except archives.Refused as error:
                 raise Rubbish(error.message) from None
         for name in archives.list_files(folder, links=False, jobs=folders):
@@ -355,3 +368,17 @@ class WorkerEngine:
                 raise Rubbish("its results arrived in pieces of another size")
             place += len(chunk)
             yield chunk
+
+
+@contextlib.contextmanager
+def _storing(order: Order, folder: Path) -> Iterator[None]:
+    """Raise what only this machine refuses of results, in *folder*, as its own EngineError."""
+    try:
+        with archives.local_errors(folder):
+            yield
+    except archives.NameRefused as error:
+        raise EngineError(
+            f"the results of {order.job} cannot be stored here: {error.message}",
+            hint="copy the run to where its path is short, on a file system that tells 'A' from "
+            "'a', and go on with --resume",
+        ) from None

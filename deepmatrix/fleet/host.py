@@ -334,7 +334,8 @@ class _Shipped:
     def answer(self) -> tuple[Answer, IO[bytes]]:
         """Return the answer, and the archive of the files that are not as they were sent.
 
-        So the controller refuses nothing that a job can have written.
+        Files whose paths `RelativePath` forbids are left out, for no record refers to them. So what
+        the controller refuses in it no job has written; its disk may still not take a file.
         """
         sent = self._order.files
         there = archives.list_files(self._done, links=False, jobs=self._order.folders)

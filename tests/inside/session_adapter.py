@@ -132,6 +132,13 @@ def naming():
     open(os.path.join(own_folder(), "a:b"), "w").close()
 
 
+def writing():
+    """Write a file of two megabytes."""
+    os.makedirs(own_folder(), exist_ok=True)
+    with open(os.path.join(own_folder(), "large"), "wb") as file:
+        file.write(bytes(2 << 20))
+
+
 def leaving():
     os._exit(0)
 

@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import ssl
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ from deepmatrix.cli import main
 from deepmatrix.cli.maintenance import reference
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.engines import Ended, Limits, Task, archives
+from deepmatrix.engines.hardware import ASIDE
 from deepmatrix.errors import ArgumentError, EngineError, Interrupted
 from deepmatrix.execution.interrupting import resume_command
 from deepmatrix.execution.runner import Runner
@@ -51,6 +53,7 @@ from tests.fleet_processes import (
 )
 from tests.fleet_worker import HostOfTests, Processes
 from tests.line import Line
+from tests.small_disks import mounted
 from tests.unit.examples import MATRIX, new_run, planned, record
 from tests.unit.test_results import write_gold
 from tests.unit.test_sessions import (
@@ -247,6 +250,8 @@ HOSTILE = {
     "archive results/../../evil": "engine-lost",
     "archive results/output.json/../../../evil": "engine-lost",
     "archive results/output.json link /etc/passwd": "lost",
+    "archive results/artifact": "engine-lost",
+    "archive results/input.json folder": "engine-lost",
     "damage": "engine-lost",
     "huge": "engine-lost",
     "keep": "engine-lost",
@@ -266,6 +271,34 @@ def test_a_worker_writes_nothing_outside_the_folder_of_its_job(
     assert record.status == HOSTILE[fault], record.cause
     assert not list(tmp_path.rglob("evil"))
     assert [path for path in run.path.rglob("*") if path.is_symlink()] == []
+
+
+def test_a_name_that_only_the_controllers_disk_refuses_is_blamed_on_no_worker(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    name = "/".join(["\N{GRINNING FACE}" * 62] * 15)  # 3,734 bytes, and a path may have 4,096
+    fleet.start_worker("one", f"fault=archive results/{name}")
+    deep = tmp_path.joinpath(*["d" * 200] * 2)
+    run, jobs = run_of(deep, ["fine"])
+    with pytest.raises(EngineError, match=r"cannot be stored here: .*File name too long") as raised:
+        fleet.serve(run)
+    assert "go on with --resume" in raised.value.hint
+    assert not any(map(run.is_done, jobs.values()))
+    assert not any(ASIDE in facts for facts in run.engines().values())
+
+
+def test_a_full_disk_of_the_controller_is_blamed_on_no_worker(
+    fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet.start_worker("one")
+    run, jobs = run_of(tmp_path / "runs", ["writing"])
+    with mounted(tmp_path / "small", "1m") as small:
+        monkeypatch.setattr(tempfile, "tempdir", str(small))
+        with pytest.raises(EngineError, match=f"{small}.*: No space left on device") as raised:
+            fleet.serve(run)
+    assert raised.value.hint.startswith("make room")
+    assert not any(map(run.is_done, jobs.values()))
+    assert not any(ASIDE in facts for facts in run.engines().values())
 
 
 def test_a_worker_writes_nothing_beside_the_folders_of_its_jobs(
