@@ -23,8 +23,22 @@ SCHEME: Final = "tls://"
 #: The highest port of TCP.
 LAST_PORT: Final = 65535
 
-#: What the other end of TLS refuses is called after this.
+#: Python names an alert of TLS, by which the other side refuses a connection, like
+#: "TLSV1_ALERT_UNKNOWN_CA": its reason comes after this.
 ALERT: Final = "ALERT_"
+
+#: The reasons with which a certificate is refused.
+CERTIFICATE_ALERTS: Final = frozenset(
+    {
+        "bad certificate",
+        "certificate expired",
+        "certificate required",
+        "certificate revoked",
+        "certificate unknown",
+        "unknown ca",
+        "unsupported certificate",
+    }
+)
 
 #: For how long connecting is tried before it begins anew, in seconds: Dask doubles its pauses, and
 #: would sleep through most of the time in which a scheduler may return.
@@ -120,16 +134,26 @@ def _failure(address: str, place: tuple[str, int], error: OSError) -> EngineErro
             hint="look at the port: `fleet scheduler` says it as it starts",
         )
     if isinstance(error, ssl.SSLError) and ALERT in (error.reason or ""):
-        alert = error.reason.rpartition(ALERT)[2].lower().replace("_", " ")
-        return EngineError(
-            f"the scheduler at {address} refuses the certificate that it was shown: {alert}",
-            hint="copy the certificates again from where its own were made",
-        )
+        return _refusal(address, error.reason.rpartition(ALERT)[2].lower().replace("_", " "))
     cause = getattr(error, "strerror", None) or error
     return NotReached(
         f"no scheduler of a fleet answers at {address}: {cause}",
         hint=f"start one with `{command_line('fleet', 'scheduler', 'FOLDER')}`; if it runs, look "
         "at the address, the port and what a firewall lets through",
+    )
+
+
+def _refusal(address: str, alert: str) -> EngineError:
+    """Return what is wrong where the other side refuses the connection with an alert of TLS."""
+    if alert in CERTIFICATE_ALERTS:
+        return EngineError(
+            f"the scheduler at {address} refuses the certificate that it was shown: {alert}",
+            hint="copy the certificates again from where its own were made",
+        )
+    return EngineError(
+        f"what answers at {address} refuses the TLS connection: {alert}",
+        hint="look at the port: `fleet scheduler` says it as it starts; if that is right, install "
+        "versions of Python and OpenSSL that share a version of TLS and its ciphers",
     )
 
 

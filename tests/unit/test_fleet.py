@@ -380,6 +380,29 @@ def test_a_certificate_of_another_authority_is_refused_at_once_and_not_waited_wi
     fleet.processes.wait_for("two", refusal)
 
 
+def test_an_alert_that_is_about_no_certificate_is_not_blamed_on_one(tmp_path: Path) -> None:
+    certificates.make_certificates(tmp_path)
+    deaf = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    deaf.load_cert_chain(tmp_path / "scheduler.pem", tmp_path / "scheduler.key")
+    deaf.maximum_version = ssl.TLSVersion.TLSv1_2
+    deaf.set_ciphers("ECDHE-RSA-AES128-GCM-SHA256")  # its key is for ECDSA: no cipher is shared
+
+    def answer() -> None:
+        near, _ = server.accept()
+        with near, pytest.raises(ssl.SSLError):
+            deaf.wrap_socket(near, server_side=True)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=answer)
+        thread.start()
+        address = f"tls://127.0.0.1:{server.getsockname()[1]}"
+        refusal = "refuses the TLS connection: handshake failure"
+        with pytest.raises(EngineError, match=refusal) as raised:
+            Cluster(address, tmp_path, waits=lambda _: pytest.fail("it waited"))
+        thread.join()
+    assert "certificate" not in raised.value.hint
+
+
 def test_neither_a_scheduler_nor_a_worker_speaks_without_a_certificate(fleet: Fleet) -> None:
     fleet.start_worker("one")
     worker = Cluster(fleet.address, fleet.tls).workers()["one"]["address"]
