@@ -23,10 +23,11 @@ from deepmatrix.images.sbom.contents import Entry
 from deepmatrix.sizes import binary_size
 from harness.record import OUTPUT
 
-#: How many files a process may write into its control directory.
+#: How many files a process may write into its control directory, for each of its jobs.
 MAX_FILES = 10_000
 
-#: How deep it may nest folders: more than any export does, less than Python's recursion allows.
+#: How deep it may nest folders in that of a job: more than any export does, less than Python's
+#: recursion allows.
 MAX_DEPTH = 32
 
 #: How large its ``output.json``, which is read as a whole, may be.
@@ -41,8 +42,8 @@ BAD_NAME = frozenset({errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.ENOT
 CHUNK = 1 << 20
 
 
-#: The folder of the only job of a process, relative to its control directory.
-ALONE = (".",)
+#: The folders of the jobs of a process that has one, relative to its control directory.
+SINGLE_JOB = (".",)
 
 
 class Refused(DeepmatrixError):
@@ -56,15 +57,17 @@ class NameRefused(Refused):
     """
 
 
-def list_files(folder: Path, *, links: bool = True, jobs: Sequence[str] = ALONE) -> dict[str, Path]:
+def list_files(
+    folder: Path, *, links: bool = True, job_folders: Sequence[str] = SINGLE_JOB
+) -> dict[str, Path]:
     """Return the files below *folder* by relative path with slashes.
 
-    With *links*, those to folders are followed. *jobs*: where the folders of its jobs are in it.
+    With *links*, those to folders are followed. *job_folders*: where those of its jobs are in it.
 
     Raises:
-        Refused: folders are nested deeper in a job than `MAX_DEPTH`.
+        Refused: folders are nested deeper than `MAX_DEPTH` below the deepest of the job folders.
     """
-    return dict(_walk_files(folder, links, _deepest(jobs)))
+    return dict(_walk_files(folder, links, _max_depth(job_folders)))
 
 
 def size_below(folder: Path) -> int:
@@ -72,29 +75,35 @@ def size_below(folder: Path) -> int:
     return sum(path.stat().st_size for path in list_files(folder).values())
 
 
-def _walk_files(folder: Path, links: bool, deepest: int = MAX_DEPTH) -> Iterator[tuple[str, Path]]:
+def _walk_files(
+    folder: Path, links: bool, max_depth: int = MAX_DEPTH
+) -> Iterator[tuple[str, Path]]:
     for directory, folders, names in os.walk(folder, followlinks=links):
-        _check_depth(len(Path(directory).relative_to(folder).parts), deepest)
+        _check_depth(len(Path(directory).relative_to(folder).parts), max_depth)
         folders[:] = sorted(name for name in folders if name != "__pycache__")
         for name in sorted(names):
             path = Path(directory, name)
             yield path.relative_to(folder).as_posix(), path
 
 
-def _deepest(jobs: Sequence[str]) -> int:
-    """Return how deep folders may be nested that hold the folders of jobs."""
-    return MAX_DEPTH + max(len(PurePosixPath(job).parts) for job in jobs)
+def _max_depth(job_folders: Sequence[str]) -> int:
+    """Return how deep folders may be nested in one that holds the folders of jobs.
+
+    It is one limit for all of it, as if each of its folders were that of the deepest job.
+    """
+    return MAX_DEPTH + max(len(PurePosixPath(folder).parts) for folder in job_folders)
 
 
-def pack(files: Mapping[str, Path], *, user: int, folders: bool = True) -> IO[bytes]:
+def pack(files: Mapping[str, Path], *, user: int, with_folders: bool = True) -> IO[bytes]:
     """Return a tar of *files*, by their path in it, as a temporary file open at its start.
 
-    The files will belong to *user*, and with *folders* those that they lie in too.
+    The files will belong to *user*. *with_folders*: it has entries for the folders that they lie
+    in, which belong to *user* too.
     """
     with local_errors(Path(tempfile.gettempdir())):
         archive = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
         try:
-            _pack(files, archive, user=user, folders=folders)
+            _pack(files, archive, user=user, with_folders=with_folders)
         except BaseException:
             archive.close()
             raise
@@ -102,10 +111,10 @@ def pack(files: Mapping[str, Path], *, user: int, folders: bool = True) -> IO[by
         return archive
 
 
-def _pack(files: Mapping[str, Path], archive: IO[bytes], *, user: int, folders: bool) -> None:
+def _pack(files: Mapping[str, Path], archive: IO[bytes], *, user: int, with_folders: bool) -> None:
     with tarfile.open(fileobj=archive, mode="w") as tar:
         parents = {parent for name in files for parent in PurePosixPath(name).parents}
-        for folder in sorted(parents - {PurePosixPath(".")}) if folders else ():
+        for folder in sorted(parents - {PurePosixPath(".")}) if with_folders else ():
             entry = tarfile.TarInfo(str(folder))
             entry.type, entry.mode, entry.uid, entry.gid = tarfile.DIRTYPE, 0o755, user, user
             tar.addfile(entry)
@@ -121,14 +130,17 @@ def _pack(files: Mapping[str, Path], archive: IO[bytes], *, user: int, folders: 
 
 
 def unpack(
-    chunks: Iterable[bytes], folder: Path, *, limit_bytes: int, jobs: Sequence[str] = ALONE
+    chunks: Iterable[bytes],
+    folder: Path,
+    *,
+    limit_bytes: int,
+    job_folders: Sequence[str] = SINGLE_JOB,
 ) -> None:
     """Replace *folder* by what a tar stream holds below its first path component.
 
-    *jobs*: where the folders of its jobs are in it; each may have `MAX_FILES`, and be as deep as
-    `MAX_DEPTH`.
-
-    *folder* is unchanged where something is raised.
+    It is unchanged where something is raised. *job_folders*: where those of its jobs are in it. All
+    of it together may have *limit_bytes* and, for each job, `MAX_FILES` files and folders, wherever
+    they lie; it may be `MAX_DEPTH` deeper than the deepest of the job folders.
 
     Raises:
         Refused: it leaves its folder, is larger or deeper than it may be, or has two files of one
@@ -141,7 +153,7 @@ def unpack(
         try:
             # The stream has all that tarfile uses of a file.
             with tarfile.open(fileobj=cast(IO[bytes], stream), mode="r|") as tar:
-                _extract(tar, part, limit_bytes, jobs)
+                _extract(tar, part, limit_bytes, job_folders)
         except tarfile.TarError as error:
             raise Refused(f"its control directory cannot be read: {error}") from None
         replace_folder(folder, part)
@@ -240,34 +252,37 @@ def _beside(folder: Path) -> Path:
     return sibling
 
 
-def _extract(tar: tarfile.TarFile, folder: Path, limit_bytes: int, jobs: Sequence[str]) -> None:
-    remaining_bytes, count, most_files = limit_bytes, 0, MAX_FILES * len(jobs)
+def _extract(
+    tar: tarfile.TarFile, folder: Path, limit_bytes: int, job_folders: Sequence[str]
+) -> None:
+    remaining_bytes, count, max_files = limit_bytes, 0, MAX_FILES * len(job_folders)
+    max_depth = _max_depth(job_folders)
     are_files: dict[tuple[str, ...], bool] = {}
     for member in tar:
         parts = PurePosixPath(member.name).parts[1:]
         count += 1
         if not parts or not (member.isdir() or member.isfile()):
-            if count > most_files:
-                raise Refused(f"it wrote more than {most_files} files into its control directory")
+            if count > max_files:
+                raise Refused(f"it wrote more than {max_files} files into its control directory")
             continue  # links, devices, sockets: no record refers to them
         if ".." in parts or any(set(part) & {"\\", ":", "\0"} for part in parts):
             raise Refused(f"it wrote a file with a forbidden name: {member.name[:100]!r}")
         remaining_bytes -= member.size
-        if remaining_bytes < 0 or count > most_files:
+        if remaining_bytes < 0 or count > max_files:
             raise Refused(
-                f"it wrote more than {binary_size(limit_bytes)} or {most_files} files "
+                f"it wrote more than {binary_size(limit_bytes)} or {max_files} files "
                 "into its control directory"
             )
-        _check_depth(len(parts) - 1, _deepest(jobs))
+        _check_depth(len(parts) - 1, max_depth)
         _check_output("/".join(parts), member.size)
         _check_place(parts, member.isfile(), are_files)
         source = tar.extractfile(member) if member.isfile() else None
         write(folder.joinpath(*parts), source)
 
 
-def _check_depth(depth: int, deepest: int) -> None:
-    if depth > deepest:
-        raise Refused(f"it nested folders more than {deepest} deep")
+def _check_depth(depth: int, max_depth: int) -> None:
+    if depth > max_depth:
+        raise Refused(f"it nested folders more than {max_depth} deep")
 
 
 def _check_place(

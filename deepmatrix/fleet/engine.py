@@ -349,12 +349,12 @@ class WorkerEngine:
             archive.seek(0)
             chunks = iter(lambda: archive.read(CHUNK), b"")
             try:
-                archives.unpack(chunks, folder, limit_bytes=limit, jobs=folders)
+                archives.unpack(chunks, folder, limit_bytes=limit, job_folders=folders)
             except archives.NameRefused:
                 raise
             except archives.Refused as error:
                 raise Rubbish(error.message) from None
-        for name in archives.list_files(folder, links=False, jobs=folders):
+        for name in archives.list_files(folder, links=False, job_folders=folders):
             if not is_below(name, folders):
                 raise Rubbish(f"it wrote {name[:100]!r}, outside the folders of its jobs")
 

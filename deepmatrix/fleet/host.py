@@ -338,7 +338,7 @@ class _Shipped:
         the controller refuses in it no job has written; its disk may still not take a file.
         """
         sent = self._order.files
-        there = archives.list_files(self._done, links=False, jobs=self._order.folders)
+        there = archives.list_files(self._done, links=False, job_folders=self._order.folders)
         files = {name: path for name, path in there.items() if is_valid_path(name)}
         unchanged = {
             name
@@ -346,7 +346,7 @@ class _Shipped:
             if name in sent and digest_of(path) == sent[name].sha256
         }
         changed = {f"{RESULTS}/{name}": files[name] for name in sorted(files.keys() - unchanged)}
-        archive = archives.pack(changed, user=0, folders=False)
+        archive = archives.pack(changed, user=0, with_folders=False)
         digest = hashlib.sha256()
         for chunk in iter(lambda: archive.read(CHUNK), b""):
             digest.update(chunk)

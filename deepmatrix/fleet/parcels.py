@@ -126,7 +126,7 @@ class Answer(BaseModel):
 def order_for(task: Task, visit: str) -> Order:
     """Return the order of a *visit* for a task; the files of all its jobs are written."""
     folders = tuple(task.queue.write_ahead()) if task.queue else (".",)
-    files = archives.list_files(task.control, jobs=folders)
+    files = archives.list_files(task.control, job_folders=folders)
     return Order(
         attempt=task.attempt,
         visit=visit,
