@@ -34,17 +34,14 @@ SLURM_MODULE = "dask_jobqueue"
 class Fleet:
     """A fleet whose scheduler answers: *address*, and the *folder* of its certificates.
 
-    *label*: what the user named: the address, or the file that lists it.
+    *label*: what the user named: the address, or the file that lists it. *is_launched*: whether
+    this command has started it, so that all its workers are there.
     """
 
     address: str
     folder: Path
     label: str
-
-    @property
-    def is_launched(self) -> bool:
-        """Whether this command has started it: all its workers are there."""
-        return self.label != self.address
+    is_launched: bool
 
 
 def add_certificates(
@@ -87,13 +84,15 @@ def open_fleet(
     if not check_options(options):
         return None
     if not document.is_file(options.fleet):
-        return Fleet(address=options.fleet, folder=options.tls, label=options.fleet)
+        return Fleet(
+            address=options.fleet, folder=options.tls, label=options.fleet, is_launched=False
+        )
     with installed():
         from deepmatrix.fleet.launching.launch import launched  # noqa: PLC0415  # optional packages
 
         path = Path(options.fleet)
         address, folder = stack.enter_context(launched(path, starting.line_printer(console)))
-    return Fleet(address=address, folder=folder, label=options.fleet)
+    return Fleet(address=address, folder=folder, label=options.fleet, is_launched=True)
 
 
 def choose_engines(
