@@ -91,25 +91,25 @@ NAMED = 3
 
 
 def cautions(rows: Iterable[PortabilityRow]) -> Iterator[str]:
-    """Yield, once for all models alike, why a match of an output proves little.
+    """Yield why a match of an output proves little, with all models for which that is so.
 
-    The cells are named where it is so on some of a model's cells only: there the tolerance is
-    the reason, and not gold.
+    A reason that lies in gold holds on every cell that serves the model. One that lies in the
+    tolerance of a cell may hold on some of them only: then these are named.
     """
-    serving: dict[str, set[str]] = {}
-    cautioned: dict[tuple[str, tuple[str, str]], set[str]] = {}
+    serving_cells: dict[str, set[str]] = {}
+    cautioned_cells: dict[tuple[str, tuple[str, str]], set[str]] = {}
     for row in rows:
         if row.outputs:
-            serving.setdefault(row.title, set()).add(row.consumer)
+            serving_cells.setdefault(row.title, set()).add(row.consumer)
         for output in row.outputs:
             if output.caution:
-                about = (output.name, output.caution)
-                cautioned.setdefault((row.title, about), set()).add(row.consumer)
+                remark = (output.name, output.caution)
+                cautioned_cells.setdefault((row.title, remark), set()).add(row.consumer)
 
     def where(title: str, cells: set[str]) -> str:
-        return "" if cells == serving[title] else f" on {', '.join(sorted(cells))}"
+        return "" if cells == serving_cells[title] else f" on {', '.join(sorted(cells))}"
 
-    for titles, (output_name, caution), place in _alike(cautioned, where):
+    for titles, (output_name, caution), place in _alike(cautioned_cells, where):
         yield (
             f"{first_names(titles)}: a match of output {output_name}{place} proves little: "
             f"{caution}"
