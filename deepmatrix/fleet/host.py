@@ -104,7 +104,7 @@ class Host:
         """End and remove what killed workers and runs left with the engine. Raises EngineError."""
         engine = self._choose(self._matrix)
         try:
-            engine.open("")
+            engine.open("")  # of no run: an engine sweeps as it opens one, and not otherwise
         finally:
             engine.close()
 
