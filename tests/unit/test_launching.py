@@ -41,6 +41,16 @@ MODEL = ROOT / "tests" / "models" / "softmax11.onnx"
 PYTHON = "{}.{}".format(*sys.version_info)
 ENDS_S = 90.0
 
+#: The configuration of a Slurm whose controller does not run.
+NO_CONTROLLER = """
+ClusterName=none
+SlurmctldHost=localhost(127.0.0.1)
+SlurmctldPort=1
+MessageTimeout=2
+NodeName=node NodeAddr=127.0.0.1
+PartitionName=all Nodes=node Default=YES
+"""
+
 needs_ssh = pytest.mark.skipif(
     bool(sshd.missing()), reason=f"not installed: {', '.join(sshd.missing())}"
 )
@@ -337,10 +347,29 @@ def test_where_workers_do_not_come_the_error_says_why_the_queue_did_not_answer(
 def test_what_slurm_refuses_is_an_error(tmp_path: Path) -> None:
     settings = {"jobs": 1, "cpus": 1, "memory": "256 MiB", "partition": "none"}
     with (
-        pytest.raises(EngineError, match="invalid partition specified: none"),
+        pytest.raises(EngineError, match="invalid partition specified: none") as raised,
         launched(write(tmp_path, {"slurm": settings}), print),
     ):
         pass
+    assert raised.value.message.startswith("Slurm refused a job:\nsbatch: error: ")
+
+
+@needs_slurm
+@pytest.mark.parametrize("text", ["", NO_CONTROLLER])
+def test_a_slurm_that_is_not_there_is_told_apart_from_one_that_refuses_a_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    configuration = tmp_path / "slurm.conf"
+    configuration.write_text(text)
+    monkeypatch.setenv("SLURM_CONF", str(configuration))
+    settings = {"jobs": 1, "cpus": 1, "memory": "256 MiB"}
+    with (
+        pytest.raises(EngineError, match="Slurm is not configured on this host, or") as raised,
+        launched(write(tmp_path, {"slurm": settings}), print),
+    ):
+        pass
+    assert "\nsbatch: " in raised.value.message
+    assert "SLURM_CONF" in raised.value.hint
 
 
 def test_a_machine_without_slurm_is_an_error_that_names_the_program(
@@ -349,10 +378,11 @@ def test_a_machine_without_slurm_is_an_error_that_names_the_program(
     monkeypatch.setenv("PATH", str(tmp_path))
     settings = {"jobs": 1, "cpus": 1, "memory": "256 MiB"}
     with (
-        pytest.raises(EngineError, match="cannot start sbatch: there is no such program"),
+        pytest.raises(EngineError, match="cannot start sbatch: No such file") as raised,
         launched(write(tmp_path, {"slurm": settings}), print),
     ):
         pass
+    assert raised.value.hint == "run this where jobs of Slurm are submitted"
     assert not list(tmp_path.glob(f"{PREFIX}*"))
 
 

@@ -16,6 +16,7 @@ from deepmatrix.errors import EngineError
 from deepmatrix.fleet.launching.document import AWAY, Slurm
 from deepmatrix.fleet.launching.logs import quoted
 from deepmatrix.machine import processes
+from deepmatrix.machine.processes import CommandFailed
 
 #: For how long jobs that are cancelled are waited for, and how soon their end is noticed, in
 #: seconds.
@@ -33,6 +34,17 @@ class _WorkerJob(SLURMJob):
     def job_script(self) -> str:
         """Return the script of the job: it waits for the worker that a signal ends."""
         return f"{self.shebang}\n{self.job_header}\ntrap : TERM\n{self.line}\n"
+
+    async def _submit_job(self, script_filename: str) -> str:
+        """Submit the job; return what Slurm says. Raises EngineError."""
+        command = [*shlex.split(self.submit_command), script_filename]
+        hint = "run this where jobs of Slurm are submitted"
+        try:
+            return await asyncio.to_thread(processes.run, command, hint=hint)
+        except CommandFailed as error:
+            if error.code is None:
+                raise
+            raise _not_submitted(error.output) from None
 
 
 class SlurmWorkers:
@@ -64,7 +76,7 @@ class SlurmWorkers:
         }
 
     def start(self) -> None:
-        """Submit the jobs. Raises EngineError where Slurm refuses one."""
+        """Submit the jobs. Raises EngineError where Slurm refuses one, or does not answer."""
 
         async def submit() -> None:
             for job in self._jobs.values():
@@ -72,13 +84,8 @@ class SlurmWorkers:
 
         try:
             asyncio.run(submit())
-        except FileNotFoundError:
-            raise EngineError(
-                f"cannot start {SLURMJob.submit_command}: there is no such program",
-                hint="run this where jobs of Slurm are submitted",
-            ) from None
-        except (RuntimeError, ValueError) as error:
-            raise EngineError(f"Slurm refused a job: {error}") from None
+        except ValueError as error:  # what it says has no id of a job
+            raise EngineError(f"Slurm did not take a job: {error}") from None
 
     def check(self, missing: set[str]) -> None:
         """Raise EngineError where a job of the missing workers is over.
@@ -127,6 +134,21 @@ class SlurmWorkers:
 def _queued_ids() -> set[str]:
     """Return the ids of this user's jobs that wait or run. Raises EngineError."""
     return set(processes.run(["squeue", "--me", "--noheader", "--format=%i"]).split())
+
+
+def _not_submitted(reason: str) -> EngineError:
+    """Return why a job was not submitted: Slurm is not there, or it refused the job."""
+    try:
+        _queued_ids()
+    except EngineError:
+        return EngineError(
+            f"Slurm is not configured on this host, or its controller is not reached:\n{reason}",
+            hint="run this on a host where `squeue` works: it needs the cluster's slurm.conf, in "
+            "/etc/slurm or named by SLURM_CONF, and a slurmctld that runs",
+        )
+    return EngineError(
+        f"Slurm refused a job:\n{reason}", hint="change what the file of the fleet has at `slurm`"
+    )
 
 
 def _line(slurm: Slurm, address: str, tls: Path, name: str) -> str:
