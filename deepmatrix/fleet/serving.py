@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
+import socket
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -91,14 +93,24 @@ async def _listening(security: Security, host: str, port: int) -> Scheduler:
             dashboard=False,
             dashboard_address="127.0.0.1:0",
         )
-    except (OSError, RuntimeError) as error:  # Dask says that it failed, and the cause is the error
-        cause = error if isinstance(error, OSError) else error.__cause__
-        if not isinstance(cause, OSError):
+    except (OSError, RuntimeError, ValueError) as error:
+        # Dask says that it failed, and the cause is the error.
+        cause = error.__cause__ if isinstance(error, RuntimeError) else error
+        if not isinstance(cause, OSError | ValueError):
             raise
-        raise EngineError(
-            f"cannot listen at {host}:{port}: {cause.strerror or cause}", hint="name another port"
-        ) from None
+        raise _cannot_listen(host, port, cause) from None
     return scheduler
+
+
+def _cannot_listen(host: str, port: int, cause: OSError | ValueError) -> EngineError:
+    """Return what is wrong where a scheduler cannot listen. A ValueError is about its host."""
+    is_unknown = isinstance(cause, ValueError | socket.gaierror)
+    if is_unknown or getattr(cause, "errno", 0) == errno.EADDRNOTAVAIL:
+        hint = "name an address of this machine with --host; left out, it listens at all of them"
+    else:
+        hint = "name another port"
+    reason = getattr(cause, "strerror", None) or cause
+    return EngineError(f"cannot listen at {host}:{port}: {reason}", hint=hint)
 
 
 @contextlib.contextmanager

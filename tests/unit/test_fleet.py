@@ -11,6 +11,8 @@ import shutil
 import signal
 import socket
 import ssl
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -41,6 +43,7 @@ from deepmatrix.fleet.cluster import Cluster
 from deepmatrix.fleet.offers import TIMING
 from deepmatrix.fleet.parcels import Order, Sent, digest_of
 from deepmatrix.machine import locks, processes
+from deepmatrix.paths import ROOT
 from deepmatrix.planning.plan import WAVES, Job
 from deepmatrix.results import merging
 from deepmatrix.store.records import JobRecord
@@ -550,6 +553,34 @@ def test_a_port_that_another_scheduler_has_is_one_error(
     error = capsys.readouterr().err
     assert f"cannot listen at 127.0.0.1:{fleet.port}: Address already in use" in error
     assert "name another port" in error
+
+
+@pytest.mark.parametrize(
+    ("host", "reason"),
+    [
+        ("192.0.2.1", "Cannot assign requested address"),  # of documents, and no machine's
+        ("nowhere.invalid", ""),  # the reason depends on whether names can be looked up here
+        ("a..b", "label empty or too long"),
+        ("::1", "ipv6 needs brackets"),
+    ],
+)
+def test_a_host_that_is_not_this_machine_is_an_error_that_hints_at_the_host(
+    tmp_path: Path, host: str, reason: str
+) -> None:
+    certificates.make_certificates(tmp_path)
+    arguments = ["fleet", "scheduler", str(tmp_path), "--host", host, "--port", "0"]
+    ended = subprocess.run(  # here the socket would stay open that Dask leaves
+        [sys.executable, "-m", "deepmatrix", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    error = " ".join(ended.stderr.split())
+    assert ended.returncode == 3, error
+    assert f"cannot listen at {host}:0: " in error
+    assert reason in error
+    assert "name an address of this machine with --host" in error
 
 
 def test_no_repository_takes_the_keys_of_a_fleet(tmp_path: Path) -> None:
