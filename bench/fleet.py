@@ -21,7 +21,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -129,11 +129,13 @@ class BenchHost(Host):
         del matrix
         return self._sleeping
 
-    def serve(self, order: Order, cancel: threading.Event) -> tuple[Answer, bytes]:
+    def serve(
+        self, order: Order, cancel: threading.Event, waiting: Callable[[], None] = lambda: None
+    ) -> tuple[Answer, bytes]:
         """Serve, unless the disk is full."""
         if self._full:
             raise OSError(28, "No space left on device", "/disk")
-        return super().serve(order, cancel)
+        return super().serve(order, cancel, waiting)
 
 
 def be_worker(

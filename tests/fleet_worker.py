@@ -17,7 +17,7 @@ import sys
 import tarfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -166,7 +166,9 @@ class HostOfTests(Host):
         if self._settings.get("fault") == step:
             raise EngineError(f"it cannot {step}")
 
-    def serve(self, order: Order, cancel: threading.Event) -> tuple[Answer, bytes]:
+    def serve(
+        self, order: Order, cancel: threading.Event, waiting: Callable[[], None] = lambda: None
+    ) -> tuple[Answer, bytes]:
         fault = self._settings.get("fault", "")
         if fault == "dies":
             os._exit(9)
@@ -174,7 +176,7 @@ class HostOfTests(Host):
             raise OSError(28, "No space left on device", "/somewhere")
         if fault == "hangs":
             time.sleep(3600)
-        answer, results = super().serve(order, cancel)
+        answer, results = super().serve(order, cancel, waiting)
         if fault.startswith("archive "):
             _, name, kind, link = (*fault.split(" "), "", "")[:4]
             results = archive_of(name, KINDS[kind], link)

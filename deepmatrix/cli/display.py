@@ -53,7 +53,7 @@ class Display:
         self._count = 0
         self._pending: dict[str, Job] = {}
         self._running: dict[Place, tuple[Job, float]] = {}
-        self._has_waited = False
+        self._waited_on: set[str] = set()
         self._waiting_since: float | None = None
         self._walls: dict[Work, list[float]] = {}
         #: The most lanes that did timed work at once, and any other.
@@ -129,7 +129,7 @@ class Display:
     def planned(self, jobs: Sequence[Job], retry: bool) -> None:
         """Print the jobs of a wave that will run, or that are retried (*retry*)."""
         self._pending = {job.id: job for job in jobs}
-        self._count, self._has_waited = len(jobs), False
+        self._count, self._waited_on = len(jobs), set()
         if jobs:
             self._wave = _wave_name(jobs[0])
             cells = len({job.cell for job in jobs})
@@ -138,13 +138,17 @@ class Display:
             self._print(Text(f"{self._wave}: {counts}{reason}", style="bold"))
 
     def waiting_for_cpus(self, place: Place) -> None:
-        """Print that another run is measuring: once a wave, however often they take turns."""
+        """Print that another run is measuring: once a wave and machine, though they take turns."""
+        worker, _ = place
         with self._lock:
-            is_news, self._has_waited = not self._has_waited, True
-            self._waiting_since = time.monotonic()
-            self._spending.begin(place, "waiting for another run")
+            is_news = worker not in self._waited_on
+            self._waited_on.add(worker)
+            if not worker:  # else the job has started, and nobody tells when it has its turn
+                self._waiting_since = time.monotonic()
+                self._spending.begin(place, "waiting for another run")
         if is_news:
-            text = "… another run is measuring on this machine: both take turns, and take longer"
+            machine = terminal(worker) or "this machine"
+            text = f"… another run is measuring on {machine}: both take turns, and take longer"
             self._print(Text(text, style="dim"))
 
     def put_aside(self, worker: str, reason: str) -> None:

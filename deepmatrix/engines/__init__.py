@@ -11,7 +11,7 @@ Three engines: `docker`, `venv` and `here`. `choose` picks one, `setup` installs
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -83,7 +83,7 @@ class Task:
     *attempt* tells it from every other process. *timed*: its times count.
     *emulator*: a program on this machine that has to run it, where it is not run natively or by
     the kernel's own choice. *keeps_compiled*: it finds what its compiler made in earlier runs, see
-    `deepmatrix.images.compiled`.
+    `deepmatrix.images.compiled`. *waiting* is called once if it has to wait for its turn elsewhere.
     """
 
     id: str
@@ -98,6 +98,7 @@ class Task:
     queue: Queue | None = None
     attempt: str = ""
     timed: bool = False
+    waiting: Callable[[], None] = lambda: None
 
     @property
     def nonce(self) -> str:

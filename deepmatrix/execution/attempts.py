@@ -6,7 +6,7 @@ import contextlib
 import functools
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -219,7 +219,7 @@ class Attempts:
             if self.cancel.is_set():  # a process that is quick would end before it is looked at
                 raise Cancelled
             begin()
-            ended = self.engine.run(task, self.cancel)
+            ended = self.engine.run(replace(task, waiting=waiting), self.cancel)
         if ended.ending == "cancelled":
             raise Cancelled(ended.may_be_left)
         return ended

@@ -34,7 +34,10 @@ class Watcher(Protocol):
         ...
 
     def waiting_for_cpus(self, place: Place) -> None:
-        """Report that another process measures on the CPUs of a lane, and that this one waits."""
+        """Report that another process measures on the CPUs of a lane, and that this one waits.
+
+        A job of a worker in a fleet has started before, as far as this machine knows.
+        """
         ...
 
     def put_aside(self, worker: str, reason: str) -> None:

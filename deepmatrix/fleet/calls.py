@@ -7,6 +7,7 @@ that it waits for none, in a thread, so that it holds nothing up.
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
 from typing import Any, Final
 
@@ -20,6 +21,9 @@ from deepmatrix.fleet.parcels import Order
 
 #: The name of the plugin by which a worker has its host.
 PLUGIN: Final = "deepmatrix"
+
+#: The topic of Dask's events by which a worker says which attempt waits for its turn.
+WAITING: Final = "deepmatrix-waiting"
 
 #: How soon a process is ended that nobody waits for any more, in seconds.
 LOOK_S: Final = 0.5
@@ -64,7 +68,8 @@ def serve(order: Order) -> tuple[str, bytes]:
     watching = threading.Thread(target=look, daemon=True)
     watching.start()
     try:
-        answer, results = host_of(worker).serve(order, cancel)
+        waiting = functools.partial(worker.log_event, WAITING, order.attempt)
+        answer, results = host_of(worker).serve(order, cancel, waiting)
         return answer.model_dump_json(), results
     finally:
         over.set()

@@ -7,7 +7,7 @@ import concurrent.futures
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
@@ -67,10 +67,12 @@ class Cluster:
         for logger in ("distributed", "distributed.client"):  # Dask gives each a level of its own
             logging.getLogger(logger).setLevel(logging.CRITICAL)  # what is wrong is told here
         self._known: dict[str, dict[str, Any]] = {}
+        self._when_waiting: dict[str, Callable[[], None]] = {}
         self._scheduler, self._started = "", 0.0
         self._heard = self._since = time.monotonic()
         try:
             self._client = _Client(address, security, return_s)
+            self._client.subscribe_topic(calls.WAITING, self._hear_of_waiting)
             self._start(self._look()).result()
         except (OSError, ValueError) as error:
             raise no_answer(address, error) from None
@@ -180,6 +182,20 @@ class Cluster:
         except Exception as error:
             raise Lost(f"the scheduler at {self.address} does not answer: {error}") from None
         return future
+
+    @contextlib.contextmanager
+    def hearing(self, attempt: str, when_waiting: Callable[[], None]) -> Iterator[None]:
+        """Call *when_waiting* if a worker says meanwhile that an attempt waits for its turn."""
+        self._when_waiting[attempt] = when_waiting
+        try:
+            yield
+        finally:
+            del self._when_waiting[attempt]
+
+    def _hear_of_waiting(self, event: tuple[float, object]) -> None:
+        attempt = event[1]
+        if isinstance(attempt, str) and (when_waiting := self._when_waiting.get(attempt)):
+            when_waiting()
 
     def resources_of(self, name: str) -> frozenset[str]:
         """Return what processes may take of a worker, as the scheduler knows it. Raises Lost."""

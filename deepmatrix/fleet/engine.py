@@ -148,7 +148,8 @@ class WorkerEngine:
         try:
             order = order_for(task, self._visit)
             self._send(order, task)
-            reply = self._reply(task, order, cancel)
+            with self._cluster.hearing(order.attempt, task.waiting):
+                reply = self._reply(task, order, cancel)
             if reply is None:
                 return Ended(ending="cancelled", cause="interrupted")
             return self._take(task, order, *reply)

@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Final
@@ -199,10 +199,12 @@ class Host:
         """Take a file for whole. Raises EngineError where it arrived damaged."""
         self._visit(visit).blobs.finish(part, digest)
 
-    def serve(self, order: Order, cancel: threading.Event) -> tuple[Answer, bytes]:
+    def serve(
+        self, order: Order, cancel: threading.Event, waiting: Callable[[], None] = lambda: None
+    ) -> tuple[Answer, bytes]:
         """Run a process to its end; return its results, nothing where they are to be fetched.
 
-        Raises EngineError.
+        *waiting* is called once if it has to wait for its turn. Raises EngineError.
         """
         opened = self._visit(order.visit)
         folder = Path(tempfile.mkdtemp(dir=opened.folder))
@@ -210,7 +212,7 @@ class Host:
             queue = _Shipped(order, folder)
             queue.unpack(opened.blobs)
             task = queue.task()
-            with locks.exclusive_cpus(task.limits.cpus, cancel, lambda: None):
+            with locks.exclusive_cpus(task.limits.cpus, cancel, waiting):
                 opened.begun.add(order.attempt)
                 ended = _run(opened.engine, task, cancel)
             queue.collect(ended)

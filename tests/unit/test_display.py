@@ -36,6 +36,18 @@ def test_that_another_run_is_measuring_is_said_once_a_wave() -> None:
     assert text.count("another run is measuring") == 2
 
 
+def test_that_another_run_is_measuring_on_a_worker_is_said_once_for_each() -> None:
+    console = Console(file=io.StringIO(), width=120)
+    display = Display(console)
+    for worker in ("board", "board", "laptop"):
+        display.waiting_for_cpus((worker, (0,)))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert [line.partition(":")[0] for line in text.splitlines()] == [
+        "… another run is measuring on board",
+        "… another run is measuring on laptop",
+    ]
+
+
 def test_a_worker_that_is_put_aside_is_named_on_a_line_without_control_characters() -> None:
     console = Console(file=io.StringIO(), width=40)
     Display(console).put_aside("board", "it answers \x1b[2J after a long time of silence")

@@ -949,11 +949,13 @@ def test_a_process_that_waits_for_its_turn_on_a_worker_is_not_lost(
             threading.Timer(2 * patience_s + 1, release).start()
         starts.append(job)
 
-    watcher = Quiet()
+    watcher, waits = Quiet(), []
     watcher.started = start  # type: ignore[attr-defined]
+    watcher.waiting_for_cpus = lambda place: waits.append(place[0])  # type: ignore[attr-defined]
     fleet.serve(run, watcher)
     (record,) = records(run, jobs).values()
     assert (record.status, len(starts)) == ("ok", 1), record.cause
+    assert waits == ["one"]
     assert record.started_at
     assert record.started_at >= released[0]  # it had its turn after the others
 
