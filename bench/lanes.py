@@ -24,7 +24,7 @@ from common import ROOT
 from deepmatrix.config import matrix_file
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.execution.sessions.lanes import Lane, checked_lanes, work_off
-from deepmatrix.execution.sessions.splitting import Session, split, stages
+from deepmatrix.execution.sessions.splitting import Session, in_order, split
 from deepmatrix.planning.cells import Capabilities
 from deepmatrix.planning.matrix_plan import plan_matrix
 from deepmatrix.planning.plan import Plan
@@ -74,8 +74,8 @@ def simulate(matrix: Matrix, preset: str, cpus: int, memory: int) -> None:
     )
     plan: Plan = plan_matrix(matrix, Selection(preset=preset), able, seed=0)
     lanes = checked_lanes(matrix.limits, able)
-    sessions = split(plan, list(plan.jobs("consume")), len(lanes))
-    (checked,) = [stage for stage in stages(plan, sessions) if not stage[0].is_timed]
+    jobs = [job for job in plan.jobs("consume") if not plan.is_timed(job)]
+    checked = in_order(plan, split(plan, jobs, len(lanes)), {})
     simulation = Simulation()
     began = time.monotonic()
     work_off(checked, lanes, simulation.serve, threading.Event())

@@ -13,7 +13,8 @@ from deepmatrix.cli.resuming import describe_rest
 from deepmatrix.config.sections import Infer
 from deepmatrix.execution.runner import missing_jobs
 from deepmatrix.execution.sessions.lanes import Lane
-from deepmatrix.execution.sessions.splitting import split, stages
+from deepmatrix.execution.sessions.splitting import split
+from deepmatrix.execution.sessions.staging import plan_stages
 from deepmatrix.execution.tasks import TaskMaker
 from deepmatrix.planning.cells import Capabilities
 from deepmatrix.planning.model_plan import plan_models
@@ -61,7 +62,8 @@ def resume(run: Run, control: Path) -> None:
     cells = {cell.id: cell for cell in plan.cells}
     for wave in WAVES:
         jobs = missing_jobs(run, wave, ())
-        stages(plan, split(plan, jobs, lanes=2))
+        for stage in plan_stages(plan, jobs, lambda staged: split(plan, staged, lanes=2)):
+            stage.open()
         for job in itertools.islice(jobs, TRIED):
             cell = cells[job.cell]
             emulated = job.cell in plan.emulated

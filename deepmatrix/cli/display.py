@@ -49,7 +49,6 @@ class Display:
         self._spending = Spending()
         self._preparing: dict[str, tuple[str, float]] = {}
         self._lock = threading.RLock()  # jobs of several lanes end at once
-        self._wave = ""
         self._count = 0
         self._pending: dict[str, Job] = {}
         self._running: dict[Place, tuple[Job, float]] = {}
@@ -117,28 +116,42 @@ class Display:
             self._preparing.pop(cell_id, None)
             self._spending.end(cell_id)
 
-    def reused(self, run_id: str, count: int, anew: Mapping[str, int]) -> None:
-        """Print how many jobs of a wave another run did, and why the rest is done anew."""
-        plural = "s" * (count != 1)
-        text = f"{count} job{plural} reused of {run_id}"
+    def planned(self, jobs: Sequence[Job], retry: bool) -> None:
+        """Print how many jobs will run, by what they do, or are retried (*retry*)."""
+        self._pending = {job.id: job for job in jobs}
+        self._count, self._waited_on = len(jobs), set()
+        by_work: dict[str, list[Job]] = {}
+        for job in jobs:
+            by_work.setdefault(_work_name(job), []).append(job)
+        reason = ", retried because the machine was slower" if retry else ""
+        for name, alike in by_work.items():
+            cells = len({job.cell for job in alike})
+            counts = f"{_jobs(len(alike))} on {cells} cell{'s' * (cells > 1)}"
+            self._print(Text(f"{name}: {counts}{reason}", style="bold"))
+
+    def reused(self, run_id: str, jobs: Sequence[Job], anew: Mapping[str, int]) -> None:
+        """Print how many planned jobs another run did, and why others are done anew."""
+        self._drop(jobs)
+        text = f"{_jobs(len(jobs))} reused of {run_id}"
         if anew:
             reasons = ", ".join(f"{reason} ({number})" for reason, number in anew.items())
             text += f"; anew: {reasons}"
         self._print(Text(terminal(text), style="bold"))
 
-    def planned(self, jobs: Sequence[Job], retry: bool) -> None:
-        """Print the jobs of a wave that will run, or that are retried (*retry*)."""
-        self._pending = {job.id: job for job in jobs}
-        self._count, self._waited_on = len(jobs), set()
-        if jobs:
-            self._wave = _wave_name(jobs[0])
-            cells = len({job.cell for job in jobs})
-            counts = f"{len(jobs)} job{'s' * (len(jobs) > 1)} on {cells} cell{'s' * (cells > 1)}"
-            reason = ", retried because the machine was slower" if retry else ""
-            self._print(Text(f"{self._wave}: {counts}{reason}", style="bold"))
+    def without_model(self, jobs: Sequence[Job]) -> None:
+        """Print how many planned jobs cannot run, for lack of a model."""
+        self._drop(jobs)
+        text = f"! {_jobs(len(jobs))} cannot run: their models were not produced"
+        self._print(Text(text, style="yellow"))
+
+    def _drop(self, jobs: Sequence[Job]) -> None:
+        """Count some planned jobs no more."""
+        with self._lock:
+            for job in jobs:
+                self._count -= self._pending.pop(job.id, None) is not None
 
     def waiting_for_cpus(self, place: Place) -> None:
-        """Print that another run is measuring: once a wave and machine, though they take turns."""
+        """Print that another run is measuring: once a machine, however often they take turns."""
         worker, _ = place
         with self._lock:
             is_news = worker not in self._waited_on
@@ -241,7 +254,7 @@ class Display:
         return self._count - len(self._pending)
 
     def remaining(self) -> str:
-        """Estimate the remaining time of this wave from jobs that have ended.
+        """Estimate the remaining time of what is planned from jobs that have ended.
 
         Emulated work takes many times as long as native work, and timed work longer than what is
         only checked, and has fewer lanes. Before some of a kind has ended, only a lower bound is
@@ -264,6 +277,11 @@ class Display:
         if known == typical and known and not seconds:
             return "longer than expected"
         return f"{'about' if known == typical else 'at least'} {_clock(seconds)} left"
+
+    def _running_work(self) -> str:
+        """Return what the job does that runs, else the next one."""
+        running = [job for job, _ in list(self._running.values())]
+        return next((_work_name(job) for job in (*running, *list(self._pending.values()))), "")
 
     def _work(self, job: Job) -> Work:
         return job.cell, job.wave, self._kind(job)
@@ -299,7 +317,7 @@ class Display:
     def _bar(self) -> RenderableType:
         grid = Table.grid(padding=(0, 1))
         grid.add_row(
-            Text(self._wave, style="bold"),
+            Text(self._running_work(), style="bold"),
             ProgressBar(total=self._count, completed=self._ended, width=40),
             Text(f"{self._ended}/{self._count}"),
             Text(self.remaining(), style="dim"),
@@ -307,8 +325,12 @@ class Display:
         return grid
 
 
-def _wave_name(job: Job) -> str:
-    """Return what the jobs of a wave do, by one of them: a user's own model is not produced."""
+def _jobs(count: int) -> str:
+    return f"{count} job{'s' * (count != 1)}"
+
+
+def _work_name(job: Job) -> str:
+    """Return what a job does, in the user's words: a model of the user's own is not produced."""
     if job.phases == (INSPECT,):
         return "read the model"
     if job.artifact and job.artifact.imported:

@@ -17,8 +17,9 @@ from deepmatrix.execution.preparing import Preparation, nothing_left, prepare, r
 from deepmatrix.execution.reuse.reusing import Reuse, open_earlier
 from deepmatrix.execution.sessions.lanes import run_together
 from deepmatrix.execution.sessions.placing import measured_on, measuring, moved
-from deepmatrix.execution.sessions.sharing import Shared
-from deepmatrix.execution.sessions.splitting import Session, split, stages
+from deepmatrix.execution.sessions.schedule import Schedule
+from deepmatrix.execution.sessions.splitting import Session, in_order, split
+from deepmatrix.execution.sessions.staging import exported_by, plan_stages, source_of
 from deepmatrix.execution.sites import Ledger, Site
 from deepmatrix.execution.watching import Watcher
 from deepmatrix.judging import noise
@@ -209,23 +210,29 @@ class OpenRun:
             share_measuring(self.run, [site for site in self.sites if not site.aside])
 
     def run_waves(self, waves: Sequence[Wave]) -> None:
-        """Run what is missing of some waves, in their order."""
-        for wave in waves:
-            self.run_wave(wave)
-
-    def run_wave(self, wave: Wave) -> None:
-        """Take over or run the missing jobs of a wave, then retry the noisy ones."""
-        is_stored = artifacts.stored_of(self.run)
-        jobs = self._take_over(
-            [
-                job
-                for job in missing_jobs(self.run, wave, self.cells)
-                if job.cell in self.ready and (job.artifact is None or is_stored(job.artifact))
-            ]
-        )
-        self._run_jobs(jobs, retry=False)
-        while noisy := self._noisy(jobs):
+        """Take over or run the missing jobs of some waves, then retry the noisy ones."""
+        done = self._run_jobs(self._possible_jobs(waves), retry=False)
+        while noisy := self._noisy(done):
             self._run_jobs([self._retried(job) for job in noisy], retry=True)
+
+    def _possible_jobs(self, waves: Sequence[Wave]) -> list[Job]:
+        """Return the missing jobs of cells that are ready.
+
+        The artifact of a consumer is there, or a missing job of these waves produces it.
+        """
+        is_stored = artifacts.stored_of(self.run)
+        missing = [
+            job
+            for wave in waves
+            for job in missing_jobs(self.run, wave, self.cells)
+            if job.cell in self.ready
+        ]
+        produced = exported_by(missing)
+        return [
+            job
+            for job in missing
+            if job.artifact is None or is_stored(job.artifact) or source_of(job) in produced
+        ]
 
     def _retried(self, job: Job) -> Job:
         """Keep the record of a noisy job; return what to do again: all of what had failed."""
@@ -236,34 +243,60 @@ class OpenRun:
         self.ledger.earlier[job.id] = record
         return job.timed_part
 
-    def _take_over(self, jobs: Sequence[Job]) -> Sequence[Job]:
+    def _run_jobs(self, jobs: Sequence[Job], *, retry: bool) -> list[Job]:
+        """Run jobs, stage by stage; return those that this run did itself."""
+        self.ledger.watcher.planned(jobs, retry)
+        done: list[Job] = []
+
+        def sessions_of(stage: Sequence[Job]) -> list[Session]:
+            to_do = stage if retry else self._take_over(self._with_model(stage))
+            done.extend(to_do)
+            return self._sessions(to_do)
+
+        schedule = Schedule(plan_stages(self.run.manifest.plan, jobs, sessions_of), self._cancel)
+        sites = self.sites
+        while sites:
+            works = [functools.partial(site.work_off, schedule) for site in sites]
+            run_together(works, self._cancel)
+            if self._cancel.is_set():
+                raise Cancelled
+            sites = self._left_for(schedule.waiting())
+        return done
+
+    @property
+    def _cancel(self) -> threading.Event:
+        return self.attempts.cancel
+
+    def _with_model(self, jobs: Sequence[Job]) -> list[Job]:
+        """Return the jobs of a stage without those whose artifact was not produced."""
+        is_stored = artifacts.stored_of(self.run)
+        have, lack = list[Job](), list[Job]()
+        for job in jobs:
+            (have if job.artifact is None or is_stored(job.artifact) else lack).append(job)
+        if lack:
+            self.ledger.watcher.without_model(lack)
+        return have
+
+    def _take_over(self, jobs: Sequence[Job]) -> list[Job]:
         """Take over what the run that is reused has of some jobs; return those to be done."""
         reused = self.run.manifest.reuse
         if not reused or not jobs:
-            return jobs
-        to_do = []
+            return list(jobs)
+        to_do, taken = list[Job](), list[Job]()
         for job in jobs:
-            if self.attempts.cancel.is_set():
+            if self._cancel.is_set():
                 raise Cancelled
-            if not self.ledger.reuse.take(job, self.ready[job.cell]):
-                to_do.append(job)
-        reasons = self.ledger.reuse.counted(to_do)
-        self.ledger.watcher.reused(reused, len(jobs) - len(to_do), reasons)
+            is_taken = self.ledger.reuse.take(job, self.ready[job.cell])
+            (taken if is_taken else to_do).append(job)
+        self.ledger.watcher.reused(reused, taken, self.ledger.reuse.counted(to_do))
         return to_do
 
-    def _run_jobs(self, jobs: Sequence[Job], *, retry: bool) -> None:
-        self.ledger.watcher.planned(jobs, retry)
+    def _sessions(self, jobs: Sequence[Job]) -> list[Session]:
+        """Return the sessions of a stage's jobs, in their order."""
         plan, ledger = self.run.manifest.plan, self.ledger
         lane_count = sum(len(site.attempts.checked_lanes) for site in self.sites)
         doubted = {job.id for job in jobs if ledger.doubt(job)}
-        sessions = split(plan, jobs, lane_count, doubted)
-        shared = [Shared(stage) for stage in stages(plan, sessions, ledger.seconds)]
-
-        sites = self.sites
-        while sites:
-            works = [functools.partial(site.work_off, shared) for site in sites]
-            run_together(works, self.attempts.cancel)
-            sites = self._left_for([session for stage in shared for session in stage.waiting()])
+        return in_order(plan, split(plan, jobs, lane_count, doubted), ledger.seconds)
 
     def _left_for(self, sessions: Sequence[Session]) -> list[Site]:
         """Return the sites that are left for sessions that others gave back, none without any.
@@ -286,10 +319,10 @@ class OpenRun:
     def _noisy(self, jobs: Sequence[Job]) -> list[Job]:
         """Return the native jobs that a busy machine slowed down and that may be retried."""
         plan = self.run.manifest.plan
-        by_cell: dict[str, dict[str, noise.Rates]] = {}
+        by_cell: dict[tuple[str, Wave], dict[str, noise.Rates]] = {}
         for job in jobs:
             if plan.is_timed(job) and (rates := noise.rates(self.run.record(job))):
-                by_cell.setdefault(job.cell, {})[job.id] = rates
+                by_cell.setdefault((job.cell, job.wave), {})[job.id] = rates
         noisy = {job_id for rates in by_cell.values() for job_id in noise.noisy_jobs(rates)}
         return [job for job in jobs if job.id in noisy and self.run.retry_count(job) < plan.retries]
 

@@ -5,11 +5,11 @@ This machine is one; each machine of a fleet is another.
 
 from __future__ import annotations
 
-import itertools
+import functools
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from deepmatrix.errors import EngineError
@@ -19,7 +19,7 @@ from deepmatrix.execution.interrupting import how_to_go_on
 from deepmatrix.execution.preparing import Preparation
 from deepmatrix.execution.reuse.reusing import Reuse
 from deepmatrix.execution.sessions.lanes import Lane, run_together, work_off
-from deepmatrix.execution.sessions.sharing import Shared
+from deepmatrix.execution.sessions.schedule import Schedule, Stage, Suits
 from deepmatrix.execution.sessions.splitting import Session
 from deepmatrix.execution.watching import Watcher
 from deepmatrix.planning.cells import Cell
@@ -91,10 +91,9 @@ class Ledger:
 class Site:
     """An engine that is open; *ready* has the cells that can be used there, by id.
 
-    *measures*: those of them whose times count there. *postponed*: jobs that failed in a share of
-    the memory, to be tried with all of it. One of *several* gives back what is lost with its
-    engine, for the others: *lost* has the ids of those jobs, *losses* the causes of the last ones,
-    *returned* those after which the engine came back.
+    *measures*: those of them whose times count there. One of *several* gives back what is lost with
+    its engine, for the others: *lost* has the ids of those jobs, *losses* the causes of the last
+    ones, *returned* those after which the engine came back.
     """
 
     attempts: Attempts
@@ -103,7 +102,6 @@ class Site:
     ledger: Ledger
     measures: set[str] = field(default_factory=set)
     several: bool = False
-    postponed: list[Job] = field(default_factory=list)
     lost: set[str] = field(default_factory=set)
     losses: list[str] = field(default_factory=list)
     returned: list[str] = field(default_factory=list)
@@ -119,57 +117,44 @@ class Site:
         """Why it gets nothing more to do, nothing while it does."""
         return self.preparation.aside
 
-    def work_off(self, stages: Sequence[Shared]) -> None:
-        """Serve what it can of some stages, one after another.
+    def work_off(self, schedule: Schedule) -> None:
+        """Serve what it can of a schedule.
 
-        Where there are lanes to spare, what is only checked is served beside all that is timed,
-        except for what leads. What of it is left then has all lanes.
+        Where there are lanes to spare, what is only checked is served beside all that is timed.
+        What of it is left then has all lanes.
         """
-        spare = self.attempts.spare_lanes if self.measures else []
-        leading = list(itertools.takewhile(lambda stage: not stage.is_timed, stages))
-        following = stages[len(leading) :]
-        beside = [stage for stage in following if spare and not stage.is_timed]
-        alone = [stage for stage in following if stage not in beside]
+        if self.measures and (spare := self.attempts.spare_lanes):
+            works = [
+                functools.partial(self._work_off_alone, schedule),
+                functools.partial(self._work_off_beside, schedule, spare),
+            ]
+            run_together(works, self.attempts.cancel)
+        schedule.work_off(self.suits, self._serve_stage)
 
-        def serve_alone() -> None:
-            for stage in alone:
-                self._serve_stage(stage)
-            for stage in beside:
-                self._serve_on(stage, self.attempts.freed_lanes)
+    def _work_off_alone(self, schedule: Schedule) -> None:
+        """Serve all that is timed, then what is only checked, on the lanes that this freed."""
+        timed, freed = [self.attempts.timed_lane], self.attempts.freed_lanes
+        serve = functools.partial(self._serve_on, lanes=timed, suits=self._suits_alone)
+        schedule.work_off(self._suits_alone, serve, only_timed=True)
+        self._work_off_beside(schedule, freed)
 
-        def serve_beside() -> None:
-            for stage in beside:
-                self._serve_on(stage, spare)
+    def _work_off_beside(self, schedule: Schedule, lanes: Sequence[Lane]) -> None:
+        """Serve what is only checked on some lanes, while others are in use."""
+        serve = functools.partial(self._serve_on, lanes=lanes, suits=self._suits_beside)
+        schedule.work_off(self._suits_beside, serve)
 
-        for stage in leading:
-            self._serve_stage(stage)
-        run_together([serve_alone, *([serve_beside] if beside else [])], self.attempts.cancel)
-        for stage in beside:
-            self._serve_postponed(stage)
+    def _serve_stage(self, stage: Stage) -> None:
+        """Serve a stage: what may run side by side, then one session after another."""
+        self._serve_on(stage, self.attempts.checked_lanes, self._suits_beside)
+        self._serve_on(stage, [self.attempts.timed_lane], self._suits_alone)
 
-    def _serve_stage(self, stage: Shared) -> None:
-        """Serve a stage: side by side, or one session after another where it is timed."""
-        if stage.is_timed:
-            self._serve_on(stage, [self.attempts.timed_lane])
-        else:
-            self._serve_on(stage, self.attempts.checked_lanes)
-            self._serve_postponed(stage)
+    def _serve_on(self, stage: Stage, lanes: Sequence[Lane], suits: Suits) -> None:
+        """Serve the sessions of a stage that suit, on some lanes."""
 
-    def _serve_on(self, stage: Shared, lanes: Sequence[Lane]) -> None:
         def serve(session: Session, lane: Lane) -> None:
-            self._or_give_back(session.jobs, stage, lambda: self._serve(session, lane))
+            self._or_give_back(session, stage, lane)
 
-        work_off(stage.sessions_for(self.suits), lanes, serve, self.attempts.cancel)
-
-    def _serve_postponed(self, stage: Shared) -> None:
-        """Serve what failed in a share of the memory, when nothing else runs."""
-        postponed = sorted(self.postponed, key=lambda job: job.cell)
-        self.postponed.clear()
-        if self.aside:
-            for job in postponed:
-                stage.give_back([job])
-        else:
-            self._or_give_back(postponed, stage, lambda: self._repeat_alone(postponed))
+        work_off(stage.sessions_for(suits), lanes, serve, self.attempts.cancel)
 
     def perform(self, job: Job, lane: Lane | None = None) -> JobRecord:
         """Run one job of the plan in a process of its own; return its record.
@@ -188,13 +173,21 @@ class Site:
         is_new = self.lost.isdisjoint(job.id for job in session.jobs)
         return not self.aside and session.cell in cells and is_new
 
-    def _or_give_back(self, jobs: Sequence[Job], stage: Shared, serve: Callable[[], None]) -> None:
-        """Serve jobs; where a process is lost, give those back that have no record that counts.
+    def _suits_alone(self, session: Session) -> bool:
+        return session.is_alone and self.suits(session)
 
-        What is in doubt has to be confirmed alone, and what was lost may be the reason itself.
+    def _suits_beside(self, session: Session) -> bool:
+        return not session.is_alone and self.suits(session)
+
+    def _or_give_back(self, session: Session, stage: Stage, lane: Lane) -> None:
+        """Serve a session; give jobs back that are to be repeated with all of the memory.
+
+        Where a process is lost, those that have no record that counts are given back, too: what is
+        in doubt has to be confirmed alone, and what was lost may be the reason itself.
         """
+        postponed: list[Job] = []
         try:
-            serve()
+            self._serve(session, lane, postponed)
         except _LostProcess as lost:
             self.lost.add(lost.job.id)
             is_unstarted = lost.record.status in UNSTARTED
@@ -208,15 +201,19 @@ class Site:
                 self.run.save(lost.job, lost.record)
             unserved = [
                 job
-                for job in jobs
-                if job.id != lost.job.id and job not in self.postponed and not self.run.is_done(job)
+                for job in session.jobs
+                if job.id != lost.job.id and job not in postponed and not self.run.is_done(job)
             ]
             doubted = [job for job in unserved if self.ledger.doubt(job)]
-            stage.give_back([job for job in unserved if job not in doubted])
-            for job in [*doubted, *([] if is_last else [lost.job])]:
-                stage.give_back([job])
+            together = tuple(job for job in unserved if job not in doubted)
+            alone = [(job,) for job in (*doubted, *([] if is_last else [lost.job]))]
+            for jobs in [*([together] if together else []), *alone]:
+                stage.give_back(replace(session, jobs=jobs))
             if not is_unstarted:
                 self._look_after(lost)
+        if postponed:
+            repeated = Session(jobs=tuple(postponed), is_timed=False, is_repeated=True)
+            stage.give_back(repeated)
 
     def _look_after(self, lost: _LostProcess) -> None:
         """Wait for an engine that lost a process; put the site aside where it is not back.
@@ -241,18 +238,19 @@ class Site:
                 reason = f"{MOST_LOSSES} processes in a row were lost: {cause}"
                 self.preparation.put_aside(reason)
 
-    def _repeat_alone(self, jobs: Sequence[Job]) -> None:
-        """Run again, alone and with all of the memory, what failed in a share of it."""
-        for _, of_one_cell in itertools.groupby(jobs, key=lambda job: job.cell):
-            self._repeat(list(of_one_cell), self.attempts.timed_lane)
+    def _serve(self, session: Session, lane: Lane, postponed: list[Job]) -> None:
+        """Serve the jobs of a session, in as many processes as that takes.
 
-    def _serve(self, session: Session, lane: Lane) -> None:
-        """Serve the jobs of a session, in as many processes as that takes."""
+        What fails in a share of the memory is added to *postponed*.
+        """
+        if session.is_repeated:
+            self._repeat(session.jobs, lane, postponed)
+            return
         pending: Sequence[Job] = session.jobs
         while pending:
-            pending = pending[self._serve_some(pending, lane) :]
+            pending = pending[self._serve_some(pending, lane, postponed) :]
 
-    def _serve_some(self, jobs: Sequence[Job], lane: Lane) -> int:
+    def _serve_some(self, jobs: Sequence[Job], lane: Lane, postponed: list[Job]) -> int:
         """Serve jobs in one process, and save their records; return how many it disposed of.
 
         What failed after others is tried alone, for they may be the reason. A process that did not
@@ -270,13 +268,13 @@ class Site:
                 self.run.save(job, record.changed(unconfirmed=not is_disturbed))
                 repeated.append(job)
             else:
-                self._save_or_postpone(job, record, lane)
+                self._save_or_postpone(job, record, lane, postponed)
 
         count = self._serve_process(jobs, lane, save)
-        self._repeat(repeated, lane)
+        self._repeat(repeated, lane, postponed)
         return count
 
-    def _repeat(self, jobs: Sequence[Job], lane: Lane) -> None:
+    def _repeat(self, jobs: Sequence[Job], lane: Lane, postponed: list[Job]) -> None:
         """Run jobs of one process again, each alone; after a start that failed again no other."""
         cannot_start = False
         for job in jobs:
@@ -286,14 +284,16 @@ class Site:
             if not (cannot_start and record.start_failed):
                 record = self.perform(job, lane)
                 cannot_start = record.start_failed
-            self._save_or_postpone(job, record, lane)
+            self._save_or_postpone(job, record, lane, postponed)
 
-    def _save_or_postpone(self, job: Job, record: JobRecord, lane: Lane) -> None:
+    def _save_or_postpone(
+        self, job: Job, record: JobRecord, lane: Lane, postponed: list[Job]
+    ) -> None:
         """Save a record, or one that does not count: memory may have been short in this lane."""
         has_share = lane.memory_bytes < self.attempts.timed_lane.memory_bytes
         if has_share and record.is_doubtful and record.status not in DISTURBED:
             self.run.save(job, record.changed(unconfirmed=True))
-            self.postponed.append(job)
+            postponed.append(job)
         else:
             self._count(job, record)
 

@@ -25,12 +25,16 @@ class Watcher(Protocol):
         """Report that a cell is ready, or why it is not."""
         ...
 
-    def reused(self, run_id: str, count: int, anew: Mapping[str, int]) -> None:
-        """Report how many jobs of a wave another run did, and how many not, by what changed."""
+    def planned(self, jobs: Sequence[Job], retry: bool) -> None:
+        """Report which jobs are to run; with *retry*, noisy ones for another time."""
         ...
 
-    def planned(self, jobs: Sequence[Job], retry: bool) -> None:
-        """Report which jobs of a wave will run; with *retry*, noisy ones for another time."""
+    def reused(self, run_id: str, jobs: Sequence[Job], anew: Mapping[str, int]) -> None:
+        """Report planned jobs that another run did, and how many it did not, by what changed."""
+        ...
+
+    def without_model(self, jobs: Sequence[Job]) -> None:
+        """Report planned jobs that cannot run: the model that they serve was not produced."""
         ...
 
     def waiting_for_cpus(self, place: Place) -> None:

@@ -19,13 +19,13 @@ from deepmatrix.cli.spending import Spending
 from deepmatrix.config.sections import ExpectedFailure
 from deepmatrix.drawing.terminal import Terminal
 from deepmatrix.errors import Interrupted
-from deepmatrix.planning.plan import Job
+from deepmatrix.planning.plan import WAVES, Job
 from deepmatrix.store.records import Agreement
 from tests.unit.examples import new_run, planned, record
 from tests.unit.test_models import verification
 
 
-def test_that_another_run_is_measuring_is_said_once_a_wave() -> None:
+def test_that_another_run_is_measuring_is_said_once_for_all_that_is_planned() -> None:
     console = Console(file=io.StringIO(), width=120)
     display = Display(console)
     for _ in range(3):
@@ -78,20 +78,28 @@ def test_a_terminal_that_is_gone_does_not_hide_what_ended_the_run() -> None:
 def test_what_another_run_did_is_counted_and_what_changed_is_said() -> None:
     console = Console(file=io.StringIO(), width=120)
     display = Display(console)
-    display.reused("monday", 1, {})
-    display.reused("monday", 12, {"image changed": 2, "no record": 1})
-    assert console.file.getvalue().splitlines() == [  # type: ignore[attr-defined]
+    jobs = list(PLAN.jobs("consume"))[:16]
+    display.planned(jobs, retry=False)
+    display.reused("monday", jobs[:1], {})
+    display.reused("monday", jobs[1:13], {"image changed": 2, "no record": 1})
+    display.without_model(jobs[13:15])
+    planned_jobs, *lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert planned_jobs.startswith("consume: 16 jobs on ")
+    assert lines == [
         "1 job reused of monday",
         "12 jobs reused of monday; anew: image changed (2), no record (1)",
+        "! 2 jobs cannot run: their models were not produced",
     ]
+    display.started(jobs[15], LANE)
+    display.ended(jobs[15], record(jobs[15]))
+    assert console.file.getvalue().splitlines()[-1].startswith("✓ 1/1 ")  # type: ignore[attr-defined]
 
 
 def test_the_waves_of_a_users_model_are_named_by_what_they_do() -> None:
     plan = verification(("net", "onnx", "model.onnx"))
     console = Console(file=io.StringIO(), width=120)
     display = Display(console)
-    for wave in ("produce", "consume"):
-        display.planned(list(plan.jobs(wave)), retry=False)
+    display.planned([job for wave in WAVES for job in plan.jobs(wave)], retry=False)
     first, second = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     assert first == "read the model: 1 job on 1 cell"
     assert second.startswith("serve the model: ")

@@ -25,10 +25,11 @@ from deepmatrix.errors import Interrupted
 from deepmatrix.execution.runner import Runner
 from deepmatrix.execution.sessions import lanes
 from deepmatrix.execution.sessions.balancing import LONGEST
-from deepmatrix.execution.sessions.sharing import Shared
-from deepmatrix.execution.sessions.splitting import split, stages
+from deepmatrix.execution.sessions.schedule import Schedule, Stage
+from deepmatrix.execution.sessions.splitting import Session, in_order, split
+from deepmatrix.execution.sessions.staging import plan_stages
 from deepmatrix.planning.cells import Capabilities, Cell
-from deepmatrix.planning.plan import Job, Plan
+from deepmatrix.planning.plan import WAVES, Job, Plan
 from deepmatrix.results.merging import merge
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Run
@@ -497,30 +498,98 @@ def jobs_of(plan: Plan, wave: Any) -> list[Job]:
     return list(plan.jobs(wave))
 
 
+def stages_of(plan: Plan, jobs: list[Job], lanes: int = 1) -> list[Stage]:
+    return plan_stages(plan, jobs, lambda stage: in_order(plan, split(plan, stage, lanes), {}))
+
+
+def work_off_all(stages: list[Stage]) -> list[tuple[Stage, Session]]:
+    """Serve a schedule at a single site that suits all; return the sessions in their order."""
+    served: list[tuple[Stage, Session]] = []
+
+    def serve(stage: Stage) -> None:
+        served.extend((stage, session) for session in stage.sessions_for(lambda _: True))
+
+    Schedule(stages, threading.Event()).work_off(lambda _: True, serve)
+    return served
+
+
 @given(seed=st.integers(0, 10_000), lanes=st.integers(1, 9))
 @settings(max_examples=20, deadline=None)
 def test_sessions_hold_every_job_once_and_never_mix_what_is_timed(seed: int, lanes: int) -> None:
     plan = planned("*-debian12-amd64-cpu", "*-debian13-arm64-cpu", seed=seed)
-    for wave in ("produce", "consume"):
-        jobs = jobs_of(plan, wave)
-        sessions = split(plan, jobs, lanes)
-        planned_stages = stages(plan, sessions)
-        served = [job.id for stage in planned_stages for each in stage for job in each.jobs]
-        assert sorted(served) == sorted(job.id for job in jobs)
-        for stage in planned_stages:
-            assert len({each.is_timed for each in stage}) == 1
-        for each in sessions:
-            assert {job.cell for job in each.jobs} == {each.cell}
-            assert {plan.is_timed(job) for job in each.jobs} == {each.is_timed}
+    jobs = [job for wave in WAVES for job in jobs_of(plan, wave)]
+    served = work_off_all(stages_of(plan, jobs, lanes))
+    assert sorted(job.id for _, each in served for job in each.jobs) == sorted(
+        job.id for job in jobs
+    )
+    for stage, each in served:
+        assert each.is_timed == stage.is_timed
+        assert {job.cell for job in each.jobs} == {each.cell}
+        assert {plan.is_timed(job) for job in each.jobs} == {each.is_timed}
 
 
-def test_jobs_that_are_given_back_are_the_next_to_be_served_all_of_them() -> None:
+def exported_before(plan: Plan, served: list[tuple[Stage, Session]]) -> bool:
+    """Return whether every artifact was exported before any session that serves it."""
+    exported: set[Any] = set()
+    for _, each in served:
+        if any(job.artifact and job.artifact not in exported for job in each.jobs):
+            return False
+        exported |= {artifact for job in each.jobs for artifact in plan.exports(job)}
+    return True
+
+
+@pytest.mark.parametrize("phases", [None, ("deploy",), ("parity", "deploy")])
+def test_a_model_is_produced_before_it_is_served_whatever_is_timed(
+    phases: tuple[str, ...] | None,
+) -> None:
+    plan = planned("*-debian12-amd64-cpu", "*-debian13-arm64-cpu")
+    plan = replace(plan, phases=phases or plan.phases)
+    jobs = [job for wave in WAVES for job in jobs_of(plan, wave)]
+    assert exported_before(plan, work_off_all(stages_of(plan, jobs)))
+
+
+def test_a_site_waits_for_models_that_another_site_produces() -> None:
+    plan = planned("*-debian12-amd64-cpu", "*-debian13-arm64-cpu")
+    jobs = [job for wave in WAVES for job in jobs_of(plan, wave)]
+    schedule = Schedule(stages_of(plan, jobs), threading.Event())
+    served: list[tuple[Stage, Session]] = []
+
+    def work_off(wave: str) -> None:
+        def suits(session: Session) -> bool:
+            return session.jobs[0].wave == wave
+
+        def serve(stage: Stage) -> None:
+            for session in stage.sessions_for(suits):
+                served.append((stage, session))
+                time.sleep(0.001)
+
+        schedule.work_off(suits, serve)
+
+    sites = [threading.Thread(target=work_off, args=(wave,)) for wave in WAVES]
+    for site in sites:
+        site.start()
+    for site in sites:
+        site.join(60)
+    assert exported_before(plan, served)
+    assert sum(len(session.jobs) for _, session in served) == len(jobs)
+
+
+def test_a_site_ends_where_nobody_produces_the_models_that_it_would_serve() -> None:
     plan = planned("*-debian12-amd64-cpu")
-    for stage in stages(plan, split(plan, jobs_of(plan, "consume"))):
-        shared = Shared(stage)
-        taken = next(session for session in shared.sessions_for(lambda _: True) if session.jobs[1:])
-        shared.give_back(taken.jobs[1:])
-        assert next(shared.sessions_for(lambda _: True)) == replace(taken, jobs=taken.jobs[1:])
+    jobs = [job for wave in WAVES for job in jobs_of(plan, wave)]
+    schedule = Schedule(stages_of(plan, jobs), threading.Event())
+    schedule.work_off(lambda session: session.jobs[0].wave == "consume", pytest.fail)
+    assert {session.jobs[0].wave for session in schedule.waiting()} == {"produce"}
+
+
+def test_a_session_that_is_given_back_is_the_next_to_be_served() -> None:
+    plan = planned("*-debian12-amd64-cpu")
+    for stage in stages_of(plan, jobs_of(plan, "consume")):
+        stage.open()
+        taken = next(session for session in stage.sessions_for(lambda _: True) if session.jobs[1:])
+        remaining = replace(taken, jobs=taken.jobs[1:])
+        stage.give_back(remaining)
+        assert next(stage.sessions_for(lambda _: True)) == remaining
 
 
 def test_no_process_serves_more_than_the_longest_queue_timed_or_not() -> None:
@@ -538,21 +607,31 @@ def test_no_process_serves_more_than_the_longest_queue_timed_or_not() -> None:
 
 def test_first_verdicts_come_before_what_is_only_checked_and_further_rounds_after_it() -> None:
     plan = planned("*-debian12-amd64-cpu", "*-debian13-arm64-cpu")
-    planned_stages = stages(plan, split(plan, jobs_of(plan, "consume"), lanes=2))
-    assert [stage[0].is_timed for stage in planned_stages] == [True, False, True]
-    first, _, later = ({each.jobs[0].round for each in stage} for stage in planned_stages)
-    assert (first, later) == ({0}, set(range(1, plan.rounds_native)))
+    jobs = [job for wave in WAVES for job in jobs_of(plan, wave)]
+    stages = stages_of(plan, jobs)
+    assert [(stage.jobs[0].wave, stage.is_timed) for stage in stages] == [
+        ("produce", True),
+        ("consume", True),
+        ("produce", False),
+        ("consume", False),
+        ("produce", True),
+        ("consume", True),
+    ]
+    rounds = [{job.round for job in stage.jobs} for stage in stages if stage.is_timed]
+    further = set(range(1, plan.rounds_native))
+    assert rounds == [{0}, {0}, further, further]
 
 
 def test_emulated_cells_that_took_longest_so_far_come_first() -> None:
     plan = planned("*-debian12-amd64-cpu", "*-debian13-arm64-cpu")
-    sessions = split(plan, jobs_of(plan, "consume"), lanes=2)
+    checked = [job for job in jobs_of(plan, "consume") if not plan.is_timed(job)]
+    sessions = split(plan, checked, lanes=2)
     slow = "jax-debian13-arm64-cpu"
-    (checked,) = [each for each in stages(plan, sessions, {slow: 60}) if not each[0].is_timed]
-    emulated = [each.cell for each in checked if each.cell in plan.emulated]
+    served = in_order(plan, sessions, {slow: 60})
+    emulated = [each.cell for each in served if each.cell in plan.emulated]
     assert emulated.index(slow) == 0
-    assert [each.cell for each in checked[-len(emulated) :]] == emulated
-    (unknown,) = [each for each in stages(plan, sessions) if not each[0].is_timed]
+    assert [each.cell for each in served[-len(emulated) :]] == emulated
+    unknown = in_order(plan, sessions, {})
     assert next(each.cell for each in unknown if each.cell in plan.emulated) != slow
 
 

@@ -17,23 +17,23 @@ from deepmatrix.planning.plan import Job, Plan
 class Session:
     """A process of a cell that serves jobs of one wave and round, in their order.
 
-    *is_timed*: their times count.
+    *is_timed*: their times count. *is_repeated*: they failed in a share of the memory; each gets
+    all of it now, and a process of its own.
     """
 
     jobs: tuple[Job, ...]
     is_timed: bool
+    is_repeated: bool = False
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether nothing else may have a part of its CPUs and memory."""
+        return self.is_timed or self.is_repeated
 
     @property
     def cell(self) -> str:
         """Id of the cell."""
         return self.jobs[0].cell
-
-
-#: What cells took so far, before any ran.
-NOTHING_KNOWN: Mapping[str, float] = {}
-
-#: Sessions that may run side by side, or one after another where they are timed.
-Stage = Sequence[Session]
 
 
 def split(
@@ -85,32 +85,21 @@ def _lots(plan: Plan, job: Job) -> tuple[float, ...]:
     return tuple(map(plan.lot, drawn))
 
 
-def stages(
-    plan: Plan, sessions: Sequence[Session], seconds: Mapping[str, float] = NOTHING_KNOWN
-) -> list[Stage]:
-    """Return what runs one after another; the sessions of a stage are all timed, or none is.
+def in_order(
+    plan: Plan, sessions: Sequence[Session], seconds: Mapping[str, float]
+) -> list[Session]:
+    """Return the sessions of a stage in the order in which they are served: timed ones as they are.
 
-    What finds errors first comes first: the first round of native cells, then all that is only
-    checked, native cells first; then the other rounds, which are for times. Of what is checked, the
-    cells that took the most *seconds* so far come first, then long queues: what is long and comes
-    last leaves the other lanes idle. A model whose inputs all others get is inspected before them.
+    Of what is only checked, native cells come first, then those that took the most *seconds* so
+    far, then long queues: what is long and comes last leaves the other lanes idle.
     """
-    source = plan.imports[0].name if plan.imports and (plan.same or plan.original) else None
-    leading = [session for session in sessions if session.jobs[0].subject == source]
-    timed = [session for session in sessions if session.is_timed]
-    checked = [session for session in sessions if not session.is_timed and session not in leading]
-    checked.sort(
+    if any(session.is_timed for session in sessions):
+        return list(sessions)
+    return sorted(
+        sessions,
         key=lambda session: (
             session.cell in plan.emulated,
             -seconds.get(session.cell, 0.0),
             -len(session.jobs),
-        )
+        ),
     )
-    first = min((session.jobs[0].round for session in timed), default=0)
-    parts = (
-        leading,
-        [session for session in timed if session.jobs[0].round == first],
-        checked,
-        [session for session in timed if session.jobs[0].round > first],
-    )
-    return [part for part in parts if part]
