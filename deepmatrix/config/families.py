@@ -67,15 +67,17 @@ class Family:
     """A folder of ``docker/``: its roots by the contexts of its Dockerfile.
 
     *wheels*: it installs the cell's pins. *linked*: it copies what the family `wheels` installed
-    of them. *overlaid*: it copies a Python of this machine onto its root. *npm*: it installs from
-    its own lock file. *sources*: the folder of the harness that it compiles. *runtime*: which of
-    several runtimes its Dockerfile makes.
+    of them. *compiles*: at the build or in the cell, programs are compiled with headers of wheels.
+    *overlaid*: it copies a Python of this machine onto its root. *npm*: it installs from its own
+    lock file. *sources*: the folder of the harness that it compiles. *runtime*: which of several
+    runtimes its Dockerfile makes.
     """
 
     folder: str
     roots: Mapping[str, Part]
     wheels: bool = False
     linked: bool = False
+    compiles: bool = False
     overlaid: bool = False
     npm: bool = False
     sources: str = ""
@@ -156,6 +158,7 @@ FAMILIES: Mapping[str, Family] = {
             "base": Part(name="compile", packages=(*_PYTHON, "g++", "libc6-dev")),
         },
         wheels=True,
+        compiles=True,
     ),
     # For what compiles against Python itself, and links with a BLAS. torch.compile asks openssl for
     # the digest of the headers that it precompiles.
@@ -177,6 +180,7 @@ FAMILIES: Mapping[str, Family] = {
             ),
         },
         wheels=True,
+        compiles=True,
     ),
     # For wheels of a Python that is in no Debian.
     "python": Family(
@@ -234,6 +238,7 @@ FAMILIES: Mapping[str, Family] = {
         folder="cpp",
         roots={"build": _COMPILER},
         linked=True,
+        compiles=True,
         sources="runtimes/cpp",
         runtime="libtorch",
     ),
@@ -241,6 +246,7 @@ FAMILIES: Mapping[str, Family] = {
         folder="cpp",
         roots={"build": _COMPILER},
         linked=True,
+        compiles=True,
         sources="runtimes/cpp",
         runtime="tensorflow",
     ),

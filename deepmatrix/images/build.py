@@ -177,9 +177,12 @@ def bake_file(recipes: Sequence[Recipe], workshop: Workshop) -> dict[str, Any]:
             "output": ["type=docker"],
         }
         if recipe.packaged:
-            name = f"packages-{recipe.cell.pinned}"
+            name = f"{recipe.packages}-{recipe.cell.pinned}"
             packages_target = _target(recipe.packaged, workshop, secrets)
-            targets[name] = packages_target | {"target": "packages", "output": ["type=cacheonly"]}
+            targets[name] = packages_target | {
+                "target": recipe.packages,
+                "output": ["type=cacheonly"],
+            }
             target["contexts"]["packages"] = f"target:{name}"
         targets[recipe.cell.id] = target
     return {

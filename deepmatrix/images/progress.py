@@ -2,7 +2,7 @@
 
 The stream is ``--progress rawjson``: one JSON object after the other, written over one line or
 many. A vertex is one step; its name starts with the target it belongs to, as in
-``[torch-debian12-amd64-cpu packages 3/5] RUN sh /install.sh``.
+``[torch-debian12-amd64-cpu installed 3/3] RUN sh /install.sh``.
 """
 
 from __future__ import annotations

@@ -77,6 +77,14 @@ class Recipe:
         return replace(self.installer or self, cell=cell)
 
     @property
+    def packages(self) -> str:
+        """The stage of docker/wheels that its packages are from: with their headers, or without.
+
+        What libraries for a GPU compile at run time has not been tried without.
+        """
+        return "installed" if self.family.compiles or self.cell.device == "cuda" else "packages"
+
+    @property
     def target(self) -> str:
         """Docker's name of the target's architecture."""
         return self.platform.split("/")[1]
@@ -85,7 +93,7 @@ class Recipe:
         """Return the Dockerfile's arguments."""
         own: dict[str, str] = {}
         if self.family.wheels:
-            own |= {"PINS": self.cell.pinned, "WHEELS": self.wheels}
+            own |= {"PINS": self.cell.pinned, "WHEELS": self.wheels, "PACKAGES": self.packages}
         if self.family.wheels or self.family.overlaid:
             own |= {"PYTHON_VERSION": self.cell.python}
         if self.family.sources:
@@ -125,7 +133,7 @@ class Recipe:
             files += [pins.path(pins.TOOLS), pins.path(self.cell.pinned)]
         settings = json.dumps([self.arguments(), self.base(), self.platform])
         if self.packaged:
-            settings += self.packaged.digest()
+            settings += self.packages + self.packaged.digest()
         return hashlib.sha256((_digest(files) + settings).encode()).hexdigest()[:12]
 
     def _sources(self) -> list[Path]:

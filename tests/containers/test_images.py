@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import secrets
 import shutil
 import tarfile
@@ -175,6 +176,15 @@ def test_no_layer_holds_secrets_or_build_tools(
         assert files["etc/apt/sources.list"] == b""
 
 
+@pytest.mark.parametrize("cell_id", [SMALL, FOREIGN])
+def test_headers_are_left_out_and_licences_stay(
+    cell_id: str, layers: dict[str, dict[str, bytes]]
+) -> None:
+    headers = [path for path in layers[cell_id] if path.endswith((".h", ".hpp"))]
+    assert [path for path in headers if re.match("packages/.*/include/", path)] == []
+    assert "packages/numpy/_core/include/numpy/random/LICENSE.txt" in layers[cell_id]
+
+
 def test_every_module_has_its_bytecode(layers: dict[str, dict[str, bytes]]) -> None:
     assert "packages/numpy/__pycache__/__init__.cpython-311.pyc" in layers[SMALL]
     assert "packages/numpy/__pycache__/__init__.cpython-313.pyc" in layers[FOREIGN]
@@ -292,7 +302,7 @@ def test_a_cell_that_cannot_be_built_does_not_hide_the_others(
         assert results[good.id].error is None
         assert "hash" in results[bad.id].error.lower()
         assert "\n" not in results[bad.id].error
-        assert "packages 3/3" in (tmp_path / "build.log").read_text()
+        assert "installed 3/3" in (tmp_path / "build.log").read_text()
     finally:
         processes.run(["docker", "rmi", results[good.id].reference], environment=environment)
 
@@ -311,7 +321,7 @@ def test_an_interrupted_build_leaves_no_image_and_no_file(
     (recipe,) = build.recipes_for([cells[SMALL]], matrix, environment)
 
     def interrupt(_: str, step: str) -> None:
-        if step.startswith("packages 3/3"):
+        if step.startswith("installed 3/3"):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -153,16 +153,54 @@ def test_a_runner_is_linked_with_the_packages_of_its_python_cell(tmp_path: Path)
     runner = recipe_for(cell("libtorch-cpp-debian12-amd64-cpu"), MATRIX, "debian")
     targets = bake_file(tmp_path, python, runner)["target"]
     target = targets[runner.cell.id]
-    assert target["contexts"]["packages"] == "target:packages-torch-debian12-amd64-cpu"
+    assert target["contexts"]["packages"] == "target:installed-torch-debian12-amd64-cpu"
     packages_target, python_target = (
-        targets["packages-torch-debian12-amd64-cpu"],
+        targets["installed-torch-debian12-amd64-cpu"],
         targets[python.cell.id],
     )
-    assert packages_target["target"] == "packages"
+    assert packages_target["target"] == "installed"  # with the headers
     for same in ("context", "args", "contexts", "secret"):  # so the builder makes it once
         assert packages_target[same] == python_target[same]
     assert target["args"]["RUNTIME"] == "libtorch"
     assert target["secret"] == []
+
+
+@pytest.mark.parametrize(
+    ("cell_id", "stage"),
+    [
+        ("torch-debian12-amd64-cpu", "packages"),
+        ("torch-debian12-amd64-cuda", "installed"),
+        ("torch_edge-debian12-amd64-cpu", "installed"),
+        ("torch_compiled-debian12-amd64-cpu", "installed"),
+        ("pytensor-debian13-amd64-cpu", "installed"),
+    ],
+)
+def test_only_cells_that_compile_have_the_headers_of_their_packages(
+    cell_id: str, stage: str
+) -> None:
+    assert recipe_for(cell(cell_id), MATRIX, "debian").arguments()["PACKAGES"] == stage
+
+
+@pytest.mark.parametrize(
+    ("cell_id", "stage"),
+    [
+        ("tensorflow1-python37-amd64-cpu", "packages"),
+        ("tensorflow-c-debian12-amd64-cpu", "installed"),
+    ],
+)
+def test_what_copies_packages_gets_them_without_headers_and_what_links_with_them(
+    tmp_path: Path, cell_id: str, stage: str
+) -> None:
+    recipe = recipe_for(cell(cell_id), MATRIX, "registry")
+    workshop = build.Workshop(
+        folder=tmp_path,
+        sources=indexes.Sources(),
+        architecture="amd64",
+        roots=dict.fromkeys(recipe.all_roots("amd64"), tmp_path),
+    )
+    targets = build.bake_file([recipe], workshop)["target"]
+    name = targets[recipe.cell.id]["contexts"]["packages"].removeprefix("target:")
+    assert targets[name]["target"] == stage
 
 
 def test_a_runner_changes_with_the_wheels_that_it_is_linked_with(
