@@ -185,6 +185,21 @@ def test_headers_are_left_out_and_licences_stay(
     assert "packages/numpy/_core/include/numpy/random/LICENSE.txt" in layers[cell_id]
 
 
+def test_packages_that_cells_share_are_layers_of_their_own_and_stored_once(
+    described: dict[str, dict[str, object]],
+) -> None:
+    for base in ("debian12-amd64-cpu", "debian13-arm64-cpu"):
+        lists = {
+            cell_id.partition("-")[0]: image["RootFS"]["Layers"]
+            for cell_id, image in described.items()
+            if cell_id.endswith(base)
+        }
+        with_numpy, with_onnxruntime, with_onnx = 3, 4, 5  # the root, and what lies on it
+        assert len({tuple(layers[:with_numpy]) for layers in lists.values()}) == 1
+        assert lists["jax"][:with_onnxruntime] == lists["onnxruntime"][:with_onnxruntime]
+        assert lists["torch"][:with_onnx] == lists["tensorflow"][:with_onnx]
+
+
 def test_every_module_has_its_bytecode(layers: dict[str, dict[str, bytes]]) -> None:
     assert "packages/numpy/__pycache__/__init__.cpython-311.pyc" in layers[SMALL]
     assert "packages/numpy/__pycache__/__init__.cpython-313.pyc" in layers[FOREIGN]
