@@ -14,6 +14,7 @@ from deepmatrix.errors import EngineError
 from deepmatrix.execution.attempts import Attempts, Cancelled
 from deepmatrix.execution.interrupting import how_to_go_on, interrupted
 from deepmatrix.execution.preparing import Preparation, nothing_left, prepare, ready_elsewhere
+from deepmatrix.execution.reuse.inputs_cache import make_inputs
 from deepmatrix.execution.reuse.reusing import Reuse, open_earlier
 from deepmatrix.execution.sessions.lanes import run_together
 from deepmatrix.execution.sessions.placing import measured_on, measuring, moved
@@ -29,7 +30,6 @@ from deepmatrix.planning.plan import WAVES, Job, Wave
 from deepmatrix.store import artifacts
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Run
-from deepmatrix.workloads import inputs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -360,17 +360,3 @@ def pending_cells(run: Run, waves: Sequence[Wave], cells: Collection[str]) -> li
     """Return the cells that still have a job to do, of all or of those in *cells*."""
     pending = {job.cell for wave in waves for job in missing_jobs(run, wave, cells)}
     return [cell for cell in run.manifest.plan.cells if cell.id in pending]
-
-
-def make_inputs(run: Run) -> None:
-    """Make the data, weights, orders and gold losses of a run's workloads that are missing."""
-    matrix, plan = run.manifest.matrix, run.manifest.plan
-    for name in plan.workloads:
-        inputs.write_missing(
-            run.inputs,
-            name,
-            matrix.workloads[name],
-            seed=plan.seed,
-            phases=plan.phases,
-            held_out=plan.held_out,
-        )

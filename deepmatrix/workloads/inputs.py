@@ -45,6 +45,11 @@ HELD_OUT_NOISE = 8
 _FILES = {"data.npz": ".npz", "weights.npz": ".weights.npz", "order.npz": ".order.npz"}
 
 
+#: Endings of gold's first step, and of its training: that is written last.
+FIRST_STEP = ".first-step.npz"
+GOLD = ".gold.json"
+
+
 def files(folder: Path, workload: str) -> dict[str, Path]:
     """Return the files for a producer: name in its ``data`` folder -> file below *folder*."""
     return {name: folder / f"{workload}{ending}" for name, ending in _FILES.items()}
@@ -52,7 +57,19 @@ def files(folder: Path, workload: str) -> dict[str, Path]:
 
 def first_step(folder: Path, workload: str) -> Path:
     """Return the file with gold's first step."""
-    return folder / f"{workload}.first-step.npz"
+    return folder / f"{workload}{FIRST_STEP}"
+
+
+def all_files(folder: Path, workload: str) -> dict[str, Path]:
+    """Return all that a workload may have below *folder* by its ending, in the order of writing."""
+    return {
+        ending: folder / f"{workload}{ending}" for ending in (*_FILES.values(), FIRST_STEP, GOLD)
+    }
+
+
+def are_complete(folder: Path, workload: str) -> bool:
+    """Return whether all inputs of a workload are there."""
+    return (folder / f"{workload}{GOLD}").is_file()
 
 
 def write_missing(
@@ -71,8 +88,7 @@ def write_missing(
     a step, and its held-out accuracy, where the phases train. The latter is written last: where
     it exists, all inputs do. With *held_out* the inputs of artifacts begin with all test examples.
     """
-    finished = folder / f"{name}.gold.json"
-    if finished.is_file():
+    if are_complete(folder, name):
         return
     network = networks.NETWORKS[workload.network]
     data = load_data(network)
@@ -99,7 +115,7 @@ def write_missing(
     training: dict[str, Any] = {"losses": [], "accuracy": 0.0}
     if "train" in phases:
         training = _trained(network, weights, data, batch_rows, rates)
-    write_bytes(finished, json.dumps(training).encode())
+    write_bytes(folder / f"{name}{GOLD}", json.dumps(training).encode())
 
 
 def _trained(

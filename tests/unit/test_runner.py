@@ -207,6 +207,7 @@ def test_ctrl_c_while_inputs_are_made_says_how_to_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = new_run(tmp_path, REPEATED)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(
         inputs, "write_missing", lambda *_, **__: signal.raise_signal(signal.SIGINT)
     )

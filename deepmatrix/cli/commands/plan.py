@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> None:
 def _write(options: argparse.Namespace, planned: Plan, matrix: Matrix) -> None:
     """Create the run, with its inputs."""
     # Slow to import, and nothing else here needs it.
-    from deepmatrix.execution.runner import make_inputs  # noqa: PLC0415
+    from deepmatrix.execution.reuse.inputs_cache import make_inputs  # noqa: PLC0415
     from deepmatrix.store.runs import Run  # noqa: PLC0415
 
     name = shared.check_run_name(options.write)

@@ -1,0 +1,108 @@
+"""The inputs of workloads, kept for later runs: found by a digest of all that makes them.
+
+Gold trains in float64, which takes seconds a workload, and gives the same bytes every time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from deepmatrix.boundary.opening import open_plain
+from deepmatrix.boundary.writing import replacing, write_bytes
+from deepmatrix.errors import EngineError
+from deepmatrix.execution.reuse.provenance import digest, program_digest
+from deepmatrix.machine import folders
+from deepmatrix.store.runs import Run
+from deepmatrix.workloads import inputs
+
+#: All inputs that are kept take no more: those that were used least lately make room.
+MOST_BYTES: Final = 512 << 20
+
+#: What zipfile raises for a file that is gone, or is no zip that this module wrote.
+DAMAGED: Final = (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error)
+
+
+def make_inputs(run: Run) -> None:
+    """Make the data, weights, orders and gold losses of a run's workloads that are missing.
+
+    What an earlier run made of the same settings, by the same program, is copied from the cache.
+    """
+    for name in run.manifest.plan.workloads:
+        files = inputs.all_files(run.inputs, name)
+        if inputs.are_complete(run.inputs, name):
+            continue
+        kept = _kept_path(run, name)
+        if kept is None or not _copy(kept, files):
+            _make(run, name)
+            if kept is not None:
+                _keep(kept, files)
+
+
+def _make(run: Run, workload: str) -> None:
+    matrix, plan = run.manifest.matrix, run.manifest.plan
+    inputs.write_missing(
+        run.inputs,
+        workload,
+        matrix.workloads[workload],
+        seed=plan.seed,
+        phases=plan.phases,
+        held_out=plan.held_out,
+    )
+
+
+def _kept_path(run: Run, workload: str) -> Path | None:
+    """Return where the inputs of a workload are kept; None where this machine has no cache."""
+    plan = run.manifest.plan
+    settings = run.manifest.matrix.workloads[workload].model_dump(mode="json")
+    key = digest([settings, plan.seed, sorted(plan.phases), plan.held_out, program_digest()])
+    with contextlib.suppress(EngineError):
+        return folders.cache() / "inputs" / f"{key}.zip"
+    return None
+
+
+def _copy(kept: Path, files: Mapping[str, Path]) -> bool:
+    """Copy inputs from the cache, the file that completes them last; return whether that worked.
+
+    What is missing or damaged is made anew: a zip has a checksum of each of its files.
+    """
+    try:
+        with open_plain(kept) as file, zipfile.ZipFile(file) as archive:
+            contents = {ending: archive.read(ending) for ending in archive.namelist()}
+    except DAMAGED:
+        return False
+    if not contents.keys() <= files.keys() or inputs.GOLD not in contents:
+        return False
+    for ending, path in files.items():
+        if ending in contents:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_bytes(path, contents[ending])
+    with contextlib.suppress(OSError):
+        os.utime(kept)
+    return True
+
+
+def _keep(kept: Path, files: Mapping[str, Path]) -> None:
+    """Keep inputs, as far as this machine can: a run does not need it."""
+    with contextlib.suppress(OSError):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(kept) as file, zipfile.ZipFile(file, "w") as archive:
+            for ending, path in files.items():
+                if path.is_file():
+                    archive.write(path, ending)
+        _make_room(kept.parent)
+
+
+def _make_room(folder: Path) -> None:
+    """Remove what was used least lately, until all that is kept takes no more than it may."""
+    total = 0
+    kept = [(path.stat(), path) for path in folder.glob("*.zip")]
+    for status, path in sorted(kept, key=lambda pair: pair[0].st_mtime, reverse=True):
+        total += status.st_size
+        if total > MOST_BYTES:
+            path.unlink(missing_ok=True)
