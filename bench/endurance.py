@@ -75,7 +75,7 @@ def main() -> None:
         run, _ = test_sessions.run_of(folder, ["fine"] * count)
         engine = test_sessions.LocalEngine(folder / "work", cpus=LANES)
         # Consumers read no workload's data, which takes minutes for thousands of workloads.
-        runner.make_inputs = lambda _: None
+        runner.make_inputs = lambda *_: None
         with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
             console = Console(file=nowhere, force_terminal=True, width=80)
             with Meter(console, run.manifest, count) as meter:

@@ -83,12 +83,23 @@ class Display:
 
     def preparing(self, cell_id: str, text: str) -> None:
         """Show the step that prepares a cell."""
-        if cell_id not in self._preparing:
-            self._print(Text(f"… {cell_id}: {terminal(text)}", style="dim"))
-        _, since = self._preparing.get(cell_id, ("", time.monotonic()))
+        self._show_preparing(cell_id, text, "making cells ready")
+
+    def making_inputs(self, workload: str) -> None:
+        """Show that the inputs of a workload are made."""
+        self._show_preparing(workload, "gold is trained in float64", "training gold")
+
+    def made_inputs(self, workload: str) -> None:
+        """Show that no more."""
+        self._end_preparing(workload)
+
+    def _show_preparing(self, name: str, text: str, kind: str) -> None:
+        if name not in self._preparing:
+            self._print(Text(f"… {name}: {terminal(text)}", style="dim"))
+        _, since = self._preparing.get(name, ("", time.monotonic()))
         with self._lock:
-            self._preparing[cell_id] = (text, since)
-            self._spending.begin(cell_id, "making cells ready")
+            self._preparing[name] = (text, since)
+            self._spending.begin(name, kind)
 
     def prepared(self, cell_id: str, result: Prepared) -> None:
         """Print that a cell is ready, or why it is not."""
@@ -111,10 +122,10 @@ class Display:
         self._end_preparing(cell_id)
         self._print(Text(f"✓ {cell_id} pushed: {terminal(name)}", style="green"))
 
-    def _end_preparing(self, cell_id: str) -> None:
+    def _end_preparing(self, name: str) -> None:
         with self._lock:
-            self._preparing.pop(cell_id, None)
-            self._spending.end(cell_id)
+            self._preparing.pop(name, None)
+            self._spending.end(name)
 
     def planned(self, jobs: Sequence[Job], retry: bool) -> None:
         """Print how many jobs will run, by what they do, or are retried (*retry*)."""

@@ -68,7 +68,7 @@ class Runner:
             try:
                 run.sweep()
                 preparations = [self._preparation(engine) for engine in engines]
-                make_inputs(run)
+                make_inputs(run, self.watcher)
                 ready = prepare(preparations, cells)
                 for preparation in preparations:
                     closing.callback(preparation.engine.close)

@@ -25,6 +25,14 @@ class Watcher(Protocol):
         """Report that a cell is ready, or why it is not."""
         ...
 
+    def making_inputs(self, workload: str) -> None:
+        """Report that this machine makes the data and weights of a workload, and trains gold."""
+        ...
+
+    def made_inputs(self, workload: str) -> None:
+        """Report that the inputs of a workload are made."""
+        ...
+
     def planned(self, jobs: Sequence[Job], retry: bool) -> None:
         """Report which jobs are to run; with *retry*, noisy ones for another time."""
         ...

@@ -29,6 +29,27 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache" / "deepmatrix" / "inputs"
 
 
+class Told:
+    """A watcher that keeps what it is told of inputs."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+
+    def making_inputs(self, workload: str) -> None:
+        self.events.append(f"making {workload}")
+
+    def made_inputs(self, workload: str) -> None:
+        self.events.append(f"made {workload}")
+
+
+@pytest.mark.usefixtures("cache")
+def test_only_what_is_made_is_told(tmp_path: Path) -> None:
+    watcher: Any = Told()
+    for name in ("first", "second"):
+        make_inputs(new_run(tmp_path / name, PLAN), watcher)
+    assert watcher.events == [f"making {WORKLOAD}", f"made {WORKLOAD}"]
+
+
 def made(folder: Path, plan: Plan = PLAN, matrix: Matrix = MATRIX) -> Run:
     run = new_run(folder, plan, matrix=matrix)
     make_inputs(run)

@@ -17,6 +17,7 @@ from deepmatrix.boundary.opening import open_plain
 from deepmatrix.boundary.writing import replacing, write_bytes
 from deepmatrix.errors import EngineError
 from deepmatrix.execution.reuse.provenance import digest, program_digest
+from deepmatrix.execution.watching import Watcher
 from deepmatrix.machine import folders
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads import inputs
@@ -28,10 +29,11 @@ MOST_BYTES: Final = 512 << 20
 DAMAGED: Final = (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
-def make_inputs(run: Run) -> None:
+def make_inputs(run: Run, watcher: Watcher | None = None) -> None:
     """Make the data, weights, orders and gold losses of a run's workloads that are missing.
 
     What an earlier run made of the same settings, by the same program, is copied from the cache.
+    The *watcher* is told of what is made, which may take minutes.
     """
     for name in run.manifest.plan.workloads:
         files = inputs.all_files(run.inputs, name)
@@ -39,7 +41,11 @@ def make_inputs(run: Run) -> None:
             continue
         kept = _kept_path(run, name)
         if kept is None or not _copy(kept, files):
+            if watcher is not None:
+                watcher.making_inputs(name)
             _make(run, name)
+            if watcher is not None:
+                watcher.made_inputs(name)
             if kept is not None:
                 _keep(kept, files)
 
