@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import threading
 from collections import ChainMap
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -256,8 +255,7 @@ class OpenRun:
         schedule = Schedule(plan_stages(self.run.manifest.plan, jobs, sessions_of), self._cancel)
         sites = self.sites
         while sites:
-            works = [functools.partial(site.work_off, schedule) for site in sites]
-            run_together(works, self._cancel)
+            run_together([site.enter(schedule) for site in sites], self._cancel)
             if self._cancel.is_set():
                 raise Cancelled
             sites = self._left_for(schedule.waiting())

@@ -117,31 +117,38 @@ class Site:
         """Why it gets nothing more to do, nothing while it does."""
         return self.preparation.aside
 
-    def work_off(self, schedule: Schedule) -> None:
-        """Serve what it can of a schedule.
+    def enter(self, schedule: Schedule) -> Callable[[], None]:
+        """Return its work: to serve what it can of a schedule. Others wait for it from now on.
 
         Where there are lanes to spare, what is only checked is served beside all that is timed.
         What of it is left then has all lanes.
         """
-        if self.measures and (spare := self.attempts.spare_lanes):
-            works = [
-                functools.partial(self._work_off_alone, schedule),
-                functools.partial(self._work_off_beside, schedule, spare),
-            ]
-            run_together(works, self.attempts.cancel)
-        schedule.work_off(self.suits, self._serve_stage)
+        if not (self.measures and (spare := self.attempts.spare_lanes)):
+            return schedule.enter(self.suits, self._serve_stage)
+        works = [self._enter_alone(schedule), self._enter_beside(schedule, spare)]
 
-    def _work_off_alone(self, schedule: Schedule) -> None:
-        """Serve all that is timed, then what is only checked, on the lanes that this freed."""
+        def work_off() -> None:
+            run_together(works, self.attempts.cancel)
+            schedule.enter(self.suits, self._serve_stage)()
+
+        return work_off
+
+    def _enter_alone(self, schedule: Schedule) -> Callable[[], None]:
+        """Return its work for all that is timed, then what is only checked, on the freed lanes."""
         timed, freed = [self.attempts.timed_lane], self.attempts.freed_lanes
         serve = functools.partial(self._serve_on, lanes=timed, suits=self._suits_alone)
-        schedule.work_off(self._suits_alone, serve, only_timed=True)
-        self._work_off_beside(schedule, freed)
+        serve_timed = schedule.enter(self._suits_alone, serve, only_timed=True)
 
-    def _work_off_beside(self, schedule: Schedule, lanes: Sequence[Lane]) -> None:
-        """Serve what is only checked on some lanes, while others are in use."""
+        def work_off() -> None:
+            serve_timed()
+            self._enter_beside(schedule, freed)()
+
+        return work_off
+
+    def _enter_beside(self, schedule: Schedule, lanes: Sequence[Lane]) -> Callable[[], None]:
+        """Return its work for what is only checked, on some lanes, while others are in use."""
         serve = functools.partial(self._serve_on, lanes=lanes, suits=self._suits_beside)
-        schedule.work_off(self._suits_beside, serve)
+        return schedule.enter(self._suits_beside, serve)
 
     def _serve_stage(self, stage: Stage) -> None:
         """Serve a stage: what may run side by side, then one session after another."""

@@ -406,6 +406,19 @@ def test_a_cell_that_is_new_is_done_and_the_others_are_taken_over(runs: Path) ->
     assert {record.run for record in run.records()} == {run.id}
 
 
+def test_a_new_cell_serves_in_its_one_round_what_is_taken_over_and_was_not_timed(
+    tmp_path: Path,
+) -> None:
+    def plan(*cells: str) -> Plan:
+        return replace(small_plan(*cells), phases=("deploy", "infer"), rounds_native=1)
+
+    repeat(tmp_path, plan(TORCH), AnsweringEngine(), reuse="")
+    engine = AnsweringEngine()
+    run = repeat(tmp_path, plan(TORCH, ORT), engine)
+    assert {record.job for record in run.records()} == all_jobs(plan(TORCH, ORT))
+    assert set(engine.ran) == all_jobs(plan(TORCH, ORT)) - all_jobs(plan(TORCH))
+
+
 @pytest.mark.parametrize(
     ("facts", "name", "reason"),
     [

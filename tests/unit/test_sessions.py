@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -509,7 +509,7 @@ def work_off_all(stages: list[Stage]) -> list[tuple[Stage, Session]]:
     def serve(stage: Stage) -> None:
         served.extend((stage, session) for session in stage.sessions_for(lambda _: True))
 
-    Schedule(stages, threading.Event()).work_off(lambda _: True, serve)
+    Schedule(stages, threading.Event()).enter(lambda _: True, serve)()
     return served
 
 
@@ -554,7 +554,7 @@ def test_a_site_waits_for_models_that_another_site_produces() -> None:
     schedule = Schedule(stages_of(plan, jobs), threading.Event())
     served: list[tuple[Stage, Session]] = []
 
-    def work_off(wave: str) -> None:
+    def enter(wave: str) -> Callable[[], None]:
         def suits(session: Session) -> bool:
             return session.jobs[0].wave == wave
 
@@ -563,9 +563,9 @@ def test_a_site_waits_for_models_that_another_site_produces() -> None:
                 served.append((stage, session))
                 time.sleep(0.001)
 
-        schedule.work_off(suits, serve)
+        return schedule.enter(suits, serve)
 
-    sites = [threading.Thread(target=work_off, args=(wave,)) for wave in WAVES]
+    sites = [threading.Thread(target=enter(wave)) for wave in reversed(WAVES)]
     for site in sites:
         site.start()
     for site in sites:
@@ -578,7 +578,7 @@ def test_a_site_ends_where_nobody_produces_the_models_that_it_would_serve() -> N
     plan = planned("*-debian12-amd64-cpu")
     jobs = [job for wave in WAVES for job in jobs_of(plan, wave)]
     schedule = Schedule(stages_of(plan, jobs), threading.Event())
-    schedule.work_off(lambda session: session.jobs[0].wave == "consume", pytest.fail)
+    schedule.enter(lambda session: session.jobs[0].wave == "consume", pytest.fail)()
     assert {session.jobs[0].wave for session in schedule.waiting()} == {"produce"}
 
 

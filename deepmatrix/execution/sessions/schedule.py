@@ -52,10 +52,15 @@ class Stage:
         """Whether nothing of it is left to do."""
         return self.is_open and not self._waiting and not self.sites
 
-    def open(self) -> None:
-        """Make its sessions, unless they are made, or a stage before it is not over."""
-        if not self.is_open and all(stage.is_over for stage in self._after):
-            self._waiting = list(self._sessions_of(self.jobs))
+    def open(self) -> bool:
+        """Make its sessions, unless they are made, or a stage before it is not over.
+
+        Return whether it is open now and was not before.
+        """
+        if self.is_open or not all(stage.is_over for stage in self._after):
+            return False
+        self._waiting = list(self._sessions_of(self.jobs))
+        return True
 
     def sessions_for(self, suits: Suits) -> Iterator[Session]:
         """Yield the sessions that suit a site; no other site gets them."""
@@ -87,39 +92,61 @@ class Schedule:
         self._stages = stages
         self._cancel = cancel
         self._changed = threading.Condition()
+        #: Of each site that is there, what suits it: the others wait until it has taken that.
+        self._present: list[Suits] = []
 
-    def work_off(
+    def enter(
         self, suits: Suits, serve: Callable[[Stage], None], *, only_timed: bool = False
-    ) -> None:
-        """Have a site *serve* the stages that hold what suits it, until it can get no more of them.
+    ) -> Callable[[], None]:
+        """Return the work of a site, which is there from now on: the others wait for it.
 
-        It gets the first of those that are open, again and again. It waits while another site may
-        open a stage, or give back what it could not serve. *only_timed*: for timed stages alone.
+        It *serves* the first of the open stages that hold what suits it, again and again. It waits
+        while another site may open a stage, or give back what it could not serve, and ends when it
+        can get no more. *only_timed*: it waits for timed stages alone.
         """
-        while (stage := self._enter(suits, only_timed)) is not None:
+        with self._changed:
+            self._present.append(suits)
+
+        def work_off() -> None:
             try:
-                serve(stage)
+                while (stage := self._next(suits, only_timed)) is not None:
+                    try:
+                        serve(stage)
+                    finally:
+                        with self._changed:
+                            stage.sites -= 1
+                            self._changed.notify_all()
             finally:
                 with self._changed:
-                    stage.sites -= 1
-                    self._changed.notify_all()
+                    self._present.remove(suits)
+
+        return work_off
 
     def waiting(self) -> list[Session]:
         """Return the sessions of open stages that nobody has taken."""
         return [session for stage in self._stages for session in stage.waiting()]
 
-    def _enter(self, suits: Suits, only_timed: bool) -> Stage | None:
+    def _next(self, suits: Suits, only_timed: bool) -> Stage | None:
         """Return the next stage for a site, which counts as one that it serves from now on."""
         with self._changed:
             while not self._cancel.is_set():
+                is_opened = False
                 for stage in self._stages:
-                    stage.open()
+                    is_opened |= stage.open()
                     if any(map(suits, stage.waiting())):
                         stage.sites += 1
                         return stage
-                expected = (stage for stage in self._stages if stage.is_timed or not only_timed)
-                may_come = any(stage.sites or not stage.is_open for stage in expected)
-                if not (may_come and any(stage.sites for stage in self._stages)):
+                if is_opened:  # it may have nothing to do: then another may open, an earlier too
+                    continue
+                if not self._may_come(only_timed):
                     return None
                 self._changed.wait(LOOK_S)
         return None
+
+    def _may_come(self, only_timed: bool) -> bool:
+        """Return whether something may come for a site that nothing suits now."""
+        expected = (stage for stage in self._stages if stage.is_timed or not only_timed)
+        return any(stage.sites or not stage.is_open for stage in expected) and (
+            any(stage.sites for stage in self._stages)
+            or any(suits(session) for suits in self._present for session in self.waiting())
+        )
