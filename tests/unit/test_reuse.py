@@ -410,7 +410,7 @@ def test_a_new_cell_serves_in_its_one_round_what_is_taken_over_and_was_not_timed
     tmp_path: Path,
 ) -> None:
     def plan(*cells: str) -> Plan:
-        return replace(small_plan(*cells), phases=("deploy", "infer"), rounds_native=1)
+        return replace(small_plan(*cells), phases=("deploy",), rounds_native=1)
 
     repeat(tmp_path, plan(TORCH), AnsweringEngine(), reuse="")
     engine = AnsweringEngine()
