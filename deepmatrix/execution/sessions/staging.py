@@ -79,7 +79,7 @@ def _by_stage(plan: Plan, jobs: Iterable[Job]) -> dict[_Place, list[Job]]:
         first_rounds[job.wave] = min(job.round, first_rounds.get(job.wave, job.round))
 
     def order(job: Job) -> _Order:
-        if job.subject == source:
+        if job.artifact is None and job.subject == source:
             return _Order.SOURCE
         if job.id not in timed:
             return _Order.CHECKED
