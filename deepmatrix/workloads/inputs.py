@@ -1,7 +1,7 @@
 """The inputs of every workload: data, initial weights, batches, and gold's training.
 
 The host makes them once a run, so that every framework starts from the same bytes. The same matrix
-file and seed always give the same bytes.
+file and seed give the same bytes again, but for the last bits of gold on another processor.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from deepmatrix.paths import DATA
 from deepmatrix.workloads import gold, networks, text
 from deepmatrix.workloads.networks import Network
 from deepmatrix.workloads.networks.weights import Weights, initial_weights
-from harness.record import IDIOM_STEPS
+from harness import record
 
 Arrays = Mapping[str, NDArray[Any]]
 Images = NDArray[np.float32]
@@ -107,7 +107,7 @@ def write_missing(
     if not {"parity", "idiom"}.isdisjoint(phases):
         first_batch = next(batches(data, batch_rows))
         first_step_arrays = _first_step(network, weights, *first_batch)
-        first_batches = batches(data, batch_rows[:IDIOM_STEPS])
+        first_batches = batches(data, batch_rows[: record.IDIOM_STEPS])
         constant_rate = itertools.repeat(rates[0])
         trained_weights = gold.train(network, weights, first_batches, rates=constant_rate).weights
         first_step_arrays[TRAINED] = gold.forward(network, trained_weights, first_batch[0])

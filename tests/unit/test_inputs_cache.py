@@ -7,6 +7,7 @@ import os
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from deepmatrix.execution.reuse.inputs_cache import make_inputs
 from deepmatrix.planning.plan import Plan
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads import inputs
+from harness import record
 from tests.unit.examples import MATRIX, new_run, planned
 
 WORKLOAD = "seq2seq-tiny"
@@ -99,6 +101,28 @@ def test_what_makes_other_inputs_is_kept_apart(
     for kept in cache.iterdir():
         kept.unlink()
     assert contents(made(tmp_path / "anew", plan, matrix)) == other
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "changed"),
+    [
+        (record, "IDIOM_STEPS", 1),
+        (inputs_cache, "_processor", lambda: {"processor": "another"}),
+    ],
+    ids=["steps of an idiom", "processor"],
+)
+def test_what_makes_other_inputs_outside_of_the_settings_is_kept_apart(
+    cache: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    place: ModuleType,
+    name: str,
+    changed: Any,
+) -> None:
+    made(tmp_path / "first")
+    monkeypatch.setattr(place, name, changed)
+    made(tmp_path / "second")
+    assert len(list(cache.iterdir())) == 2
 
 
 @pytest.mark.parametrize("damage", ["cut", "bit", "empty", "folder"])

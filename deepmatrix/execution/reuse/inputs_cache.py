@@ -1,6 +1,7 @@
 """The inputs of workloads, kept for later runs: found by a digest of all that makes them.
 
-Gold trains in float64, which takes seconds a workload, and gives the same bytes every time.
+Gold trains in float64, which takes seconds a workload, and gives the same bytes every time on one
+processor; NumPy's products differ in their last bits on another.
 """
 
 from __future__ import annotations
@@ -10,17 +11,20 @@ import os
 import zipfile
 import zlib
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 from deepmatrix.boundary.opening import open_plain
 from deepmatrix.boundary.writing import replacing, write_bytes
+from deepmatrix.engines.hardware import processor_facts
 from deepmatrix.errors import EngineError
 from deepmatrix.execution.reuse.provenance import digest, program_digest
 from deepmatrix.execution.watching import Watcher
 from deepmatrix.machine import folders
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads import inputs
+from harness import record
 
 #: All inputs that are kept take no more: those that were used least lately make room.
 MOST_BYTES: Final = 512 << 20
@@ -66,10 +70,17 @@ def _kept_path(run: Run, workload: str) -> Path | None:
     """Return where the inputs of a workload are kept; None where this machine has no cache."""
     plan = run.manifest.plan
     settings = run.manifest.matrix.workloads[workload].model_dump(mode="json")
-    key = digest([settings, plan.seed, sorted(plan.phases), plan.held_out, program_digest()])
+    program = [program_digest(), record.IDIOM_STEPS, _processor()]
+    key = digest([settings, plan.seed, sorted(plan.phases), plan.held_out, program])
     with contextlib.suppress(EngineError):
         return folders.cache() / "inputs" / f"{key}.zip"
     return None
+
+
+@cache
+def _processor() -> dict[str, str]:
+    """Return what decides how NumPy rounds here; it is read once, which is slow with many CPUs."""
+    return processor_facts()
 
 
 def _copy(kept: Path, files: Mapping[str, Path]) -> bool:
