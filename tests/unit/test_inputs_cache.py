@@ -159,3 +159,24 @@ def test_what_was_used_least_lately_makes_room(
     assert oldest.is_file()
     assert not newer.exists()
     assert len(list(cache.iterdir())) == 2
+
+
+def test_what_is_too_large_to_be_kept_removes_nothing(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(tmp_path / "first")
+    (kept,) = cache.iterdir()
+    monkeypatch.setattr(inputs_cache, "MOST_BYTES", kept.stat().st_size + 1000)
+    made(tmp_path / "larger", replace(PLAN, held_out=True))
+    assert list(cache.iterdir()) == [kept]
+
+
+def test_what_killed_processes_have_not_finished_is_removed(cache: Path, tmp_path: Path) -> None:
+    made(tmp_path / "first")
+    abandoned, unfinished = cache / "a.zip.1.part", cache / "b.zip.2.part"
+    for part in (abandoned, unfinished):
+        part.write_bytes(b"PK")
+    os.utime(abandoned, (1, 1))
+    made(tmp_path / "second", replace(PLAN, seed=1))
+    assert not abandoned.exists()
+    assert unfinished.is_file()

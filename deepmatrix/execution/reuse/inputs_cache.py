@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -28,6 +29,9 @@ from harness import record
 
 #: All inputs that are kept take no more: those that were used least lately make room.
 MOST_BYTES: Final = 512 << 20
+
+#: What was last written so long ago, and is not whole, is of a killed process.
+ABANDONED_S: Final = 3600.0
 
 #: What zipfile raises for a file that is gone, or is no zip that this module wrote.
 DAMAGED: Final = (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error)
@@ -105,18 +109,29 @@ def _copy(kept: Path, files: Mapping[str, Path]) -> bool:
 
 
 def _keep(kept: Path, files: Mapping[str, Path]) -> None:
-    """Keep inputs, as far as this machine can: a run does not need it."""
+    """Keep inputs, as far as this machine can: a run does not need it.
+
+    What is too large is not kept: all else would make room for it.
+    """
     with contextlib.suppress(OSError):
+        written = {ending: path for ending, path in files.items() if path.is_file()}
+        if sum(path.stat().st_size for path in written.values()) > MOST_BYTES:
+            return
         kept.parent.mkdir(parents=True, exist_ok=True)
         with replacing(kept) as file, zipfile.ZipFile(file, "w") as archive:
-            for ending, path in files.items():
-                if path.is_file():
-                    archive.write(path, ending)
+            for ending, path in written.items():
+                archive.write(path, ending)
         _make_room(kept.parent)
 
 
 def _make_room(folder: Path) -> None:
-    """Remove what was used least lately, until all that is kept takes no more than it may."""
+    """Remove what was used least lately, until all that is kept takes no more than it may.
+
+    And what killed processes have not finished.
+    """
+    for part in folder.glob("*.part"):
+        if time.time() - part.stat().st_mtime > ABANDONED_S:
+            part.unlink(missing_ok=True)
     total = 0
     kept = [(path.stat(), path) for path in folder.glob("*.zip")]
     for status, path in sorted(kept, key=lambda pair: pair[0].st_mtime, reverse=True):
