@@ -29,6 +29,7 @@ from deepmatrix.planning.plan import Job
 from deepmatrix.store.causes import Cause
 from deepmatrix.store.manifests import Manifest
 from deepmatrix.store.records import JobRecord
+from deepmatrix.workloads.inputs import trains_gold
 from harness.record import INSPECT
 
 Work = tuple[str, str, str]
@@ -87,7 +88,10 @@ class Display:
 
     def making_inputs(self, workload: str) -> None:
         """Show that the inputs of a workload are made."""
-        self._show_preparing(workload, "gold is trained in float64", "training gold")
+        if self._manifest and not trains_gold(self._manifest.plan.phases):
+            self._show_preparing(workload, "its data and weights are made", "making inputs")
+        else:
+            self._show_preparing(workload, "gold is trained in float64", "training gold")
 
     def made_inputs(self, workload: str) -> None:
         """Show that no more."""

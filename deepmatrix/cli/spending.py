@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable
 
 from deepmatrix.drawing import numbers
 
-#: What the time is spent on that nothing else takes: making the plan's inputs, judging, waiting.
+#: What the time is spent on that nothing else takes: copying inputs, judging, waiting.
 REST = "the rest"
 
 #: What took less is not worth a word.

@@ -72,6 +72,11 @@ def are_complete(folder: Path, workload: str) -> bool:
     return (folder / f"{workload}{GOLD}").is_file()
 
 
+def trains_gold(phases: Collection[str]) -> bool:
+    """Return whether gold takes steps of training for some phases; else nothing takes long."""
+    return not {"parity", "idiom", "train"}.isdisjoint(phases)
+
+
 def write_missing(
     folder: Path,
     name: str,

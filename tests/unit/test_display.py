@@ -9,6 +9,7 @@ import statistics
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,25 @@ def test_what_another_run_did_is_counted_and_what_changed_is_said() -> None:
     display.started(jobs[15], LANE)
     display.ended(jobs[15], record(jobs[15]))
     assert console.file.getvalue().splitlines()[-1].startswith("✓ 1/1 ")  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("phases", "line"),
+    [
+        (("startup", "parity"), "… net: gold is trained in float64"),
+        (("startup", "passes"), "… net: its data and weights are made"),
+    ],
+    ids=["trained", "timed only"],
+)
+def test_gold_is_said_to_be_trained_only_where_it_is(
+    tmp_path: Path, phases: tuple[str, ...], line: str
+) -> None:
+    console = Console(file=io.StringIO(), width=120)
+    run = new_run(tmp_path, replace(PLAN, phases=phases))
+    display = Display(console, run.manifest)
+    display.making_inputs("net")
+    display.made_inputs("net")
+    assert console.file.getvalue() == f"{line}\n"  # type: ignore[attr-defined]
 
 
 def test_the_waves_of_a_users_model_are_named_by_what_they_do() -> None:
