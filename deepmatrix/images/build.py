@@ -177,10 +177,10 @@ def bake_file(recipes: Sequence[Recipe], workshop: Workshop) -> dict[str, Any]:
             "output": ["type=docker"],
         }
         if recipe.packaged:
-            name = f"{recipe.packages}-{recipe.cell.pinned}"
+            name = f"{recipe.packages_stage}-{recipe.cell.pinned}"
             packages_target = _target(recipe.packaged, workshop, secrets)
             targets[name] = packages_target | {
-                "target": recipe.packages,
+                "target": recipe.packages_stage,
                 "output": ["type=cacheonly"],
             }
             target["contexts"]["packages"] = f"target:{name}"

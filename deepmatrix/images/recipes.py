@@ -77,10 +77,10 @@ class Recipe:
         return replace(self.installer or self, cell=cell)
 
     @property
-    def packages(self) -> str:
+    def packages_stage(self) -> str:
         """The stage of docker/wheels that its packages are from: with their headers, or without.
 
-        What libraries for a GPU compile at run time has not been tried without.
+        Libraries for a GPU may compile at run time; that has not been tried without headers.
         """
         return "installed" if self.family.compiles or self.cell.device == "cuda" else "packages"
 
@@ -93,7 +93,11 @@ class Recipe:
         """Return the Dockerfile's arguments."""
         own: dict[str, str] = {}
         if self.family.wheels:
-            own |= {"PINS": self.cell.pinned, "WHEELS": self.wheels, "PACKAGES": self.packages}
+            own |= {
+                "PINS": self.cell.pinned,
+                "WHEELS": self.wheels,
+                "PACKAGES": self.packages_stage,
+            }
         if self.family.wheels or self.family.overlaid:
             own |= {"PYTHON_VERSION": self.cell.python}
         if self.family.sources:
@@ -133,7 +137,7 @@ class Recipe:
             files += [pins.path(pins.TOOLS), pins.path(self.cell.pinned)]
         settings = json.dumps([self.arguments(), self.base(), self.platform])
         if self.packaged:
-            settings += self.packages + self.packaged.digest()
+            settings += self.packages_stage + self.packaged.digest()
         return hashlib.sha256((_digest(files) + settings).encode()).hexdigest()[:12]
 
     def _sources(self) -> list[Path]:
