@@ -17,7 +17,7 @@ producer    the cell that exported an artifact
 consumer    a cell that serves an artifact
 gold        the outputs that errors are measured against: a float64 evaluation where there is one
 wave        all jobs of one kind, produce or consume: a model is served once it is produced
-stage       jobs that others wait for: all of them are timed, or all are only checked
+stage       jobs that run before or after others: all of them are timed, or all are only checked
 round       one repetition of the jobs, in fresh processes
 job         a cell and its subject (a workload or an artifact) in one round
 session     one process of a cell that serves a queue of jobs

@@ -156,7 +156,7 @@ class Display:
     def without_model(self, jobs: Sequence[Job]) -> None:
         """Print how many planned jobs cannot run, for lack of a model."""
         self._drop(jobs)
-        text = f"! {_jobs(len(jobs))} cannot run: their models were not produced"
+        text = f"! {_jobs(len(jobs))} cannot run, for no model was produced"
         self._print(Text(text, style="yellow"))
 
     def _drop(self, jobs: Sequence[Job]) -> None:

@@ -89,7 +89,7 @@ def test_what_another_run_did_is_counted_and_what_changed_is_said() -> None:
     assert lines == [
         "1 job reused of monday",
         "12 jobs reused of monday; anew: image changed (2), no record (1)",
-        "! 2 jobs cannot run: their models were not produced",
+        "! 2 jobs cannot run, for no model was produced",
     ]
     display.started(jobs[15], LANE)
     display.ended(jobs[15], record(jobs[15]))
