@@ -65,6 +65,14 @@ def test_emulated_times_are_marked_and_come_after_the_native_ones(tmp_path: Path
     assert "all as expected" in text
 
 
+def test_what_emulated_cells_took_is_no_time_in_the_summary(tmp_path: Path) -> None:
+    summary = result_tables(merging.merge([whole(tmp_path)]))[0]
+    assert summary.title == "Summary"
+    is_time = {line.texts[0]: line.texts[-1] != "emulated" for line in summary.rows}
+    assert set(is_time.values()) == {True, False}
+    assert all(is_native != ("(emulated)" in cell) for cell, is_native in is_time.items())
+
+
 def test_matrix_libraries_are_shown_for_cells_that_train(tmp_path: Path) -> None:
     results = merging.merge([whole(tmp_path)])
     blas = "OpenBLAS 0.3.13, core Prescott"

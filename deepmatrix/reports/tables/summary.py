@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from deepmatrix.drawing import numbers
-from deepmatrix.drawing.layout import Mood, Row, Table, key, mark, number, text
+from deepmatrix.drawing.layout import Mood, Row, Table, key, mark, native, number, text
 from deepmatrix.results.rows import CellRow, PortabilityRow, Results, TrainingRow
 
 #: The verdict of a right answer.
@@ -60,7 +60,7 @@ def _line(
             _share(len(judged) - len(wrong), len(judged)),
             _otherwise(cell, wrong),
             numbers.share(_largest_share(judged)),
-            numbers.duration(cell.work_s),
+            native(numbers.duration(cell.work_s), cell.emulated),
         ),
         moods=(mood, mood, mood, mood, "bad" if is_unexpected else mood, mood, mood),
     )
