@@ -295,8 +295,10 @@ class Display:
 
     def _running_work(self) -> str:
         """Return what the job does that runs, else the next one."""
-        running = [job for job, _ in list(self._running.values())]
-        return next((_work_name(job) for job in (*running, *list(self._pending.values()))), "")
+        with self._lock:
+            running = next((job for job, _ in self._running.values()), None)
+            job = running or next(iter(self._pending.values()), None)
+        return _work_name(job) if job else ""
 
     def _work(self, job: Job) -> Work:
         return job.cell, job.wave, self._kind(job)
