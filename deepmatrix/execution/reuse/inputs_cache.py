@@ -47,15 +47,15 @@ def make_inputs(run: Run, watcher: Watcher | None = None) -> None:
         files = inputs.all_files(run.inputs, name)
         if inputs.are_complete(run.inputs, name):
             continue
-        kept = _kept_path(run, name)
-        if kept is None or not _copy(kept, files):
+        cached = _cached_path(run, name)
+        if cached is None or not _copy(cached, files):
             if watcher is not None:
                 watcher.making_inputs(name)
             _make(run, name)
             if watcher is not None:
                 watcher.made_inputs(name)
-            if kept is not None:
-                _keep(kept, files)
+            if cached is not None:
+                _keep(cached, files)
 
 
 def _make(run: Run, workload: str) -> None:
@@ -70,7 +70,7 @@ def _make(run: Run, workload: str) -> None:
     )
 
 
-def _kept_path(run: Run, workload: str) -> Path | None:
+def _cached_path(run: Run, workload: str) -> Path | None:
     """Return where the inputs of a workload are kept; None where this machine has no cache."""
     plan = run.manifest.plan
     settings = run.manifest.matrix.workloads[workload].model_dump(mode="json")
@@ -87,13 +87,13 @@ def _processor() -> dict[str, str]:
     return processor_facts()
 
 
-def _copy(kept: Path, files: Mapping[str, Path]) -> bool:
+def _copy(cached: Path, files: Mapping[str, Path]) -> bool:
     """Copy inputs from the cache, the file that completes them last; return whether that worked.
 
     What is missing or damaged is made anew: a zip has a checksum of each of its files.
     """
     try:
-        with open_plain(kept) as file, zipfile.ZipFile(file) as archive:
+        with open_plain(cached) as file, zipfile.ZipFile(file) as archive:
             contents = {ending: archive.read(ending) for ending in archive.namelist()}
     except DAMAGED:
         return False
@@ -104,11 +104,11 @@ def _copy(kept: Path, files: Mapping[str, Path]) -> bool:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_bytes(path, contents[ending])
     with contextlib.suppress(OSError):
-        os.utime(kept)
+        os.utime(cached)
     return True
 
 
-def _keep(kept: Path, files: Mapping[str, Path]) -> None:
+def _keep(cached: Path, files: Mapping[str, Path]) -> None:
     """Keep inputs, as far as this machine can: a run does not need it.
 
     What is too large is not kept: all else would make room for it.
@@ -117,11 +117,11 @@ def _keep(kept: Path, files: Mapping[str, Path]) -> None:
         written = {ending: path for ending, path in files.items() if path.is_file()}
         if sum(path.stat().st_size for path in written.values()) > MOST_BYTES:
             return
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(kept) as file, zipfile.ZipFile(file, "w") as archive:
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(cached) as file, zipfile.ZipFile(file, "w") as archive:
             for ending, path in written.items():
                 archive.write(path, ending)
-        _make_room(kept.parent)
+        _make_room(cached.parent)
 
 
 def _make_room(folder: Path) -> None:
@@ -133,8 +133,8 @@ def _make_room(folder: Path) -> None:
         if time.time() - part.stat().st_mtime > ABANDONED_S:
             part.unlink(missing_ok=True)
     total = 0
-    kept = [(path.stat(), path) for path in folder.glob("*.zip")]
-    for status, path in sorted(kept, key=lambda pair: pair[0].st_mtime, reverse=True):
+    cached = [(path.stat(), path) for path in folder.glob("*.zip")]
+    for status, path in sorted(cached, key=lambda pair: pair[0].st_mtime, reverse=True):
         total += status.st_size
         if total > MOST_BYTES:
             path.unlink(missing_ok=True)
