@@ -465,28 +465,32 @@ def test_an_engine_that_comes_back_keeps_what_another_run_of_this_process_has(la
     assert lab.still_works()
 
 
-def test_a_harness_that_is_shipped_during_a_sweep_is_removed(
+def test_a_sweep_waits_for_a_harness_that_is_being_shipped(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = DockerEngine(lab.engine.endpoint, extra=EXTRA)
     engine.references = lab.engine.references
-    create, sweep = engine._api.create_volume, leftovers.sweep_own
-    is_swept = threading.Event()
+    ship, sweep = engine._harness._make, leftovers.sweep_own
+    is_closing = threading.Event()
+    events: list[str] = []
 
-    def create_late(*arguments: Any, **options: Any) -> None:
-        assert is_swept.wait(60)
-        create(*arguments, **options)
+    def ship_late(*arguments: Any) -> str:
+        assert is_closing.wait(60)
+        name = ship(*arguments)
+        events.append("shipped")
+        return name
 
-    def sweep_early(*arguments: Any) -> None:
+    def sweep_noted(*arguments: Any) -> None:
+        events.append("swept")
         sweep(*arguments)
-        is_swept.set()
 
-    monkeypatch.setattr(engine._api, "create_volume", create_late)
-    monkeypatch.setattr(leftovers, "sweep_own", sweep_early)
+    monkeypatch.setattr(engine._harness, "_make", ship_late)
+    monkeypatch.setattr(leftovers, "sweep_own", sweep_noted)
     engine.open("another")
     engine._swept = False  # as after an engine went away
+    threading.Timer(1, is_closing.set).start()
     engine.close()  # and the lab sees what is left
-    assert is_swept.is_set()
+    assert events == ["shipped", "swept"]
 
 
 def test_a_harness_that_cannot_be_shipped_leaves_nothing(lab: Lab, tmp_path: Path) -> None:

@@ -566,6 +566,7 @@ POINTS_IN_TIME = {
     "deepmatrix/machine/clocks.py",
     "deepmatrix/images/bases.py",
     "deepmatrix/engines/docker/following.py",
+    "deepmatrix/execution/reuse/inputs_cache.py",
     "harness/phases/inference.py",
 }
 

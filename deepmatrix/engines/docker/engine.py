@@ -272,9 +272,12 @@ class DockerEngine:
                         self._sweep_own()
 
     def _sweep_own(self) -> None:
-        """Remove everything of the run; the harness is shipped anew with the next process."""
+        """Remove everything of the run; the harness is shipped anew with the next process.
+
+        One that is being shipped first arrives: the engine would refuse to remove its volume.
+        """
+        self._harness.forget()
         leftovers.sweep_own(self._api, self._run_id)
-        self._harness.remove()  # one that was being shipped meanwhile is not among the swept
         self._swept = True
 
     def _stop_for(self, error: Exception, task: Task) -> Stop:

@@ -56,12 +56,19 @@ class HarnessVolume:
 
     def remove(self) -> None:
         """Remove the volume, if it is still there; wait for what fills it, or is about to."""
+        if name := self.forget():
+            leftovers.remove_volume(self._api, name)
+
+    def forget(self) -> str | None:
+        """Return the volume's name, if it has one yet; the next process makes another volume.
+
+        Waits for what fills it, or is about to.
+        """
         if self._ahead:
             self._ahead.join()
         with self._lock:
-            if self._name:
-                leftovers.remove_volume(self._api, self._name)
-                self._name = None
+            name, self._name = self._name, None
+            return name
 
     def _make(self, image: str, run_id: str) -> str:
         name = f"deepmatrix-{secrets.token_hex(6)}"
