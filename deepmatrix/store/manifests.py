@@ -59,7 +59,7 @@ LONGEST_MARK: Final = 5
 class Manifest(BaseModel):
     """The plan of a run and the matrix file's content: enough to finish it without that file."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     schema_version: Literal[2] = RUN_SCHEMA
     id: Id

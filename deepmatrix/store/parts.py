@@ -29,7 +29,10 @@ _PREAMBLE = re.compile(
 class Part(BaseModel):
     """A piece of a record: frozen; unknown fields are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+    # Validators are built at first use: while the first job runs, not before it.
+    model_config = ConfigDict(
+        defer_build=True, frozen=True, extra="forbid", ser_json_inf_nan="constants"
+    )
 
     def changed(self, **fields: Any) -> Self:
         """Return a copy with other fields, checked as those of a file are.
@@ -42,7 +45,7 @@ class Part(BaseModel):
 class Reported(BaseModel):
     """What an untrusted process reports. The host checks the fields it reads and keeps all."""
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="allow")
 
     __pydantic_extra__: dict[Id, Json]
 

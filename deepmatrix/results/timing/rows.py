@@ -17,7 +17,7 @@ BOTH_PASSES: Final = "forward and backward"
 class Row(BaseModel):
     """A row of results: frozen."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     def unknown_name(self, cells: Container[str]) -> str:
         """Return which name in this row is of no cell, or no artifact's id, or nothing."""

@@ -116,7 +116,7 @@ class Environment(Reported):
 class SelfTest(Part):
     """A matrix product compared with its exact result, in one dtype and one library."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(defer_build=True, extra="allow")
 
     dtype: Id
     passed: bool
@@ -255,7 +255,9 @@ class Output(BaseModel):
     *start_failed*: the process has no framework to serve any job with.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="constants")
+    model_config = ConfigDict(
+        defer_build=True, frozen=True, extra="ignore", ser_json_inf_nan="constants"
+    )
 
     schema_version: Literal[1] = Field(alias="schema")
     job: Line
