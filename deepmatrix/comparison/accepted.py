@@ -21,8 +21,8 @@ from deepmatrix.comparison.changes import Comparison, Key, Kind, Side
 from deepmatrix.comparison.comparing import side
 from deepmatrix.comparison.verdicts import Outcome
 from deepmatrix.config import documents
-from deepmatrix.config.bounds import Bounds
 from deepmatrix.config.documents import Problem, Section, Text, did_you_mean
+from deepmatrix.config.reading.bounds import Bounds
 from deepmatrix.errors import ArgumentError
 from deepmatrix.results.rows import ModelRow, Results
 

@@ -16,9 +16,9 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, Tag, TypeAdapter,
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from deepmatrix.config import source
-from deepmatrix.config.bounds import BY_PEOPLE, Bounds
-from deepmatrix.config.source import Location, Source, shortened, shown
+from deepmatrix.config.reading import cached, source
+from deepmatrix.config.reading.bounds import BY_PEOPLE, Bounds
+from deepmatrix.config.reading.source import Location, Source, shortened, shown
 from deepmatrix.errors import ConfigError
 from deepmatrix.sizes import binary_size
 
@@ -128,7 +128,7 @@ def load(
         ConfigError: it is wrong; one line a problem, each ``name:line:column: what``.
     """
     text = source.read(path, limits)
-    written = _plain(text.document)
+    written = _plain(cached.load(text) or text.document)
     if odd := list(_odd_keys(written)):
         _raise(text, odd)
     completed = complete(written)
@@ -143,6 +143,7 @@ def load(
     if problems := _first(_repeated(written)) or _first(check(document)):
         own_problems = [problem for problem in problems if not completed.has_inherited(problem[0])]
         _raise(text, own_problems or problems)
+    cached.save(text, written)
     return document
 
 
@@ -276,7 +277,7 @@ def _message(text: Source, location: Location, detail: ErrorDetails, model: type
         case "complete":
             return detail["msg"]
         case "string_type" if isinstance(value, int | float):
-            written = text.text(location)
+            written = text.word(location)
             kind = "truth value" if isinstance(value, bool) else "number"
             return f'{name} is the {kind} {written}; quote it: "{written}"'
         case "int_type" | "float_type" if isinstance(value, str) and _is_number(value):

@@ -12,8 +12,8 @@ from deepmatrix.config.completion import default_adapter
 from deepmatrix.config.documents import Problem, did_you_mean
 from deepmatrix.config.families import FAMILIES
 from deepmatrix.config.matrix import Matrix
+from deepmatrix.config.reading.source import Location
 from deepmatrix.config.sections import Preset, System
-from deepmatrix.config.source import Location
 from deepmatrix.paths import HARNESS, IMPORT_ROOT
 from harness.record import NEEDS, STARTUP
 

@@ -19,8 +19,8 @@ import jsonschema
 import pytest
 
 from deepmatrix.cli import main
-from deepmatrix.config.bounds import BY_PEOPLE
-from deepmatrix.config.source import read
+from deepmatrix.config.reading.bounds import BY_PEOPLE
+from deepmatrix.config.reading.source import read
 from deepmatrix.errors import ArgumentError, ConfigError, EngineError
 from deepmatrix.execution.runner import Runner
 from deepmatrix.fleet import certificates, connecting

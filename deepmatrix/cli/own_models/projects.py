@@ -13,12 +13,12 @@ from typing import Any, cast
 
 from deepmatrix.boundary.opening import is_there
 from deepmatrix.cli import options as shared
-from deepmatrix.config import source
 from deepmatrix.config.cell_globs import unmatched
 from deepmatrix.config.documents import Problem, did_you_mean
 from deepmatrix.config.matrix import Matrix
+from deepmatrix.config.reading import source
+from deepmatrix.config.reading.source import Location, shortened
 from deepmatrix.config.sections import Override
-from deepmatrix.config.source import Location, shortened
 from deepmatrix.drawing import numbers
 from deepmatrix.errors import ArgumentError, DeepmatrixError, Interrupted
 from deepmatrix.invocation import command_line

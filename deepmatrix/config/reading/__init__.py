@@ -1,0 +1,1 @@
+"""Reading YAML documents, within bounds, from a cache where they are unchanged."""
