@@ -151,7 +151,7 @@ def add_reuse(parser: argparse.ArgumentParser) -> None:
         const="",
         metavar="RUN",
         help="copy what an earlier run of this command measured and this one would only repeat; "
-        "from the newest by default",
+        "from the one with most of its jobs by default",
     )
 
 

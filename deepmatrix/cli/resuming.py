@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -24,9 +25,12 @@ from deepmatrix.execution.interrupting import (
 )
 from deepmatrix.execution.runner import pending_cells
 from deepmatrix.invocation import command_line
-from deepmatrix.planning.plan import WAVES
+from deepmatrix.planning.plan import WAVES, Plan
 from deepmatrix.store import listing, runs
 from deepmatrix.store.runs import Run
+
+#: So many of the newest runs are looked at for one to reuse.
+MOST_TRIED = 20
 
 
 def add_resume(parser: argparse.ArgumentParser) -> None:
@@ -141,14 +145,14 @@ def describe_rest(run: Run) -> str:
     return f"{run.id}: {left} of {len(done)} jobs are left"
 
 
-def reused_run(options: argparse.Namespace, command: str) -> str:
-    """Return the name of the run that a new one of *command* reuses, or nothing.
+def named_run(options: argparse.Namespace, command: str) -> str:
+    """Return the name of the run that the user names for a new one to reuse, or nothing.
 
     Raises:
         ArgumentError: it lies elsewhere, another command made it, or it served nothing.
         RecordError: there is no such run, or it cannot be read.
     """
-    if options.reuse is None:
+    if not options.reuse:
         return ""
     parent: Path = options.runs
     earlier = _named(options.reuse, parent, command)
@@ -164,6 +168,30 @@ def reused_run(options: argparse.Namespace, command: str) -> str:
         )
     _refuse_empty(earlier, "reuse")
     return earlier.path.resolve().name
+
+
+def most_alike(options: argparse.Namespace, plan: Plan) -> str:
+    """Return the name of the run to reuse where none is named: with records of most planned jobs.
+
+    Of the newest runs, the last of those. Nothing, where the user wants none reused.
+
+    Raises:
+        ArgumentError: the only runs of the plan's command served nothing.
+        RecordError: it has none.
+    """
+    if options.reuse is None:
+        return ""
+    parent: Path = options.runs
+    jobs = [job for wave in WAVES for job in plan.jobs(wave)]
+    best, most_records = runs.latest(parent, plan.command), 0
+    _refuse_empty(best, "reuse")
+    for run in itertools.islice(runs.newest(parent, plan.command), MOST_TRIED):
+        records = sum(run.record_path(job).is_file() for job in jobs)
+        if records > most_records:
+            best, most_records = Run.open(run.path), records
+        if most_records == len(jobs):
+            break
+    return best.path.resolve().name
 
 
 def _named(name: str, parent: Path, command: str) -> Run:

@@ -371,12 +371,10 @@ def latest(parent: Path, command: str = "") -> Run:
     choice of a command.
     """
     empty: Run | None = None
-    for path in sorted(listing.plans(parent), key=lambda path: path.stat().st_mtime, reverse=True):
-        run = Run(path=path.parent)
-        if not command or _is_made_by(run, command):
-            if not command or run.manifest.plan.cells:
-                return Run.open(run.path)
-            empty = empty or run
+    for run in newest(parent, command):
+        if not command or run.manifest.plan.cells:
+            return Run.open(run.path)
+        empty = empty or run
     if empty:
         return Run.open(empty.path)
     of_command = f" of {command}" if command else ""
@@ -384,6 +382,14 @@ def latest(parent: Path, command: str = "") -> Run:
         f"no run{of_command} under {parent}",
         hint=f"make one with `{command_line(command or 'matrix')}`",
     )
+
+
+def newest(parent: Path, command: str = "") -> Iterator[Run]:
+    """Yield the runs of a folder, of all or of one command, the newest first."""
+    for path in sorted(listing.plans(parent), key=lambda path: path.stat().st_mtime, reverse=True):
+        run = Run(path=path.parent)
+        if not command or _is_made_by(run, command):
+            yield run
 
 
 def _is_made_by(run: Run, command: str) -> bool:

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from deepmatrix.cli import main
 from deepmatrix.cli.parser import build_parser
-from deepmatrix.cli.resuming import reused_run
+from deepmatrix.cli.resuming import most_alike, named_run
 from deepmatrix.comparison.history.lines import measurements
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.engines import Ended, Prepared, Progress, Task
@@ -658,7 +658,23 @@ def test_a_run_to_reuse_is_named_by_its_path_too(
     parser = build_parser()
     for name in ("base", f"{copied.name}/base", str(copied / "base")):
         options = parser.parse_args(["matrix", "--runs", str(copied), "--reuse", name])
-        assert reused_run(options, "matrix") == "base"
+        assert named_run(options, "matrix") == "base"
+
+
+def test_without_a_name_the_run_with_most_jobs_of_the_plan_is_reused(copied: Path) -> None:
+    plan = small_plan(*CELLS)
+    for name, cell in (("interrupted", ""), ("partly", ORT), ("newest", "")):
+        run = Run.create(copied, plan, small_matrix(), version="1", name=name)
+        if cell:
+            shutil.copytree(copied / "base" / "records" / cell, run.path / "records" / cell)
+    options = build_parser().parse_args(["matrix", "--runs", str(copied), "--reuse"])
+    assert most_alike(options, plan) == "base"
+    shutil.rmtree(copied / "base" / "records")
+    assert most_alike(options, plan) == "partly"
+    shutil.rmtree(copied / "partly" / "records")
+    assert most_alike(options, plan) == "newest"
+    options = build_parser().parse_args(["matrix", "--runs", str(copied)])
+    assert most_alike(options, plan) == ""
 
 
 def test_a_run_of_another_command_is_not_reused(

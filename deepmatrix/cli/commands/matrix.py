@@ -79,7 +79,7 @@ def _create_run(
 ) -> tuple[Run, Sequence[Engine]]:
     """Create a run of the selected cells for the engine, or the fleet, that the user named."""
     matrix = starting.load_matrix(options)
-    name, reuse = shared.check_run_name(options.name), resuming.reused_run(options, "matrix")
+    name, reuse = shared.check_run_name(options.name), resuming.named_run(options, "matrix")
     fleet = fleets.open_fleet(options, console, stack)
     engines = fleets.choose_engines(options, fleet, matrix, console, stack)
     able = joint([engine.capabilities() for engine in engines])
@@ -103,5 +103,6 @@ def _create_run(
             "nothing to do: no selected cell trains, so there is nothing to serve",
             hint="add a framework, for example 'torch-*'",
         )
+    reuse = reuse or resuming.most_alike(options, planned)
     new_run = Run.create(options.runs, planned, matrix, version=__version__, name=name, reuse=reuse)
     return new_run, engines

@@ -304,8 +304,8 @@ def _create_run(
     stack: contextlib.ExitStack,
 ) -> tuple[Run, Sequence[Engine]]:
     """Create a run of the models that the user named, with all that belongs to them."""
-    _check_sweep(options)
-    name, reuse = shared.check_run_name(options.name), resuming.reused_run(options, "verify")
+    choosing.check_sweep(options)
+    name, reuse = shared.check_run_name(options.name), resuming.named_run(options, "verify")
     matrix = starting.load_matrix(options).overridden(options.overrides, options.images)
     readable, refused = choosing.recognise(options)
     own_inputs, reference = _read_arrays(options)
@@ -336,7 +336,13 @@ def _create_run(
         files.keep_arrays(own_inputs, reference, new_run)
 
     return Run.create(
-        options.runs, planned, matrix, version=__version__, name=name, reuse=reuse, fill=fill
+        options.runs,
+        planned,
+        matrix,
+        version=__version__,
+        name=name,
+        reuse=reuse or resuming.most_alike(options, planned),
+        fill=fill,
     ), engines
 
 
@@ -364,15 +370,6 @@ def _plan(
     planned = planned.with_sources({model.name: str(model.path) for model in own_models})
     request = SampleRequest(shapes=dict(options.shape), ranges=dict(options.range))
     return planned.with_sample_request(request)
-
-
-def _check_sweep(options: argparse.Namespace) -> None:
-    """Raise ArgumentError for options that exclude each other."""
-    if options.isa and options.native:
-        raise ArgumentError(
-            "--isa and --native cannot be combined: other instruction sets run emulated",
-            hint="leave one out; --only chooses the cells that serve on each instruction set",
-        )
 
 
 def _read_arrays(

@@ -25,6 +25,15 @@ def first(options: argparse.Namespace) -> First:
     return "original" if options.original else "same" if options.same else "served"
 
 
+def check_sweep(options: argparse.Namespace) -> None:
+    """Raise ArgumentError for options that exclude each other."""
+    if options.isa and options.native:
+        raise ArgumentError(
+            "--isa and --native cannot be combined: other instruction sets run emulated",
+            hint="leave one out; --only chooses the cells that serve on each instruction set",
+        )
+
+
 def selection(options: argparse.Namespace) -> Selection:
     """Return the cells that the user selected."""
     include, exclude = tuple(options.only), tuple(options.exclude)
