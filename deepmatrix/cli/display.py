@@ -212,12 +212,16 @@ class Display:
             result = f"{result.partition(':')[0]}, as expected: {reason}"
         text = Text(f"{sign} ", style=style)
         text.append(f"{self._ended}/{self._count} ", style="dim")
-        text.append(terminal(f"{_job_name(job)}  "))
+        text.append(terminal(f"{self._name(job)}  "))
         text.append(numbers.duration(record.wall_s), style="dim")
         text.append(terminal(f"  {result}" if result else ""), style=style)
         if record.status != "ok" and not reason:
             text.append(f"  (logs/{job.id}.log)", style="dim")
         return text
+
+    def _name(self, job: Job) -> str:
+        has_rounds = self._manifest is None or self._manifest.plan.rounds_native > 1
+        return _job_name(job, with_round=has_rounds or job.round > 0)
 
     def _result(self, job: Job, record: JobRecord) -> tuple[str, str]:
         """Return the verdict to which a job leads, as far as it is known, and what to say of it."""
@@ -273,7 +277,7 @@ class Display:
 
         Emulated work takes many times as long as native work, and timed work longer than what is
         only checked, and has fewer lanes. Before some of a kind has ended, only a lower bound is
-        known.
+        known, and nothing worth showing before that is so of half the jobs.
         """
         with self._lock:
             works = {job.id: self._work(job) for job in self._pending.values()}
@@ -282,15 +286,15 @@ class Display:
             since = {job.id: at for job, at in self._running.values()}
             timed = {job.id for job in self._pending.values() if self._is_timed(job)}
         known = {job: seconds for job, seconds in typical.items() if seconds is not None}
-        if typical and not known:
+        if len(known) < len(typical) / 2:
             return "estimating …"
         now = time.monotonic()
         seconds = sum(
             max(taken - (now - since.get(job, now)), 0.0) / max(self._lanes[job in timed], 1)
             for job, taken in known.items()
         )
-        if known == typical and known and not seconds:
-            return "longer than expected"
+        if known and not round(seconds):
+            return "longer than expected" if known == typical else "estimating …"
         return f"{'about' if known == typical else 'at least'} {_clock(seconds)} left"
 
     def _running_work(self) -> str:
@@ -315,7 +319,8 @@ class Display:
         return statistics.fmean(alike) if alike else None
 
     def _print(self, text: Text) -> None:
-        self._console.print(text, soft_wrap=True)
+        """Print a line; on a terminal it breaks between words, not inside the name of a cell."""
+        self._console.print(text, soft_wrap=not self._console.is_terminal)
 
     def _panel(self) -> RenderableType:
         lines: list[RenderableType] = [
@@ -324,7 +329,7 @@ class Display:
         ]
         if self._count:
             lines.append(self._bar())
-        lines += [_line(_job_name(job), since) for job, since in list(self._running.values())]
+        lines += [_line(self._name(job), since) for job, since in list(self._running.values())]
         if self._waiting_since and not self._running:
             lines.append(
                 _line("waiting for its turn: another run is measuring", self._waiting_since)
@@ -355,12 +360,13 @@ def _work_name(job: Job) -> str:
     return job.wave
 
 
-def _job_name(job: Job) -> str:
-    """Return the name of a job as the user reads it."""
+def _job_name(job: Job, *, with_round: bool) -> str:
+    """Return the name of a job as the user reads it; a model of the user's own has no rounds."""
     if job.phases == (INSPECT,) or (job.artifact and job.artifact.imported):
         return f"{job.cell} · {job.workload}"
     model = f" · {job.artifact.format} of {job.artifact.producer}" if job.artifact else ""
-    return f"{job.cell} · {job.workload}{model} · round {job.round}"
+    name = f"{job.cell} · {job.workload}{model}"
+    return f"{name} · round {job.round}" if with_round else name
 
 
 def _line(text: str, since: float) -> RenderableType:
