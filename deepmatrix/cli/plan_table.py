@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from deepmatrix.config import documents
 from deepmatrix.drawing import numbers
-from deepmatrix.drawing.layout import Mood, Row, Table, judged_row, key, number, row, text
+from deepmatrix.drawing.layout import Column, Mood, Row, Table, judged_row, key, number, row, text
 from deepmatrix.planning.plan import Plan
 
 
@@ -115,7 +115,13 @@ def table(plan: Plan, engine: str) -> Table:
         rows.append(row(skipped.cell.id, reason, skipped.cell.python, "", "", mood="muted"))
     return Table(
         title=f"Plan: preset {plan.preset} on the engine {engine}",
-        columns=(key("cell"), text("runs"), text("Python"), number("rounds"), text("task")),
+        columns=(
+            key("cell"),
+            text("runs"),
+            text("Python"),
+            number("rounds"),
+            Column("task", below=True),
+        ),
         rows=tuple(rows),
         note=(
             f"Produce: {numbers.count(plan.size('produce'), 'job')}, "

@@ -38,11 +38,10 @@ def document(results: Results, titles: Sequence[str] = ()) -> str:
     Raises:
         ArgumentError: there is no table of such a title.
     """
-    kind = "Verification" if results.models else "Matrix"
     tables = select(result_tables(results), titles)
     first = [table for table in tables if table.title == overview.TITLE]
     parts = [
-        f"# {kind} {markdown_code(results.run)}",
+        f"# {results.kind} {markdown_code(results.run)}",
         *map(markdown_table, first),
         *_headlines(results),
         _verdict(results),
@@ -53,7 +52,7 @@ def document(results: Results, titles: Sequence[str] = ()) -> str:
     parts.append(
         f"<sub>preset {markdown_code(results.preset)}, seed {results.seed}, "
         f"deepmatrix {escape(results.version)}, "
-        f"{escape(results.created[:19])} UTC; {_engines(results)}</sub>"
+        f"{escape(results.created[:19])} UTC{_engines(results)}</sub>"
     )
     return cut("\n\n".join(parts) + "\n")
 
@@ -146,9 +145,9 @@ def markdown_table(table: Table) -> str:
 
 
 def _engines(results: Results) -> str:
-    """Name the engines; results.json has all their facts."""
+    """Name the engines, if any ran; results.json has all their facts."""
     names = {
         " ".join(facts[key] for key in ("engine", "product", "version") if facts.get(key))
         for facts in results.engines.values()
     }
-    return escape(", ".join(sorted(names)))
+    return "; " * bool(names) + escape(", ".join(sorted(names)))

@@ -71,7 +71,7 @@ def show_run(console: Console, results: Results) -> None:
         print_line(console, f"  {unfinished.describe(results)}", STYLES["warned"])
     if results.warnings:
         warnings = numbers.count(len(results.warnings), "warning")
-        print_line(console, f"! {warnings}: report.md has them", STYLES["warned"])
+        print_line(console, f"! {warnings} in report.md", STYLES["warned"])
     for sentence, _ in unfinished.idle_cells(results):
         print_line(console, shortened(sentence, LONGEST_PROBLEM), STYLES["muted"])
     if not_slower := slower.line(results):

@@ -353,6 +353,13 @@ class Results(Row):
                     raise ValueError(f"{field}: {problem}")
         return self
 
+    @property
+    def kind(self) -> str:
+        """What the run is of; one that was refused before it had a cell is of nothing."""
+        if self.models:
+            return "Verification"
+        return "Matrix" if self.cells else "Run"
+
     @cached_property
     def served_models(self) -> list[ModelRow]:
         """The user's own models, without originals, which are evaluated and not served."""

@@ -65,7 +65,7 @@ def test_a_match_that_proves_little_is_told_and_warnings_are_counted() -> None:
     output = row.outputs[0].model_copy(update={"caution": caution})
     doubtful = row.model_copy(update={"outputs": (output,)})
     results = results.model_copy(update={"portability": (doubtful,), "warnings": ("a", "b")})
-    assert "! 2 warnings: report.md has them" in screen(results)
+    assert "! 2 warnings in report.md" in screen(results)
     console = Console(file=io.StringIO(), width=80)
     cell = next(cell for cell in results.cells if cell.cell == row.consumer)
     walk.show_cell(console, results, cell)

@@ -43,7 +43,7 @@ def run_page(results: Results, evidence: Evidence) -> str:
         {results.run: evidence, "": evidence},
         results=results,
         on_processors=on_processors(results),
-        title=f"{_kind(results)} {results.run}",
+        title=f"{results.kind} {results.run}",
         files=[name for name in FILES for _ in evidence.link(name, name)],
         overview=overview.overview(results, places, evidence),
         most_shown=overview.MOST_SHOWN,
@@ -73,13 +73,6 @@ def run_page(results: Results, evidence: Evidence) -> str:
         tables=[table for table in tables if len(table.rows) <= MOST_ROWS],
         too_long=[table.title for table in tables if len(table.rows) > MOST_ROWS],
     )
-
-
-def _kind(results: Results) -> str:
-    """Name what a run is of; one that was refused before it had a cell is of nothing."""
-    if results.models:
-        return "Verification"
-    return "Matrix" if results.cells else "Run"
 
 
 def _with_links(table: Table, runs: Mapping[str, Evidence]) -> Table:

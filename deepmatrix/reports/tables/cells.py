@@ -34,6 +34,8 @@ def cells(results: Results) -> Table:
     skipped = [cell for cell in results.cells if cell.status == "not-run"]
     sources = sorted({cell.memory_source for cell in ran} - {""})
     counted = f" Memory is counted by {', '.join(sources)}." if sources else ""
+    if any(source.startswith("cgroup") for source in sources):
+        counted += f" {FILE_PAGES}"
     return Table(
         title="Cells",
         columns=(
@@ -50,6 +52,10 @@ def cells(results: Results) -> Table:
     )
 
 
+FILE_PAGES = (
+    "It counts the files that a process is the first to read: a run with new images, or after a "
+    "restart of the machine, shows more than the next."
+)
 BUILD = (
     "Build: the time to build it; `cached` means that it was there before, `pulled` that it came "
     "from a registry."

@@ -63,7 +63,7 @@ def consumers(results: Results, model: ModelRow) -> Table:
             title=f"Consumers of {model.name}",
             columns=(
                 Column("consumer", key=True, unbroken=True),
-                Column("version", optional=2, unbroken=True, note=VERSION_NOTE),
+                Column("version", optional=3, unbroken=True, note=VERSION_NOTE),
                 Column("verdict", unbroken=True),
                 Column("error", numeric=True, note=ERROR_NOTE),
                 Column("of tolerance", optional=1, note="Of tolerance: the error's share of it."),
@@ -73,7 +73,7 @@ def consumers(results: Results, model: ModelRow) -> Table:
                 Column("tolerance", numeric=True, optional=4),
                 Column("tolerance from", optional=7, unbroken=True, note=FROM_NOTE),
                 Column("machine", optional=3, note=MACHINE),
-                Column("p50", numeric=True, optional=3, note=P50_NOTE),
+                Column("p50", numeric=True, optional=2, note=P50_NOTE),
                 Column("precision", optional=6),
                 Column("why", below=True),
             ),
