@@ -89,7 +89,7 @@ def _cells() -> list[str]:
     cache = ROOT / ".nox" / "cells.json"
     sources = (
         ROOT / "matrix.yaml",
-        *sorted(ROOT.glob("deepmatrix/config/*.py")),
+        *sorted(ROOT.glob("deepmatrix/config/**/*.py")),
         *sorted(ROOT.glob("deepmatrix/planning/*.py")),
     )
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()

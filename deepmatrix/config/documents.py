@@ -128,7 +128,8 @@ def load(
         ConfigError: it is wrong; one line a problem, each ``name:line:column: what``.
     """
     text = source.read(path, limits)
-    written = _plain(cached.load(text) or text.document)
+    cached_document = cached.load(text)
+    written = _plain(text.document if cached_document is None else cached_document)
     if odd := list(_odd_keys(written)):
         _raise(text, odd)
     completed = complete(written)
@@ -143,7 +144,8 @@ def load(
     if problems := _first(_repeated(written)) or _first(check(document)):
         own_problems = [problem for problem in problems if not completed.has_inherited(problem[0])]
         _raise(text, own_problems or problems)
-    cached.save(text, written)
+    if cached_document is None:
+        cached.save(text, written)
     return document
 
 

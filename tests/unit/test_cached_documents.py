@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,13 @@ from hypothesis import strategies as st
 from deepmatrix.config import matrix_file
 from deepmatrix.config.reading import cached, source
 from deepmatrix.errors import ConfigError
-from deepmatrix.machine import folders
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(folders, "cache", lambda: tmp_path / "cache")
+    monkeypatch.setattr(cached, "_folder", lambda: tmp_path / "cache" / "documents")
     return tmp_path / "cache" / "documents"
 
 
@@ -74,12 +74,29 @@ def test_a_document_that_is_wrong_is_not_cached(matrix: Path, cache: Path) -> No
     assert not cache.exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"[1]", b"null", b"{", b'"version"', b"\xff", b"{}"])
-def test_a_damaged_file_of_the_cache_is_as_none(matrix: Path, cache: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[1]", b"null", b"\xff", b'{"version": 1}', b"[" * 5000, b'0\n{"version": 1}'],
+)
+def test_a_damaged_file_of_the_cache_is_as_none_and_made_anew(
+    matrix: Path, cache: Path, content: bytes
+) -> None:
     parsed = matrix_file.load(matrix)
     (path,) = cache.iterdir()
+    whole = path.read_bytes()
     path.write_bytes(content)
     assert matrix_file.load(matrix) == parsed
+    assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped"])
+def test_no_damage_changes_a_document(matrix: Path, cache: Path, damage: str) -> None:
+    parsed = matrix_file.load(matrix)
+    (path,) = cache.iterdir()
+    whole = path.read_bytes()
+    for at in range(0, len(whole), len(whole) // 25):
+        path.write_bytes(whole[:at] if damage == "cut" else whole[:at] + b"0" * 2 + whole[at + 2 :])
+        assert matrix_file.load(matrix) == parsed
 
 
 def test_a_cache_that_cannot_be_written_changes_nothing(matrix: Path, cache: Path) -> None:
@@ -87,12 +104,22 @@ def test_a_cache_that_cannot_be_written_changes_nothing(matrix: Path, cache: Pat
     assert matrix_file.load(matrix) == matrix_file.load(matrix)
 
 
-def test_only_the_last_documents_stay(matrix: Path, cache: Path) -> None:
+def test_only_the_documents_that_were_used_last_stay(
+    matrix: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     text = matrix.read_text("utf-8")
+    parsed = matrix_file.load(matrix)
+    (cache / "killed.part").write_bytes(b"")
+    os.utime(cache / "killed.part", (1, 1))
     for number in range(cached.MOST_DOCUMENTS + 3):
         matrix.write_text(f"{text}\n# {number}\n", encoding="utf-8")
         matrix_file.load(matrix)
+        (cache.parent.parent / "used.yaml").write_text(text, encoding="utf-8")
+        matrix_file.load(cache.parent.parent / "used.yaml")
     assert len(list(cache.iterdir())) == cached.MOST_DOCUMENTS
+    assert not (cache / "killed.part").exists()
+    never_parse(monkeypatch)
+    assert matrix_file.load(cache.parent.parent / "used.yaml") == parsed
 
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
@@ -114,7 +141,7 @@ def test_any_document_comes_back_as_it_was(
 ) -> None:
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(folders, "cache", lambda: folder)
+        patch.setattr(cached, "_folder", lambda: folder)
         its_source = source.Source(path=Path("x"), text=text, limits=source.BY_PEOPLE)
         cached.save(its_source, document)
         assert repr(cached.load(its_source)) == repr(document)

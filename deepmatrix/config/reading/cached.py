@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,46 +21,64 @@ from deepmatrix.config.reading.source import Source
 from deepmatrix.errors import EngineError
 from deepmatrix.machine import folders
 
-#: So many documents stay in the cache, those that were written last.
+#: So many documents stay in the cache, those that were used last.
 MOST_DOCUMENTS: Final = 20
+
+#: What a folder, a file or the program raises that has no document for us.
+NONE_CACHED: Final = (OSError, ValueError, TypeError, RecursionError, EngineError)
 
 
 def load(source: Source) -> dict[str, Any] | None:
-    """Return the document that a text stood for, of dicts and lists; None where none is cached."""
-    try:
-        with open_plain(_path(source)) as file:
-            document = json.loads(file.read())
-    except (OSError, ValueError, RecursionError, EngineError):
-        return None
-    return document if isinstance(document, dict) else None
+    """Return the document that a text stood for, of dicts and lists; None where none is cached.
+
+    A file that is damaged is none: it begins with the digest of its other lines.
+    """
+    with contextlib.suppress(*NONE_CACHED):
+        path = _path(source)
+        with open_plain(path) as file:
+            digest, text = file.read().decode("ascii").split("\n", 1)
+        if digest == _digest(text):
+            document: dict[str, Any] = json.loads(text)
+            with contextlib.suppress(OSError):
+                os.utime(path)
+            return document
+    return None
 
 
 def save(source: Source, document: dict[str, Any]) -> None:
-    """Cache a valid document, where this machine can and JSON gives back the same."""
-    with contextlib.suppress(OSError, ValueError, TypeError, EngineError):
-        text = json.dumps(document)
-        path = _path(source)
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_text(path, text)
-            _make_room(path.parent)
+    """Cache a valid document, where this machine can and JSON can hold it."""
+    with contextlib.suppress(*NONE_CACHED):
+        text, path = json.dumps(document), _path(source)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, f"{_digest(text)}\n{text}")
+        _make_room(path.parent)
 
 
 def _path(source: Source) -> Path:
-    content = f"{_program()} {source.limits} {source.text}"
-    digest = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
-    return folders.cache() / "documents" / f"{digest}.json"
+    name = _digest(f"{_program()} {source.limits} {source.text}")
+    return _folder() / f"{name}.json"
+
+
+def _folder() -> Path:
+    return folders.cache() / "documents"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @cache
 def _program() -> str:
     """Return a digest of what reads documents: the modules of this package, and ruamel."""
+    parser = "unknown"
+    with contextlib.suppress(PackageNotFoundError):
+        parser = version("ruamel.yaml")
     modules = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
-    return hashlib.sha256(b"".join([*modules, version("ruamel.yaml").encode()])).hexdigest()
+    return hashlib.sha256(b"".join([*modules, parser.encode()])).hexdigest()
 
 
 def _make_room(folder: Path) -> None:
-    """Remove all but the documents that were written last."""
-    by_age = sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime)
+    """Remove all but the files that were used last, those of killed processes among them."""
+    by_age = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime)
     for path in by_age[:-MOST_DOCUMENTS]:
         path.unlink(missing_ok=True)
