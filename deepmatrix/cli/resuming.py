@@ -15,7 +15,7 @@ from deepmatrix.cli.fleet import options as fleets
 from deepmatrix.drawing.terminal import print_line
 from deepmatrix.engines import Engine
 from deepmatrix.engines.choose import KINDS, choose
-from deepmatrix.errors import ArgumentError, EngineError
+from deepmatrix.errors import ArgumentError, EngineError, RecordError
 from deepmatrix.execution.interrupting import (
     RESUMED,
     engine_names,
@@ -23,9 +23,11 @@ from deepmatrix.execution.interrupting import (
     how_to_go_on,
     not_resumed,
 )
+from deepmatrix.execution.reuse.provenance import is_of_this_program
 from deepmatrix.execution.runner import pending_cells
 from deepmatrix.invocation import command_line
-from deepmatrix.planning.plan import WAVES, Plan
+from deepmatrix.paths import RUN_NAME
+from deepmatrix.planning.plan import WAVES, Job, Plan
 from deepmatrix.store import listing, runs
 from deepmatrix.store.runs import Run
 
@@ -173,25 +175,38 @@ def named_run(options: argparse.Namespace, command: str) -> str:
 def most_alike(options: argparse.Namespace, plan: Plan) -> str:
     """Return the name of the run to reuse where none is named: with records of most planned jobs.
 
-    Of the newest runs, the last of those. Nothing, where the user wants none reused.
+    Of the newest runs, the last of those; else the newest. Nothing, where none is to be reused.
 
     Raises:
         ArgumentError: the only runs of the plan's command served nothing.
-        RecordError: it has none.
+        RecordError: it has none, or the newest cannot be reused.
     """
     if options.reuse is None:
         return ""
-    parent: Path = options.runs
     jobs = [job for wave in WAVES for job in plan.jobs(wave)]
-    best, most_records = runs.latest(parent, plan.command), 0
-    _refuse_empty(best, "reuse")
-    for run in itertools.islice(runs.newest(parent, plan.command), MOST_TRIED):
-        records = sum(run.record_path(job).is_file() for job in jobs)
+    best, most_records = "", 0
+    for run in itertools.islice(runs.newest(options.runs), MOST_TRIED):
+        records = _count_records(run, jobs, plan.command)
         if records > most_records:
-            best, most_records = Run.open(run.path), records
+            best, most_records = run.path.name, records
         if most_records == len(jobs):
             break
-    return best.path.resolve().name
+    if best:
+        return best
+    newest = runs.latest(options.runs, plan.command)
+    _refuse_empty(newest, "reuse")
+    return newest.path.resolve().name
+
+
+def _count_records(run: Run, jobs: Sequence[Job], command: str) -> int:
+    """Return how many jobs have a record in a run of a command; none, if it cannot be reused."""
+    if not RUN_NAME.fullmatch(run.path.name) or run.path.is_symlink():
+        return 0
+    with contextlib.suppress(RecordError):
+        if Run.open(run.path).manifest.plan.command == command:
+            done = [job for job in jobs if run.record_path(job).is_file()]
+            return len(done) if done and is_of_this_program(run.record(done[0])) else 0
+    return 0
 
 
 def _named(name: str, parent: Path, command: str) -> Run:

@@ -661,12 +661,20 @@ def test_a_run_to_reuse_is_named_by_its_path_too(
         assert named_run(options, "matrix") == "base"
 
 
+def copy_records(base: Path, run: Run, cell: str) -> None:
+    """Give a run the records that the run ``base`` has of a cell."""
+    for path in (base / "records" / cell).rglob("*.json"):
+        copy = run.path / path.relative_to(base)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text(json.dumps({**json.loads(path.read_text()), "run": run.id}))
+
+
 def test_without_a_name_the_run_with_most_jobs_of_the_plan_is_reused(copied: Path) -> None:
     plan = small_plan(*CELLS)
     for name, cell in (("interrupted", ""), ("partly", ORT), ("newest", "")):
         run = Run.create(copied, plan, small_matrix(), version="1", name=name)
         if cell:
-            shutil.copytree(copied / "base" / "records" / cell, run.path / "records" / cell)
+            copy_records(copied / "base", run, cell)
     options = build_parser().parse_args(["matrix", "--runs", str(copied), "--reuse"])
     assert most_alike(options, plan) == "base"
     shutil.rmtree(copied / "base" / "records")
@@ -675,6 +683,30 @@ def test_without_a_name_the_run_with_most_jobs_of_the_plan_is_reused(copied: Pat
     assert most_alike(options, plan) == "newest"
     options = build_parser().parse_args(["matrix", "--runs", str(copied)])
     assert most_alike(options, plan) == ""
+
+
+@pytest.mark.parametrize("fault", ["link inside", "name", "link", "program", "damaged"])
+def test_a_run_that_cannot_be_reused_does_not_hide_an_earlier_one(copied: Path, fault: str) -> None:
+    plan = small_plan(*CELLS)
+    fits = Run.create(copied, plan, small_matrix(), version="1", name="fits")
+    copy_records(copied / "base", fits, ORT)
+    newest = copied / ("a copy" if fault == "name" else "newest")
+    shutil.move(copied / "base", newest)
+    (newest / "plan.json").touch()
+    if fault == "link inside":
+        (newest / "link").symlink_to(copied)
+    elif fault == "link":
+        shutil.move(newest, copied.parent / "elsewhere")
+        newest.symlink_to(copied.parent / "elsewhere")
+    elif fault == "damaged":
+        (newest / "plan.json").write_text("{")
+    elif fault == "program":
+        for path in (newest / "records").rglob("*.json"):
+            document = json.loads(path.read_text())
+            document["provenance"]["program"] = "another"
+            path.write_text(json.dumps(document))
+    options = build_parser().parse_args(["matrix", "--runs", str(copied), "--reuse"])
+    assert most_alike(options, plan) == "fits"
 
 
 def test_a_run_of_another_command_is_not_reused(

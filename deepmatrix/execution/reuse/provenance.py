@@ -26,6 +26,7 @@ from deepmatrix.paths import HARNESS, PACKAGE
 from deepmatrix.planning.cells import Capabilities, Cell
 from deepmatrix.planning.plan import Job
 from deepmatrix.store import artifacts
+from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Run
 from harness import record
 
@@ -135,6 +136,15 @@ class Provenance:
 def first_change(earlier: Mapping[str, str], now: Mapping[str, str]) -> str:
     """Return the name of the first part that differs, or nothing."""
     return next((name for name in {**now, **earlier} if earlier.get(name) != now.get(name)), "")
+
+
+def is_of_this_program(job_record: JobRecord) -> bool:
+    """Return whether a record is by this program and harness: by another, it is not reused."""
+    harnesses = {digest(_harness_digest(has_command)) for has_command in (False, True)}
+    made_by = job_record.provenance
+    return (
+        made_by.get("program") == digest(program_digest()) and made_by.get("harness") in harnesses
+    )
 
 
 @cache
