@@ -19,6 +19,7 @@ from deepmatrix.cli.spending import Spending
 from deepmatrix.drawing import numbers
 from deepmatrix.drawing.console import STYLES
 from deepmatrix.drawing.escaping import terminal
+from deepmatrix.drawing.layout import native
 from deepmatrix.drawing.verdicts import EXPECTED_SIGN, MOODS, SIGNS
 from deepmatrix.engines import Prepared
 from deepmatrix.errors import OutputClosed
@@ -213,7 +214,8 @@ class Display:
         text = Text(f"{sign} ", style=style)
         text.append(f"{self._ended}/{self._count} ", style="dim")
         text.append(terminal(f"{self._name(job)}  "))
-        text.append(numbers.duration(record.wall_s), style="dim")
+        is_emulated = self._is_emulated(job.cell)
+        text.append(native(numbers.duration(record.wall_s), is_emulated), style="dim")
         text.append(terminal(f"  {result}" if result else ""), style=style)
         if record.status != "ok" and not reason:
             text.append(f"  (logs/{job.id}.log)", style="dim")
@@ -277,7 +279,7 @@ class Display:
 
         Emulated work takes many times as long as native work, and timed work longer than what is
         only checked, and has fewer lanes. Before some of a kind has ended, only a lower bound is
-        known, and nothing worth showing before that is so of half the jobs.
+        known.
         """
         with self._lock:
             works = {job.id: self._work(job) for job in self._pending.values()}
@@ -286,14 +288,14 @@ class Display:
             since = {job.id: at for job, at in self._running.values()}
             timed = {job.id for job in self._pending.values() if self._is_timed(job)}
         known = {job: seconds for job, seconds in typical.items() if seconds is not None}
-        if len(known) < len(typical) / 2:
+        if typical and not known:
             return "estimating …"
         now = time.monotonic()
         seconds = sum(
             max(taken - (now - since.get(job, now)), 0.0) / max(self._lanes[job in timed], 1)
             for job, taken in known.items()
         )
-        if known and not round(seconds):
+        if known and not seconds:
             return "longer than expected" if known == typical else "estimating …"
         return f"{'about' if known == typical else 'at least'} {_clock(seconds)} left"
 

@@ -19,6 +19,8 @@ from deepmatrix.execution.runner import Runner
 from deepmatrix.execution.settling import settle
 from deepmatrix.planning.plan import WAVES, Wave
 from deepmatrix.store import listing
+from deepmatrix.store.records import JobRecord
+from deepmatrix.store.reported.output import Output
 from deepmatrix.store.runs import Run
 
 
@@ -109,10 +111,12 @@ def loading_reporting() -> Iterator[None]:
 
 
 def _load_reporting() -> None:
-    """Import what makes reports and compile its templates, while the first process loads its own.
+    """Make ready to read records and write reports, while the first process loads its own.
 
-    Both take half a second, in which this process would only wait.
+    That takes half a second, in which this process would only wait.
     """
+    for kind in (Output, JobRecord):
+        kind.model_rebuild()
     from deepmatrix.cli import reporting  # noqa: PLC0415
 
     reporting.load_templates()

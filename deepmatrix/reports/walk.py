@@ -19,6 +19,7 @@ from deepmatrix.drawing.layout import (
     Mood,
     Row,
     Table,
+    native,
     shortened,
     shortened_name,
     without_empty_columns,
@@ -234,7 +235,7 @@ def show_cell(console: Console, results: Results, cell: CellRow) -> None:
         "version": cell.version,
         "image": cell.image_bytes and numbers.size(cell.image_bytes),
         "memory": cell.peak_memory_bytes and numbers.size(cell.peak_memory_bytes),
-        "work": cell.work_s and numbers.duration(cell.work_s),
+        "work": cell.work_s and native(numbers.duration(cell.work_s), cell.emulated),
     }
     if line := ", ".join(f"{word} {fact}" for word, fact in facts.items() if fact):
         print_line(console, line, STYLES["muted"])
@@ -337,7 +338,8 @@ def show_verdict(
     for number, round_samples in enumerate(samples):
         curve = sparkline(round_samples, console.width - 30)
         middle = numbers.duration(sorted(round_samples)[len(round_samples) // 2])
-        print_line(console, f"round {number}: {middle}  {curve}", wrap=False)
+        line = f"round {number}: {middle}  {curve}"
+        print_line(console, native(line, row.emulated), wrap=False)
     for path in _files(folder, row):
         print_line(console, str(path), "cyan", wrap=False)
 

@@ -29,7 +29,8 @@ _PREAMBLE = re.compile(
 class Part(BaseModel):
     """A piece of a record: frozen; unknown fields are refused."""
 
-    # Validators are built at first use: while the first job runs, not before it.
+    # Validators are built at first use, those of records while the first job runs. Threads may
+    # use them at once: pydantic 2.14 builds a model within a lock.
     model_config = ConfigDict(
         defer_build=True, frozen=True, extra="forbid", ser_json_inf_nan="constants"
     )

@@ -252,7 +252,9 @@ def test_a_verdict_shows_its_cause_and_the_command_that_shows_it_again(tmp_path:
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert verifications.CAUSE.text in text
     assert verifications.CAUSE.reproduce in text
-    assert "round 0: 2.00 ms  ▁█" in text
+    assert text.splitlines()[-1] == "emulated"  # and no time
+    walk.show_verdict(console, tmp_path, row.model_copy(update={"emulated": False}), [[1e-3, 2e-3]])
+    assert "round 0: 2.00 ms  ▁█" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_the_command_walks_from_the_run_to_the_record(
