@@ -1,6 +1,6 @@
 """Tests of adapters that need what they adapt, in the cell that has it.
 
-PyTorch and TensorFlow are too large for the environment of the tests.
+PyTorch, TensorFlow and Keras are too large for the environment of the tests.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ def gather(folder: Path, tests: Sequence[str]) -> None:
         ("torch", ["test_torch_programs.py", "test_torch_with_past.py"]),
         ("torch_compiled", ["test_torch_compiled.py"]),
         ("tensorflow", ["test_tensorflow_programs.py"]),
+        ("keras_jax", ["test_keras_backends.py"]),
     ],
 )
 def test_an_adapter_passes_its_own_tests_in_its_cell(

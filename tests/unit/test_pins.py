@@ -71,6 +71,20 @@ def test_the_version_of_a_cuda_cell_is_that_of_its_cuda_wheel() -> None:
     assert pins.version(cell) == locked["onnxruntime-gpu"]
 
 
+@pytest.mark.parametrize("backend", ["jax", "tensorflow", "torch"])
+def test_keras_is_on_the_versions_of_the_backend_that_it_is_compared_with(backend: str) -> None:
+    mine = [cell for cell in CELLS if cell.name == f"keras_{backend}"]
+    assert mine
+    for cell in mine:
+        assert cell.system.environment["KERAS_BACKEND"] == backend
+        locked, alone = (
+            dict(indexes.hashes_by_project(pins.path(name).read_text()).keys())
+            for name in (cell.pinned, cell.id.replace(cell.name, backend))
+        )
+        assert locked[backend] == alone[backend]
+        assert locked["numpy"] == alone["numpy"]
+
+
 BEFORE = (
     "numpy==2.4.5 \\\n    --hash=sha256:"
     + "a" * 64

@@ -251,8 +251,10 @@ def test_probes_are_planned_where_the_folder_of_the_adapter_has_them() -> None:
 
 
 def test_every_package_with_probes_can_be_named_and_serves_a_framework() -> None:
+    """And every framework has probes, but Keras: what it can express is up to its backend."""
     written = programs.available_probes()
     adapters = {framework.adapter for framework in MATRIX.frameworks.values()}
+    adapters.remove("harness.frameworks.keras.adapter")
     assert {f"{package}.adapter" for package in written} == adapters
 
 

@@ -65,7 +65,7 @@ def describe() -> Dict[str, Any]:
     actual = _tensor(numpy.zeros(1, "float32")).device
     on_gpu = actual.platform == "gpu"
     return {
-        "versions": {"jax": jax.__version__, "optax": optax.__version__},
+        "versions": {module.__name__: module.__version__ for module in (jax, optax) if module},
         "threads": _pool(),
         "device": "cuda" if on_gpu else actual.platform,
         "device_name": actual.device_kind if on_gpu else None,

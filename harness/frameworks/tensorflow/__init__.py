@@ -1,1 +1,4 @@
-"""TensorFlow 2 with Keras 3: `adapter`, its `layers`, its `probes`, and `idioms`."""
+"""TensorFlow 2: `adapter`, its `probes`, and `idioms`.
+
+Its layers are those of `harness.frameworks.keras`.
+"""

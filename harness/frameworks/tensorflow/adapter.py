@@ -1,6 +1,7 @@
 """TensorFlow with Keras 3: a training step as a traced function, SavedModel and ONNX.
 
-Inputs and outputs have the neutral layout, in exports too; see `layers` for inside.
+Inputs and outputs have the neutral layout, in exports too; see `harness.frameworks.keras.layers`
+for inside.
 """
 
 import os
@@ -135,7 +136,7 @@ def _function(function, **settings):
 
 def build(network: Dict[str, Any], weights: protocol.Arrays, rate: float) -> Any:
     """Build the network with Keras's functional API, and its SGD."""
-    from harness.frameworks.tensorflow import layers
+    from harness.frameworks.keras import layers
 
     with tf.device(device):
         model = Model(layers.Graph(network), tuple(network["input"]), rate)
@@ -145,7 +146,7 @@ def build(network: Dict[str, Any], weights: protocol.Arrays, rate: float) -> Any
 
 def notes(network: Dict[str, Any]) -> Dict[str, str]:
     """Return, by kind of layer, what differs from the neutral description and is adapted."""
-    from harness.frameworks.tensorflow import layers
+    from harness.frameworks.keras import layers
 
     return protocol.notes_on(network, layers.NOTES)
 

@@ -1,12 +1,12 @@
-"""The neutral layers in Keras's own, wired by its functional API.
+"""The neutral layers in Keras's own, wired by its functional API, on any backend.
 
 Import this module after Keras only. Keras convolves with channels last. So a value knows where its
 channels are, and is permuted only where a layer needs another layout.
 """
 
 import keras
+import ml_dtypes
 import numpy
-import tensorflow as tf
 
 from harness.adapters import Unsupported
 
@@ -16,7 +16,8 @@ NOTES = {
     "max_pool": "channels last inside; -inf is padded before it where 'same' would pad differently",
     "max_pool, 3-D": "not adapted: TensorFlow's own kernel gives each of several equal "
     "maxima the whole gradient; oneDNN's, used by graphs on x86-64, gives it to one",
-    "lrn": "TensorFlow's alpha is for one channel: it gets alpha / size",
+    "lrn": "Keras has none: TensorFlow's own, whose alpha is for one channel, so it gets "
+    "alpha / size; on other backends sums of shifted squares",
     "gru": "Keras orders the gates z, r, h",
     "multihead_attention": "Keras's kernels are (in, heads, width of a head)",
 }
@@ -52,7 +53,7 @@ class Weight:
 
     def neutral(self, tensor):
         """Return the variable's value, or its gradient, in the neutral layout."""
-        array = tf.convert_to_tensor(tensor).numpy()
+        array = keras.ops.convert_to_numpy(tensor)
         return numpy.ascontiguousarray(self._leave(array) if self._leave else array)
 
 
@@ -79,7 +80,7 @@ class Graph:
         """Return the names of all layers and a model of their outputs in the neutral layout."""
         names = [name for name in self.values if name != "input"]
         outputs = [self.values[name].moved(False) for name in names]
-        return names, keras.Model(self.model.inputs, outputs)
+        return names, keras.Model(self.model.input, outputs)
 
 
 def _plain(variable):
@@ -155,7 +156,8 @@ class PadForMax(keras.layers.Layer):
 
     def call(self, x):
         """Return the padded tensor."""
-        return tf.pad(x, self.around, constant_values=x.dtype.min)
+        least = ml_dtypes.finfo(keras.backend.standardize_dtype(x.dtype)).min
+        return keras.ops.pad(x, self.around, constant_values=float(least))
 
 
 class LocalResponseNormalization(keras.layers.Layer):
@@ -163,8 +165,8 @@ class LocalResponseNormalization(keras.layers.Layer):
 
     def __init__(self, layer):
         super().__init__(name=layer["name"])
+        self.radius = layer["size"] // 2
         self.settings = {
-            "depth_radius": layer["size"] // 2,
             "bias": layer["k"],
             "alpha": layer["alpha"] / layer["size"],
             "beta": layer["beta"],
@@ -172,7 +174,17 @@ class LocalResponseNormalization(keras.layers.Layer):
 
     def call(self, x):
         """Return the normalized tensor."""
-        return tf.nn.local_response_normalization(x, **self.settings)
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            return tf.nn.local_response_normalization(x, self.radius, **self.settings)
+        channels = x.shape[-1]
+        padding = [[0, 0]] * 3 + [[self.radius, self.radius]]
+        squares = keras.ops.pad(keras.ops.square(x), padding)
+        shifts = range(2 * self.radius + 1)
+        total = sum(squares[..., shift : shift + channels] for shift in shifts)
+        scale = self.settings["bias"] + self.settings["alpha"] * total
+        return x * keras.ops.power(scale, -self.settings["beta"])
 
 
 class Attention(keras.layers.Layer):
@@ -180,9 +192,8 @@ class Attention(keras.layers.Layer):
 
     def call(self, query, memory):
         """(N, Tq, D), (N, Tk, D) -> (N, Tq, D)."""
-        width = tf.cast(tf.shape(query)[-1], query.dtype)
-        scores = tf.matmul(query, memory, transpose_b=True) / tf.sqrt(width)
-        return tf.matmul(tf.nn.softmax(scores), memory)
+        scores = keras.ops.matmul(query, keras.ops.swapaxes(memory, 1, 2))
+        return keras.ops.matmul(keras.ops.softmax(scores / query.shape[-1] ** 0.5), memory)
 
 
 class Position(keras.layers.Layer):
@@ -278,13 +289,13 @@ class _Half(Weight):
 
     def set(self, array):
         """Set the row."""
-        whole = tf.convert_to_tensor(self.variable).numpy().copy()
+        whole = numpy.array(keras.ops.convert_to_numpy(self.variable))
         whole[self.row] = _swap_gates(array)
         self.variable.assign(whole)
 
     def neutral(self, tensor):
         """Return the row in the neutral layout."""
-        return _swap_gates(tf.convert_to_tensor(tensor).numpy()[self.row])
+        return _swap_gates(keras.ops.convert_to_numpy(tensor)[self.row])
 
 
 def _multihead(layer, x):
