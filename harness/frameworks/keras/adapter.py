@@ -143,15 +143,8 @@ def synchronise() -> None:
     backend.synchronise()
 
 
-def get_weights(model: Any) -> protocol.Arrays:
-    """Return the weights by neutral name."""
-    return {name: weight.neutral(weight.variable) for name, weight in model.graph.weights.items()}
-
-
-def set_weights(model: Any, weights: protocol.Arrays) -> None:
-    """Set the weights by neutral name."""
-    for name, weight in model.graph.weights.items():
-        weight.set(weights[name])
+get_weights = tensorflow_adapter.get_weights  # that adapter builds with the same layers
+set_weights = tensorflow_adapter.set_weights
 
 
 def set_rate(model: Any, rate: float) -> None:
