@@ -17,7 +17,7 @@ from harness.frameworks.torch import adapter as torch_adapter
 
 keras: Any = None  # the framework, once `start` has imported it
 backend: Any = None  # the adapter of its backend
-pending: Any = ()  # what may still be computing
+pending: Any = ()  # variables whose values may still be computing
 
 #: The adapters of the backends, and what each calls the modules that its own `start` imports.
 BACKENDS: Any = {
@@ -110,7 +110,7 @@ def backward(model: Any, batch: Any) -> Any:
     """Compute the gradients of a batch, on the device, by the ``id`` of the variable."""
     global pending
     recorded = model.gradients(*batch)
-    pending = [variable.value for variable in recorded.values()]
+    pending = recorded.values()
     return recorded
 
 
@@ -118,7 +118,7 @@ def step(model: Any, batch: Any) -> Any:
     """One step of SGD; return the loss, which Keras brings back."""
     global pending
     loss = model.keras.train_on_batch(*batch)
-    pending = [variable.value for variable in model.keras.trainable_variables]
+    pending = model.variables
     return loss
 
 
@@ -139,7 +139,7 @@ def gradients(model: Any, batch: Any) -> protocol.Arrays:
 
 def synchronise() -> None:
     """Wait for the device, as the backend does."""
-    backend.pending = pending  # what jax's adapter waits for
+    backend.pending = [variable.value for variable in pending]  # what jax's adapter waits for
     backend.synchronise()
 
 

@@ -15,6 +15,7 @@ class Model:
         self.graph = layers.Graph(network)
         self.keras = self.graph.model
         _compile(self.keras, keras.optimizers.SGD(rate))
+        self.variables = self.keras.trainable_variables  # listing them takes time in each step
         self._recorder = None
 
     def gradients(self, x, y):
