@@ -15,7 +15,7 @@ from deepmatrix.errors import RecordError
 from deepmatrix.planning.plan import Plan
 from deepmatrix.results.rows import Results
 from deepmatrix.results.timing.rows import SlowerRow
-from deepmatrix.store import listing
+from deepmatrix.store import runs
 from deepmatrix.store.records import record_path
 from deepmatrix.store.runs import Run
 
@@ -85,12 +85,11 @@ def _alike(plan: Plan, results: Results, parent: Path) -> Iterator[Results]:
 
 def _newest(parent: Path) -> Iterator[Run]:
     """Yield the newest runs of a folder whose plans can be read."""
-    newest = sorted(listing.plans(parent), key=lambda path: path.stat().st_mtime, reverse=True)
-    for path in islice(newest, MOST_TRIED):
+    for run in islice(runs.newest(parent), MOST_TRIED):
         with contextlib.suppress(RecordError):
-            run = Run.open(path.parent)
-            _ = run.manifest
-            yield run
+            opened = Run.open(run.path)
+            _ = opened.manifest
+            yield opened
 
 
 def _cells(plan: Plan) -> set[str]:
