@@ -150,4 +150,4 @@ def _engines(results: Results) -> str:
         " ".join(facts[key] for key in ("engine", "product", "version") if facts.get(key))
         for facts in results.engines.values()
     }
-    return "; " * bool(names) + escape(", ".join(sorted(names)))
+    return f"; {escape(', '.join(sorted(names)))}" if names else ""
