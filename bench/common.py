@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import statistics
+import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -29,7 +33,7 @@ from deepmatrix.store.runs import Run  # noqa: E402
 
 CELLS = ("torch-debian12-amd64-cpu", "onnxruntime-debian12-amd64-cpu")
 
-__all__ = ["CELLS", "ROOT", "Bench", "VenvLab", "endpoints", "ready", "show"]
+__all__ = ["CELLS", "ROOT", "Bench", "VenvLab", "endpoints", "ready", "run_session", "show"]
 
 
 class Silent:
@@ -115,6 +119,31 @@ def ready(folder: Path, infer: Infer | None = None) -> Iterator[Bench]:
         raise SystemExit(f"{failed[0].job}: {failed[0].status}: {failed[0].cause}")
     with runner.open(job_plan.cells) as opened:
         yield Bench(run=run, engine=engine, opened=opened)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Ran:
+    """A command of nox that made a run: when it began and ended, in seconds since 1970."""
+
+    start: float
+    end: float
+    plan: dict[str, Any]
+    records: list[dict[str, Any]]
+
+
+def run_session(session: str, arguments: Sequence[str], repository: Path = ROOT) -> Ran:
+    """Run a session in a working tree, with a folder of its own for the run; exit without one."""
+    with tempfile.TemporaryDirectory() as runs:
+        command = ["nox", "-s", session, "--", *arguments, "--runs", runs, "--name", "bench"]
+        start = time.time()
+        ended = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
+        end, run = time.time(), Path(runs) / "bench"
+        paths = sorted((run / "records").rglob("*.json"))
+        if not paths:
+            raise SystemExit(ended.stderr or ended.stdout)
+        plan = json.loads((run / "plan.json").read_text("utf-8"))["plan"]
+        records = [json.loads(path.read_text("utf-8")) for path in paths]
+    return Ran(start=start, end=end, plan=plan, records=records)
 
 
 def show(values: list[float], digits: int = 3) -> str:

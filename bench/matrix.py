@@ -8,17 +8,12 @@ and the most, and how many records have each status.
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
-import subprocess
-import tempfile
-import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from common import ROOT, show
+from common import run_session, show
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,22 +27,14 @@ class Measured:
 
 def run_matrix(options: Sequence[str]) -> Measured:
     """Run the command once in a folder of its own."""
-    with tempfile.TemporaryDirectory() as runs:
-        command = ["nox", "-s", "matrix", "--", *options, "--runs", runs, "--name", "bench"]
-        start = time.time()
-        ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        wall_s = time.time() - start
-        paths = sorted((Path(runs) / "bench" / "records").rglob("*.json"))
-        records = [json.loads(path.read_text("utf-8")) for path in paths]
-    if not records:
-        raise SystemExit(ended.stderr or ended.stdout)
+    ran = run_session("matrix", options)
     verdicts = [
-        record["started_at"] + record["wall_s"] - start
-        for record in records
+        record["started_at"] + record["wall_s"] - ran.start
+        for record in ran.records
         if record["wave"] == "consume" and record["started_at"]
     ]
-    counts = Counter(f"{record['wave']} {record['status']}" for record in records)
-    return Measured(wall_s=wall_s, first_s=min(verdicts), records=counts)
+    counts = Counter(f"{record['wave']} {record['status']}" for record in ran.records)
+    return Measured(wall_s=ran.end - ran.start, first_s=min(verdicts), records=counts)
 
 
 def main() -> None:

@@ -8,16 +8,14 @@ jobs wait for it: "without pauses" leaves the time between jobs out.
 from __future__ import annotations
 
 import argparse
-import json
 import resource
 import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from common import ROOT, show
+from common import ROOT, run_session, show
 
 MODEL = ROOT / "tests" / "models" / "lstm_seqlens.onnx"
 
@@ -27,29 +25,21 @@ Parts = dict[str, float]
 
 def verify(repository: Path, model: Path, options: Sequence[str]) -> Parts:
     """Run the command in a working tree; return its parts, in their order."""
-    with tempfile.TemporaryDirectory() as runs:
-        command = ["nox", "-s", "verify", "--", str(model), *options]
-        command += ["--runs", runs, "--name", "bench"]
-        before, start = children_cpu_s(), time.time()
-        ended = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
-        end, cpu_s = time.time(), children_cpu_s() - before
-        records = sorted((Path(runs) / "bench" / "records").rglob("*.json"))
-        if not records:
-            raise SystemExit(ended.stderr)
-        jobs = processes([json.loads(path.read_text()) for path in records])
-        plan = json.loads((Path(runs) / "bench" / "plan.json").read_text())["plan"]
+    before = children_cpu_s()
+    ran = run_session("verify", [str(model), *options], repository)
+    cpu_s, jobs = children_cpu_s() - before, processes(ran.records)
     first = min(began for began, _ in jobs.values())
     last = max(began + seconds for began, seconds in jobs.values())
     in_jobs = sum(seconds for _, seconds in jobs.values())
     pauses = last - first - in_jobs
     return {
-        "command to verdict": end - start,
-        **verdicts(jobs, plan["emulated"], start),
-        "without pauses": end - start - pauses,
+        "command to verdict": ran.end - ran.start,
+        **verdicts(jobs, ran.plan["emulated"], ran.start),
+        "without pauses": ran.end - ran.start - pauses,
         "CPU of the host": cpu_s,
-        "before the first job": first - start,
+        "before the first job": first - ran.start,
         "between jobs": pauses,
-        "after the last job": end - last,
+        "after the last job": ran.end - last,
         **{f"  {cell}": seconds for cell, (_, seconds) in sorted(jobs.items())},
     }
 
