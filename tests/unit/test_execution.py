@@ -22,6 +22,7 @@ from deepmatrix.reports.tables.execution import compilation, crossovers, scaling
 from deepmatrix.results import merging
 from deepmatrix.results.rows import Results
 from deepmatrix.results.timing.crossover import fit
+from deepmatrix.results.timing.rows import CrossoverRow
 from deepmatrix.results.timing.statistics import Estimate, estimate
 from deepmatrix.store.reported.output import Output
 from tests.unit.examples import DOCKER, MATRIX, new_run, output, record
@@ -77,6 +78,25 @@ def test_a_call_that_grows_with_the_square_of_its_size_is_no_line() -> None:
     line = fit({size: of_rounds(1e-6 * size**2) for size in SIZES})
     assert line is not None
     assert line.misfit > crossovers.LARGEST_MISFIT
+
+
+@pytest.mark.parametrize(("power", "parts"), [(1, "10.0 µs"), (2, "–")])
+def test_only_times_on_a_line_are_shown_in_parts(power: int, parts: str) -> None:
+    line = fit({size: of_rounds(1e-5 * size**power) for size in SIZES})
+    assert line is not None
+    crossover = CrossoverRow(
+        **vars(line),
+        cell="torch-debian12-amd64-cpu",
+        workload="digits-conv",
+        subject="digits-conv",
+        emulated=False,
+        measured="training step",
+        over="batch",
+        times=tuple((size, 1e-5 * size**power) for size in SIZES),
+    )
+    table = crossovers.crossovers(Results.model_construct(crossovers=(crossover,)))
+    (texts_of_line,) = texts(table)
+    assert texts_of_line[table.titles.index("each")] == parts
 
 
 def test_three_sizes_are_too_few_for_a_line() -> None:

@@ -55,13 +55,14 @@ def _order(crossover: CrossoverRow) -> tuple[object, ...]:
 
 
 def _line(crossover: CrossoverRow) -> Row:
+    has_line = crossover.misfit <= LARGEST_MISFIT
     return row(
         crossover.workload,
         crossover.cell,
         crossover.measured,
         _over(crossover),
-        numbers.interval(crossover.fixed_s),
-        numbers.interval(crossover.each_s),
+        numbers.interval(crossover.fixed_s) if has_line else numbers.DASH,
+        numbers.interval(crossover.each_s) if has_line else numbers.DASH,
         _half(crossover),
         numbers.share(crossover.misfit),
     )
