@@ -47,6 +47,27 @@ def test_a_training_is_compared_with_those_of_its_machine_only(tmp_path: Path) -
     }
 
 
+def test_the_cells_name_each_processor_and_what_its_matrix_product_reached(tmp_path: Path) -> None:
+    plan = planned(*CELLS)
+    run = new_run(tmp_path, plan)
+    processors = {
+        CELLS[0]: ("Old", 1, 6e10),
+        CELLS[1]: ("Old", 1, 7e10),
+        CELLS[2]: ("New", 2, 9e10),
+    }
+    for job in plan.jobs("produce"):
+        processor, cpus, flops = processors[job.cell]
+        environment = {"versions": {"torch": "1.0"}, "processor": processor, "cpus": cpus}
+        canary = {**CANARY, "matmul_flops_best": flops}
+        answer = output(job, environment=environment, canaries=[canary])
+        run.save(job, record(job, run=run.id, output=answer, attempt=job.id))
+    note = cells.cells(merging.merge([run])).note
+    assert note.startswith(
+        "Measured on New with 2 CPUs a job, which multiplied NumPy matrices at up to 90 GFLOP/s. "
+        "Measured on Old with 1 CPU a job, which multiplied NumPy matrices at up to 70 GFLOP/s. "
+    )
+
+
 def parts_of(folder: Path, plan: Plan, *machines: str) -> dict[str, Run]:
     """Return the parts of one run that several machines are to do."""
     planned_run = new_run(folder, plan, name="plan")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from deepmatrix.drawing import numbers
 from deepmatrix.drawing.layout import (
     Mood,
@@ -48,7 +50,7 @@ def cells(results: Results) -> Table:
             number("peak memory", optional=1, note=f"Peak memory: of fresh processes.{counted}"),
         ),
         rows=tuple(_cell_row(cell) for cell in [*ran, *skipped]),
-        note=_energy(ran),
+        note=" ".join([*_processors(ran, several=are_several(results)), _energy(ran)]),
     )
 
 
@@ -60,6 +62,23 @@ BUILD = (
     "Build: the time to build it; `cached` means that it was there before, `pulled` that it came "
     "from a registry."
 )
+
+
+def _processors(ran: Sequence[CellRow], *, several: bool) -> list[str]:
+    """Return a sentence for each processor that measured, with what a job had and reached there."""
+    peaks: dict[tuple[str, str, int], float] = {}
+    for cell in ran:
+        for place in cell.by_machine() or [cell]:
+            processor, cpus = (place.environment.get(fact) for fact in ("processor", "cpus"))
+            if place.emulated or not processor or not isinstance(cpus, int) or not place.peak_flops:
+                continue
+            setting = str(processor), f" ({place.machine})" if several else "", cpus
+            peaks[setting] = max(peaks.get(setting, 0.0), place.peak_flops)
+    return [
+        f"Measured on {processor}{name} with {cpus} CPU{'s' if cpus > 1 else ''} a job, which "
+        f"multiplied NumPy matrices at up to {flops / 1e9:.0f} GFLOP/s."
+        for (processor, name, cpus), flops in sorted(peaks.items())
+    ]
 
 
 def _energy(ran: list[CellRow]) -> str:
