@@ -9,7 +9,8 @@ from typing import Literal, get_args
 
 from deepmatrix.comparison.changes import ABSENT, Key, Kind, VerdictChange
 from deepmatrix.judging.verdicts import VerdictName
-from deepmatrix.results.rows import PortabilityRow, ProbeRow, Results, TrainingRow
+from deepmatrix.results.expressiveness.rows import ProbeRow
+from deepmatrix.results.rows import PortabilityRow, Results, TrainingRow
 from deepmatrix.store.records import Status
 from deepmatrix.store.reported.phases import PhaseStatus
 
@@ -180,7 +181,8 @@ def _own(results: Results) -> Iterator[tuple[Key, Outcome]]:
         ),
     )
     for kind, rows in kinds:
-        for subject, cell, verdict, reason, expected in rows:
+        for subject, cell, verdict, reason, expected_failure in rows:
+            expected = "" if verdict == "ok" else expected_failure
             yield (
                 (kind, subject, cell),
                 Outcome(verdict=verdict, subject=subject, reason=reason, expected=expected),
