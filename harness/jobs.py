@@ -1,6 +1,7 @@
 """What the jobs of all kinds have in common while they run."""
 
 import importlib
+import importlib.util
 from types import ModuleType
 from typing import Any, Dict, List
 
@@ -27,5 +28,12 @@ class RunningJob:
 
     def beside_adapter(self, name: str) -> ModuleType:
         """Return a module of the adapter's folder, such as ``probes``; *name* may have dots."""
+        return importlib.import_module(self._beside(name))
+
+    def has_beside_adapter(self, name: str) -> bool:
+        """Return whether the adapter's folder has a module of this name."""
+        return importlib.util.find_spec(self._beside(name)) is not None
+
+    def _beside(self, name: str) -> str:
         folder, _, _ = self.document["adapter"].rpartition(".")
-        return importlib.import_module(f"{folder}.{name}")
+        return f"{folder}.{name}"

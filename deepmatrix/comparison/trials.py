@@ -49,6 +49,7 @@ def side_of(results: Results, trial: Trial) -> Results:
             "steps": (),
             "idioms": (),
             "probes": (),
+            "facts": (),
             "exports": (),
         }
     )

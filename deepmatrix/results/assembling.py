@@ -13,14 +13,15 @@ from deepmatrix.judging import noise
 from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.plan import Plan
 from deepmatrix.planning.subjects import Artifact
-from deepmatrix.results import cells, expressiveness, remarks
+from deepmatrix.results import cells, remarks
 from deepmatrix.results.collecting.collected import Collected
+from deepmatrix.results.expressiveness import outcomes
+from deepmatrix.results.expressiveness.rows import NoteRow
 from deepmatrix.results.portability import Pair, PortabilityRows
 from deepmatrix.results.precision.quantised import QuantisedRows
 from deepmatrix.results.rows import (
     CellRow,
     ModelRow,
-    NoteRow,
     PortabilityRow,
     Results,
     TrainingRow,
@@ -107,6 +108,7 @@ class Assembly:
             scaling=tuple(scaling(times, plan.cells, manifest.matrix.limits.threads)),
             idioms=tuple(rows.idioms),
             probes=tuple(rows.probes),
+            facts=tuple(rows.facts),
             notes=self._note_rows(),
             models=self.models,
             portability=tuple(portability),
@@ -119,8 +121,7 @@ class Assembly:
             warnings=(
                 *self._warnings(produced, inference, portability),
                 *remarks.not_pulled(cell_rows),
-                *remarks.on_workers(engines),
-                *remarks.on_limits(manifest.matrix.limits),
+                *remarks.of_run(engines, manifest.matrix.limits),
             ),
             problems=tuple(self._problems(cell_rows, produced, portability)),
         )
@@ -143,7 +144,7 @@ class Assembly:
         yield from cells.harness_problems(self.collected.summaries, self._cells)
         yield from remarks.unreadable(self.collected.inspections.values())
         yield from remarks.problems(cell_rows, produced, self._of_readable(portability))
-        yield from expressiveness.problems(self.collected.idioms, self.collected.probes)
+        yield from outcomes.problems(self.collected.idioms, self.collected.probes)
 
     def _rates(self) -> dict[str, dict[str, dict[str, noise.Rates]]]:
         return {

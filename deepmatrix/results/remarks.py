@@ -261,10 +261,11 @@ def not_pulled(cells: Iterable[CellRow]) -> Iterator[str]:
             yield f"{row.cell}: its image was built, and not pulled: {row.not_pulled}"
 
 
-def on_workers(engines: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
-    """Yield what the workers of a fleet mean for a run: some failed, or disturbed each other."""
+def of_run(engines: Mapping[str, Mapping[str, str]], limits: Limits) -> Iterator[str]:
+    """Yield what a fleet's workers and the limits mean for a run: some failed, or disturbed it."""
     yield from put_aside(engines)
     yield from shared_machines(engines)
+    yield from on_limits(limits)
 
 
 def put_aside(engines: Mapping[str, Mapping[str, str]]) -> Iterator[str]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from pydantic import Field, model_validator
 
 from deepmatrix.boundary.bounds import Amount, Count, Finite, Measure, Number, Span, Whole
 from deepmatrix.config import documents
 from deepmatrix.judging.verdicts import VerdictName
+from deepmatrix.results.expressiveness.rows import FactRow, IdiomRow, NoteRow, ProbeRow
 from deepmatrix.results.precision.rows import CostRow, QuantisedRow
 from deepmatrix.results.timing.rows import (
     CompileRow,
@@ -138,48 +139,6 @@ class TrainingRow(Row):
     losses: tuple[tuple[Count, Finite | None, Finite], ...] = ()
     layers: dict[str, Measure | None] = Field(default_factory=dict)
     gradients: dict[str, Measure | None] = Field(default_factory=dict)
-
-
-class IdiomRow(Row):
-    """A network in a framework's own idiom: its logical lines, and whether it matches gold.
-
-    *expected_failure*: why it may fail.
-    """
-
-    cell: str
-    workload: str
-    emulated: bool
-    status: str
-    reason: str = ""
-    expected_failure: str = ""
-    lines: Count | None = None
-    error: Measure | None = None
-
-
-class ProbeRow(Row):
-    """One capability of a framework, checked by its numbers.
-
-    *workload*: that of the job that ran the probe. *ran*: the framework's convolution that the
-    probe called. *outside*: what of it Python did, because the framework's graph or net did not.
-    """
-
-    cell: str
-    probe: str
-    workload: str = ""
-    emulated: bool
-    verdict: Literal["match", "wrong", "failed", "unsupported"]
-    error: Measure | None = None
-    reason: str = ""
-    ran: str = ""
-    outside: str = ""
-
-
-class NoteRow(Row):
-    """A framework's default that differs from the neutral description and was set to agree."""
-
-    name: str
-    about: str
-    note: str
 
 
 class PortabilityRow(Row):
@@ -321,6 +280,7 @@ class Results(Row):
     scaling: tuple[ScalingRow, ...] = ()
     idioms: tuple[IdiomRow, ...]
     probes: tuple[ProbeRow, ...]
+    facts: tuple[FactRow, ...] = ()
     notes: tuple[NoteRow, ...]
     inference: tuple[InferenceRow, ...]
     serving: tuple[ServingRow, ...]

@@ -50,6 +50,14 @@ class ProbeCheck(BaseCheck):
     ran: Text | None = None
 
 
+class FactCheck(BaseCheck):
+    """The installed files of a system say that a fact holds."""
+
+    kind = "fact"
+    fact: Name
+    of: Name
+
+
 class NetworkCheck(BaseCheck):
     """A system trained all of the workloads *networks*, to the accuracy that each has to reach.
 
@@ -119,6 +127,7 @@ KINDS = tuple(
     check_class.kind
     for check_class in (
         ProbeCheck,
+        FactCheck,
         NetworkCheck,
         IdiomCheck,
         FigureCheck,
@@ -154,6 +163,7 @@ def _tag(value: Mapping[str, object] | BaseCheck) -> str:
 
 Check = Annotated[
     Annotated[ProbeCheck, Tag("[probe]")]
+    | Annotated[FactCheck, Tag("[fact]")]
     | Annotated[NetworkCheck, Tag("[networks]")]
     | Annotated[IdiomCheck, Tag("[idiom]")]
     | Annotated[FigureCheck, Tag("[figure]")]

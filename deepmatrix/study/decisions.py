@@ -19,6 +19,7 @@ from deepmatrix.study.checks import (
     ArtifactCheck,
     CellCheck,
     Check,
+    FactCheck,
     FigureCheck,
     IdiomCheck,
     NetworkCheck,
@@ -115,6 +116,8 @@ def find_evidence(check: Check, results: Results) -> Iterator[Evidence]:
     match check:
         case ProbeCheck():
             return expressiveness.probe_evidence(check, results)
+        case FactCheck():
+            return expressiveness.fact_evidence(check, results)
         case NetworkCheck():
             return expressiveness.network_evidence(check, results)
         case IdiomCheck():

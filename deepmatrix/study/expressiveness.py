@@ -6,9 +6,10 @@ import fnmatch
 from collections.abc import Iterator, Mapping, Sequence
 
 from deepmatrix.drawing import numbers
-from deepmatrix.results.rows import ProbeRow, Results, TrainingRow
+from deepmatrix.results.expressiveness.rows import ProbeRow
+from deepmatrix.results.rows import Results, TrainingRow
 from deepmatrix.store.records import record_path
-from deepmatrix.study.checks import IdiomCheck, NetworkCheck, ProbeCheck
+from deepmatrix.study.checks import FactCheck, IdiomCheck, NetworkCheck, ProbeCheck
 from deepmatrix.study.evidence import Evidence, cells_of
 
 #: Phases in which ``unsupported`` means that the network cannot be expressed; an export's does not.
@@ -42,6 +43,18 @@ def _judge_ran(check: ProbeCheck, row: ProbeRow) -> tuple[bool | None, str]:
     if not row.ran:
         return None, "it did not report what it called"
     return fnmatch.fnmatchcase(row.ran, check.ran or ""), f"it called {row.ran}"
+
+
+def fact_evidence(check: FactCheck, results: Results) -> Iterator[Evidence]:
+    """Yield what the installed files of the system say, in each of its cells."""
+    for cell in cells_of(check.of, results):
+        for row in results.facts:
+            if row.cell == cell.cell and row.fact == check.fact:
+                yield Evidence(
+                    confirms=row.holds,
+                    reason=f"{row.cell}: {row.evidence or row.reason}",
+                    record=record_path(row.cell, row.workload),
+                )
 
 
 def idiom_evidence(check: IdiomCheck, results: Results) -> Iterator[Evidence]:

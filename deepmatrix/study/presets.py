@@ -18,6 +18,7 @@ from deepmatrix.study.checks import (
     ArtifactCheck,
     CellCheck,
     Check,
+    FactCheck,
     Figure,
     FigureCheck,
     IdiomCheck,
@@ -101,7 +102,7 @@ class PresetFinder:
 def _tries(check: Check, choice: _Choice) -> bool:
     preset = choice.preset
     match check:
-        case ProbeCheck():
+        case ProbeCheck() | FactCheck():
             return record.PROBE in preset.phases and choice.has_systems(check.of)
         case NetworkCheck():
             is_trained = record.TRAIN in preset.phases and choice.has_workloads(check.networks)

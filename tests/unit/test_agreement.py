@@ -22,7 +22,8 @@ from deepmatrix.comparison.changes import ABSENT, Comparison
 from deepmatrix.comparison.comparing import compare_results
 from deepmatrix.comparison.verdicts import RANKS, WORDS, WORST, key_of, worst_outcomes
 from deepmatrix.results import remarks
-from deepmatrix.results.rows import IdiomRow, Results, TrainingRow
+from deepmatrix.results.expressiveness.rows import IdiomRow
+from deepmatrix.results.rows import Results, TrainingRow
 from tests.unit import verifications
 from tests.unit.test_reports import follows_junit
 

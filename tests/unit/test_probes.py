@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from deepmatrix.paths import ROOT
-from deepmatrix.results import expressiveness
-from deepmatrix.results.rows import ProbeRow
+from deepmatrix.results.expressiveness import outcomes
+from deepmatrix.results.expressiveness.rows import ProbeRow
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.reported.output import Output
 from deepmatrix.workloads import gold, probes
@@ -177,17 +177,17 @@ def attended(**arrays: np.ndarray) -> dict[str, Any]:
     return {"y": arrays["query"], "ran": "Attention of 1 dimension", "outside": outside}
 
 
-def outcomes(**programs: Any) -> tuple[dict[str, np.ndarray], dict[str, dict[str, Any]]]:
+def tried(**programs: Any) -> tuple[dict[str, np.ndarray], dict[str, dict[str, Any]]]:
     arrays = {"attention/query": np.zeros((2, 3), np.float32)}
     return harness_probes.try_all(types.SimpleNamespace(**programs), arrays)
 
 
 def test_a_probe_may_report_what_it_called_and_what_python_did_beside_its_arrays() -> None:
-    answers, reports = outcomes(attention=attended)
+    answers, reports = tried(attention=attended)
     assert list(answers) == ["attention/y"]
     assert reports["attention"]["ran"] == "Attention of 1 dimension"
     assert reports["attention"]["outside"] == "Python takes the heads"
-    silent = outcomes(attention=lambda query: {"y": query})[1]["attention"]
+    silent = tried(attention=lambda query: {"y": query})[1]["attention"]
     assert silent["ran"] == silent["outside"] == ""
 
 
@@ -201,12 +201,12 @@ def test_the_dimensions_of_a_convolution_are_those_of_its_kernel(
 
 
 def test_what_has_no_program_is_not_tried() -> None:
-    assert outcomes() == ({}, {})
+    assert tried() == ({}, {})
     assert not rows_of({})
 
 
 def test_the_row_of_a_probe_has_its_operations_and_its_job() -> None:
-    (row,) = rows_of(outcomes(attention=attended)[1])
+    (row,) = rows_of(tried(attention=attended)[1])
     assert row.probe == "attention"
     assert row.workload == "digits-conv"
     assert row.ran == "Attention of 1 dimension"
@@ -242,7 +242,7 @@ def rows_of(reports: dict[str, dict[str, Any]]) -> list[ProbeRow]:
         output=Output.model_validate(output),
         probes={"attention": 1e-7},
     )
-    return list(expressiveness.probed([record], 1e-4))
+    return list(outcomes.probed([record], 1e-4))
 
 
 # Several processes ----------------------------------------------------------------------------

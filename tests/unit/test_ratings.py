@@ -15,7 +15,8 @@ from deepmatrix.config import matrix_file
 from deepmatrix.machine.packages.listings import ListedFile
 from deepmatrix.reports.tables.study import packages as package_table
 from deepmatrix.reports.tables.study import ratings as rating_tables
-from deepmatrix.results.rows import CellRow, PortabilityRow, ProbeRow, Results, TrainingRow
+from deepmatrix.results.expressiveness.rows import ProbeRow
+from deepmatrix.results.rows import CellRow, PortabilityRow, Results, TrainingRow
 from deepmatrix.results.timing.rows import StartupRow
 from deepmatrix.results.timing.statistics import Estimate
 from deepmatrix.study.rating import packages as package_rule

@@ -49,6 +49,7 @@ def result_tables(results: Results) -> list[Table]:
         speed.generation(results),
         expressiveness.idiom_lines(results),
         expressiveness.probes(results),
+        expressiveness.facts(results),
         expressiveness.notes(results),
         deployment.exports(results),
         *([] if results.models else portability.verdicts(results)),

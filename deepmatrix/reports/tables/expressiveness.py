@@ -14,7 +14,8 @@ from deepmatrix.drawing.layout import (
     status,
     text,
 )
-from deepmatrix.results.rows import IdiomRow, ProbeRow, Results
+from deepmatrix.results.expressiveness.rows import FactRow, IdiomRow, ProbeRow
+from deepmatrix.results.rows import Results
 from deepmatrix.workloads import idioms
 
 
@@ -95,6 +96,28 @@ def _probe_mood(probe: ProbeRow | None) -> Mood:
     if probe is None or (probe.verdict == "match" and probe.outside):
         return "muted"
     return "good" if probe.verdict == "match" else "bad"
+
+
+def facts(results: Results) -> Table:
+    """What the installed files of a framework say of it."""
+    return Table(
+        title="Facts",
+        columns=(key("fact"), key("cell"), text("holds"), text("evidence")),
+        rows=tuple(
+            row(fact.fact.replace("_", " "), fact.cell, _fact_text(fact), fact.evidence)
+            for fact in results.facts
+        ),
+        note=(
+            "What the installed files of a framework say of it. The code is in "
+            "harness/frameworks/*/facts.py."
+        ),
+    )
+
+
+def _fact_text(fact: FactRow) -> str:
+    if fact.holds is None:
+        return status("failed", fact.reason)
+    return "yes" if fact.holds else "no"
 
 
 def notes(results: Results) -> Table:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 
 from deepmatrix.results.cells import CellSummary
+from deepmatrix.results.expressiveness.rows import FactRow, IdiomRow, ProbeRow
 from deepmatrix.results.portability import Judged, Pair
-from deepmatrix.results.rows import IdiomRow, ProbeRow, TrainingRow
+from deepmatrix.results.rows import TrainingRow
 from deepmatrix.results.timeline import Work
 from deepmatrix.results.timing.rows import (
     CompileRow,
@@ -51,6 +52,7 @@ class Collected:
     compilation: list[CompileRow] = field(default_factory=list)
     idioms: list[IdiomRow] = field(default_factory=list)
     probes: list[ProbeRow] = field(default_factory=list)
+    facts: list[FactRow] = field(default_factory=list)
     notes: dict[tuple[str, str], str] = field(default_factory=dict)
     reused: list[tuple[str, str]] = field(default_factory=list)
     anew: list[tuple[str, str]] = field(default_factory=list)

@@ -8,9 +8,9 @@ from deepmatrix.errors import RecordError
 from deepmatrix.judging.terms import terms_of
 from deepmatrix.judging.verdicts import judge
 from deepmatrix.planning.plan import Job
-from deepmatrix.results import expressiveness
 from deepmatrix.results.cells import CellSummary, by_machine
 from deepmatrix.results.collecting.collected import Collected
+from deepmatrix.results.expressiveness import outcomes
 from deepmatrix.results.portability import Judged
 from deepmatrix.results.timeline import works_of
 from deepmatrix.results.timing import generation, timings
@@ -117,8 +117,9 @@ class RowCollector:
         tolerance = matrix.tolerances.parity
         network = matrix.workloads[first.workload].network
         expected_failure = matrix.expected_failure(first.cell, first.workload)
-        rows.idioms.extend(expressiveness.idioms(group, name, network, tolerance, expected_failure))
-        rows.probes.extend(expressiveness.probed(group, tolerance))
+        rows.idioms.extend(outcomes.idioms(group, name, network, tolerance, expected_failure))
+        rows.probes.extend(outcomes.probed(group, tolerance))
+        rows.facts.extend(outcomes.facts(group))
         for record in group:
             step = record.output.first_step() if record.output else None
             for about, note in (step.notes if step else {}).items():

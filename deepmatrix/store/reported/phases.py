@@ -206,10 +206,22 @@ class ProbeOutcome(Reported):
     outside: Remark | None = None
 
 
+class FactOutcome(Reported):
+    """What the framework's installed files say of it: whether a fact *holds*, and the *evidence*.
+
+    With an *error* nothing could be read.
+    """
+
+    holds: bool | None = None
+    evidence: Remark | None = None
+    error: Failure | None = None
+
+
 class ProbeData(Reported):
-    """Outcomes by probe."""
+    """Outcomes by probe, and by fact."""
 
     probes: dict[Id, ProbeOutcome] = Field(max_length=1000)
+    facts: dict[Id, FactOutcome] = Field(default_factory=dict, max_length=1000)
 
 
 class ProbeRecord(PhaseRecord[ProbeData]):

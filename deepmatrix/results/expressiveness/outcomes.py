@@ -1,10 +1,10 @@
-"""Rows of what a framework can express: its idioms and its probes."""
+"""What became of a framework's idioms, probes and facts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from deepmatrix.results.rows import IdiomRow, ProbeRow
+from deepmatrix.results.expressiveness.rows import FactRow, IdiomRow, ProbeRow
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.reported.phases import ProbeOutcome
 from deepmatrix.workloads import idioms as definitions
@@ -67,6 +67,21 @@ def _probe_row(record: JobRecord, name: str, outcome: ProbeOutcome, tolerance: f
         return row.model_copy(update={"error": error})
     reason = "its numbers differ from gold"
     return row.model_copy(update={"verdict": "wrong", "error": error, "reason": reason})
+
+
+def facts(group: Sequence[JobRecord]) -> Iterator[FactRow]:
+    """Yield a row for each fact of a framework, where probes were run."""
+    for record in group:
+        data = record.output.probes() if record.output else None
+        for name, outcome in sorted(data.facts.items()) if data else ():
+            yield FactRow(
+                cell=record.cell,
+                fact=name,
+                workload=record.workload,
+                holds=outcome.holds,
+                evidence=outcome.evidence or "",
+                reason=outcome.error.line if outcome.error else "",
+            )
 
 
 def _within(error: float | None, tolerance: float) -> bool:

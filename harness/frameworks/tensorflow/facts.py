@@ -1,0 +1,44 @@
+"""What the shared objects of TensorFlow's wheel say of its interfaces and its arithmetic."""
+
+import ctypes
+import os
+import re
+from typing import List, Pattern, Tuple
+
+import tensorflow
+
+from harness.measuring.facts import names_in, shared_objects
+
+#: `tensorflow::NewSession(const SessionOptions&)`, as C++ writes its name.
+NEW_SESSION = "_ZN10tensorflow10NewSessionERKNS_14SessionOptionsE"
+
+#: A product of matrices by a BLAS library, and the kernel of Eigen's.
+BLAS = re.compile(rb"\bcblas_[sd]gemm\b")
+EIGEN = re.compile(rb"_ZN5Eigen8internal11gebp_kernel")
+
+
+def has_interface_of_cpp() -> Tuple[bool, str]:
+    """A program in C++ can call it: a shared object defines the function that makes a session."""
+    named = _with_name(re.compile(NEW_SESSION.encode() + rb"\b"))
+    defining = [path for path in named if hasattr(ctypes.CDLL(path), NEW_SESSION)]
+    return bool(defining), "tensorflow::NewSession is defined " + _in(defining)
+
+
+def multiplies_by_eigen_without_blas() -> Tuple[bool, str]:
+    """Its shared objects have Eigen's product of matrices, and none of a BLAS library."""
+    eigen, blas = _with_name(EIGEN), _with_name(BLAS)
+    evidence = "Eigen's product of matrices is %s, cblas_sgemm and cblas_dgemm %s"
+    return bool(eigen) and not blas, evidence % (_in(eigen), _in(blas))
+
+
+def _with_name(pattern: Pattern[bytes]) -> List[str]:
+    """Return the shared objects with a name; those of 1.15 are in a second folder."""
+    parent = os.path.dirname(os.path.dirname(os.path.abspath(tensorflow.__file__)))
+    folders = [os.path.join(parent, name) for name in ("tensorflow", "tensorflow_core")]
+    paths = [path for folder in folders for path in shared_objects(folder)]
+    return [path for path in paths if names_in(path, pattern)]
+
+
+def _in(paths: List[str]) -> str:
+    names = sorted({os.path.basename(path) for path in paths})
+    return "in " + ", ".join(names) if names else "nowhere"

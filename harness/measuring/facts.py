@@ -1,0 +1,44 @@
+"""Facts: what the installed files of a framework say of it, such as the names in a shared object.
+
+``harness/frameworks/<framework>/facts.py`` has a function for each fact. It takes nothing, and
+returns whether the fact holds, and in a line what shows it.
+"""
+
+import glob
+import inspect
+import mmap
+import os
+import re
+from types import ModuleType
+from typing import Any, Dict, List, Pattern, Set
+
+from harness import failures
+
+
+def find_all(module: ModuleType) -> Dict[str, Dict[str, Any]]:
+    """Return the outcome of each fact of a module: ``holds``, ``evidence``; or its ``error``."""
+    return {
+        name: _find(function)
+        for name, function in inspect.getmembers(module, inspect.isfunction)
+        if function.__module__.startswith("harness.frameworks.") and not name.startswith("_")
+    }
+
+
+def _find(function: Any) -> Dict[str, Any]:
+    try:
+        holds, evidence = function()
+    except failures.CAUGHT as exception:
+        return {"holds": None, "error": failures.as_error(exception)}
+    return {"holds": bool(holds), "evidence": evidence, "error": None}
+
+
+def shared_objects(folder: str) -> List[str]:
+    """Return the paths of the shared objects in a folder, such as a package's."""
+    paths = glob.glob(os.path.join(folder, "**", "*.so*"), recursive=True)
+    return sorted(path for path in paths if os.path.isfile(path) and not os.path.islink(path))
+
+
+def names_in(path: str, pattern: Pattern[bytes]) -> Set[bytes]:
+    """Return what a regular expression finds in a file; of one with a group, the group."""
+    with open(path, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as text:
+        return {match.group(match.lastindex or 0) for match in re.finditer(pattern, text)}

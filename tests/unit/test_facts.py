@@ -1,0 +1,98 @@
+"""Facts: what the installed files of a framework say of it."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.measuring import facts
+
+
+def framework(**functions: Any) -> types.ModuleType:
+    module = types.ModuleType("harness.frameworks.own.facts")
+    for name, function in functions.items():
+        function.__module__ = module.__name__
+        setattr(module, name, function)
+    return module
+
+
+def test_a_fact_holds_or_not_with_what_shows_it() -> None:
+    module = framework(
+        is_small=lambda: (True, "3 files"), is_fast=lambda: (0, "no"), _helper=lambda: 1
+    )
+    assert facts.find_all(module) == {
+        "is_small": {"holds": True, "evidence": "3 files", "error": None},
+        "is_fast": {"holds": False, "evidence": "no", "error": None},
+    }
+
+
+def test_a_fact_that_cannot_be_read_has_its_error() -> None:
+    def is_small() -> tuple[bool, str]:
+        raise FileNotFoundError("no header")
+
+    (outcome,) = facts.find_all(framework(is_small=is_small)).values()
+    assert outcome["holds"] is None
+    assert outcome["error"]["type"] == "FileNotFoundError"
+
+
+def test_a_helper_that_a_module_imports_is_no_fact() -> None:
+    module = framework()
+    module.names_in = facts.names_in  # type: ignore[attr-defined]
+    assert facts.find_all(module) == {}
+
+
+def test_names_are_those_that_a_file_has(tmp_path: Path) -> None:
+    library = tmp_path / "lib.so.1"
+    library.write_bytes(b"\0_ZN5caffe4RealLayerIfE3RunERKS\0_ZN5caffe4OtherLayerIfE3RunERKS\0" * 2)
+    pattern = re.compile(rb"_ZN5caffe\d+(\w+?Layer)IfE\d+RunERK")
+    assert facts.names_in(str(library), pattern) == {b"RealLayer", b"OtherLayer"}
+    assert facts.names_in(str(library), re.compile(rb"Layer")) == {b"Layer"}
+    assert facts.names_in(str(library), re.compile(rb"cblas")) == set()
+
+
+def test_shared_objects_are_files_of_all_folders_once(tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    for name in ("a.so", "inner/b.so.2", "inner/text.py"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "inner" / "b.so").symlink_to("b.so.2")
+    names = [Path(path).name for path in facts.shared_objects(str(tmp_path))]
+    assert names == ["a.so", "b.so.2"]
+
+
+@pytest.fixture
+def theano(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+    """The facts of a package in Theano's place, with the files of *tmp_path*."""
+    package = types.ModuleType("theano")
+    package.__file__ = str(tmp_path / "__init__.py")
+    package.config = types.SimpleNamespace(device="cpu")  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "theano", package)
+    monkeypatch.delitem(sys.modules, "harness.frameworks.theano.facts", raising=False)
+    return importlib.import_module("harness.frameworks.theano.facts")
+
+
+def test_c_code_in_strings_is_told_from_text(tmp_path: Path, theano: types.ModuleType) -> None:
+    (tmp_path / "op.py").write_text(
+        '"""Says what it does;\n\nin English."""\nc = """\nint i;\ni = 1;\n"""\nt = "a;"\n'
+    )
+    (tmp_path / "text.py").write_text('x = """\nno code\n"""\n')
+    holds, evidence = theano.all_c_is_in_strings()
+    assert holds
+    assert evidence == (
+        "11 lines of Python, 4 of them in 1 strings of C or CUDA; 0 files of C or CUDA with 0 lines"
+    )
+    (tmp_path / "kernel.cu").write_text("int i;\n\n")
+    holds, evidence = theano.all_c_is_in_strings()
+    assert not holds
+    assert evidence.endswith("1 files of C or CUDA with 2 lines")
+
+
+def test_a_device_that_can_change_does_not_stay(theano: types.ModuleType) -> None:
+    holds, evidence = theano.device_stays()
+    assert not holds
+    assert evidence == "theano.config.device became 'cuda'"
