@@ -195,6 +195,13 @@ FAMILIES: Mapping[str, Family] = {
         linked=True,
         overlaid=True,
     ),
+    # With Lua's compiler, and one of C++ to compare it with.
+    "python-luajit": Family(
+        folder="python",
+        roots={"base": Part(name="luajit", packages=(*_RUN_TIMES, "luajit", "g++", "libc6-dev"))},
+        linked=True,
+        overlaid=True,
+    ),
     "caffe": Family(
         folder="debian",
         roots={"base": Part(name="caffe", packages=("python3", "python3-caffe", *_BLAS))},

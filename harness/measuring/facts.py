@@ -1,7 +1,8 @@
 """Facts: what the installed files of a framework say of it, such as the names in a shared object.
 
 ``harness/frameworks/<framework>/facts.py`` has a function for each fact. It takes nothing, and
-returns whether the fact holds, and in a line what shows it.
+returns whether the fact holds, None where that is a matter of judgement, and in a line what shows
+it.
 """
 
 import glob
@@ -29,7 +30,7 @@ def _find(function: Any) -> Dict[str, Any]:
         holds, evidence = function()
     except failures.CAUGHT as exception:
         return {"holds": None, "error": failures.as_error(exception)}
-    return {"holds": bool(holds), "evidence": evidence, "error": None}
+    return {"holds": holds, "evidence": evidence, "error": None}
 
 
 def shared_objects(folder: str) -> List[str]:

@@ -24,11 +24,11 @@ def framework(**functions: Any) -> types.ModuleType:
 
 def test_a_fact_holds_or_not_with_what_shows_it() -> None:
     module = framework(
-        is_small=lambda: (True, "3 files"), is_fast=lambda: (0, "no"), _helper=lambda: 1
+        is_small=lambda: (True, "3 files"), is_fast=lambda: (None, "2 s"), _helper=lambda: 1
     )
     assert facts.find_all(module) == {
         "is_small": {"holds": True, "evidence": "3 files", "error": None},
-        "is_fast": {"holds": False, "evidence": "no", "error": None},
+        "is_fast": {"holds": None, "evidence": "2 s", "error": None},
     }
 
 

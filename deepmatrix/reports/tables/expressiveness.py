@@ -116,7 +116,7 @@ def facts(results: Results) -> Table:
 
 def _fact_text(fact: FactRow) -> str:
     if fact.holds is None:
-        return status("failed", fact.reason)
+        return status("failed", fact.reason) if fact.reason else numbers.DASH
     return "yes" if fact.holds else "no"
 
 

@@ -1,11 +1,12 @@
-"""What the shared objects of torch 1.0.0 have of Lua's Torch."""
+"""What is there of Lua's Torch: what torch 1.0.0 has of its libraries, and Lua's compiler."""
 
 import os
 import re
-from typing import Set, Tuple
+from typing import Optional, Set, Tuple
 
 import torch
 
+from harness.frameworks.torch1 import languages
 from harness.measuring.facts import names_in, shared_objects
 
 TEMPORAL = re.compile(rb"THNN_Float(Temporal\w*Convolution)_updateOutput")
@@ -18,3 +19,11 @@ def thnn_has_temporal_convolution() -> Tuple[bool, str]:
         names |= names_in(path, TEMPORAL)
     listed = ", ".join(sorted(name.decode() for name in names)) or "no temporal convolution"
     return bool(names), "THNN has " + listed
+
+
+def luajit_is_about_as_fast_as_cpp() -> Tuple[Optional[bool], str]:
+    """Nobody said how much longer is comparable: the ratios are shown, and decide nothing."""
+    ratios = ["%.2f (%s)" % (ratio, name) for name, ratio in languages.ratios().items()]
+    return None, "LuaJIT takes %s times as long as C++, and no measure says what is comparable" % (
+        ", ".join(ratios)
+    )
