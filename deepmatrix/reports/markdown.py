@@ -147,7 +147,7 @@ def markdown_table(table: Table) -> str:
 def _engines(results: Results) -> str:
     """Name the engines, if any ran; results.json has all their facts."""
     names = {
-        " ".join(facts[key] for key in ("engine", "product", "version") if facts.get(key))
+        f"{facts.get('product') or facts.get('engine', '')} {facts.get('version', '')}".strip()
         for facts in results.engines.values()
     }
     return f"; {escape(', '.join(sorted(names)))}" if names else ""
