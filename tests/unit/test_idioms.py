@@ -58,6 +58,10 @@ def test_the_lines_of_a_new_layer_are_those_of_its_definition() -> None:
     lines = idioms.layer_lines()
     assert lines["torch"] == lines["torch1"] == 7, "torch 1.0.0 takes torch's"
     assert lines["jax"] == 4, "the decorator, two lines, and the gradient that is set below"
-    assert lines["tensorflow"] == 3
+    assert lines["tensorflow"] == lines["tensorflow1"] == 3
+    assert lines["theano"] == lines["pytensor"] == 3, (
+        "a graph of theirs, with a gradient of its own"
+    )
+    assert lines["cntk"] == 7, "a class, and what is in it of three functions"
     assert set(lines) >= {"caffe", "cntk", "theano", "pytensor", "tensorflow1"}
     assert all(lines.values())

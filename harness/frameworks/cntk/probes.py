@@ -16,12 +16,12 @@ def _input(x, gradient=True):
 class Round(cntk.ops.functions.UserFunction):
     """Rounding, in Python, with a gradient of its own."""
 
-    def __init__(self, x):
-        super().__init__([x])
-
     def infer_outputs(self):
-        x = self.inputs[0]
-        return [cntk.output_variable(x.shape, x.dtype, x.dynamic_axes)]
+        return [
+            cntk.output_variable(
+                self.inputs[0].shape, self.inputs[0].dtype, self.inputs[0].dynamic_axes
+            )
+        ]
 
     def forward(self, argument, device=None, outputs_to_retain=None):
         return None, numpy.round(argument)
@@ -32,7 +32,7 @@ class Round(cntk.ops.functions.UserFunction):
 
 def own_layer(x, upstream):
     variable, weights = _input(x), _input(upstream, gradient=False)
-    y = cntk.user_function(Round(variable))
+    y = cntk.user_function(Round([variable]))
     total = cntk.reduce_sum(y * weights)
     feed = {variable: x, weights: upstream}
     return {"y": y.eval({variable: x}), "gradient": total.grad(feed, wrt=[variable])}
