@@ -29,6 +29,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = Packages(asked=date(2026, 11, 28), releases={})
 MATRIX = matrix_file.load(ROOT / "matrix.yaml", networks=networks.NETWORKS)
 CAFFE, TENSORFLOW1 = "caffe-debian11-amd64-cpu", "tensorflow1-python37-amd64-cpu"
+CAFFE_ARM, THEANO = "caffe-debian11-arm64-cpu", "theano-debian11-amd64-cpu"
+CNTK, TORCH1 = "cntk-python36-amd64-cpu", "torch1-python36-amd64-cpu"
 OPENCV, ARM = "opencv4-debian12-amd64-cpu", "onnxruntime-cpp-debian13-arm64-cpu"
 WINE = "onnxruntime-cpp_wine-debian13-amd64-cpu"
 
@@ -55,6 +57,7 @@ def cell(name: str, language: str = "Python", **facts: Any) -> CellRow:
 CELLS = (
     cell(CAFFE, image_bytes=600_000_000),
     cell(TENSORFLOW1, image_bytes=1_200_000_000),
+    *map(cell, (CAFFE_ARM, CNTK, THEANO, TORCH1)),
     cell(OPENCV),
     cell(ARM, "C++"),
     cell(WINE, "C++ for Windows (wine)"),
@@ -90,9 +93,11 @@ def probed(name: str, probe: str, verdict: Any = "match", outside: str = "") -> 
     )
 
 
-def served(producer: str, consumer: str, verdict: Any = "match") -> PortabilityRow:
+def served(
+    producer: str, consumer: str, verdict: Any = "match", *, model: str = "alexnet-small"
+) -> PortabilityRow:
     return PortabilityRow(
-        artifact=f"{producer}--digits-conv--onnx",
+        artifact=f"{producer}--{model}--onnx",
         consumer=consumer,
         emulated=False,
         verdict=verdict,
@@ -125,6 +130,7 @@ def test_ratings_of_two_systems_are_those_that_one_works_out_by_hand() -> None:
             probed(CAFFE, "derived_gradient", "unsupported"),
             probed(CAFFE, "attention", "unsupported"),
             probed(CAFFE, "beam_search", outside="the loop"),
+            probed(CAFFE, "python_loop"),
             probed(TENSORFLOW1, "own_layer"),
             probed(TENSORFLOW1, "derived_gradient"),
         ),
@@ -134,20 +140,25 @@ def test_ratings_of_two_systems_are_those_that_one_works_out_by_hand() -> None:
             served(TENSORFLOW1, ARM),
             served(TENSORFLOW1, WINE),
             served(TENSORFLOW1, OPENCV, "error"),
+            served(TENSORFLOW1, ARM, model="lstm-small"),
+            served(TENSORFLOW1, WINE, "drift", model="lstm-small"),
         ),
     )
     rated = rate([run], MATRIX, PACKAGES)
-    # Networks: 1 of 2, three stars. Probes in the graph: 1 of 4, two stars.
+    # Networks: 1 of 2, three stars. Probes: 1 of 4, two stars; the Python loop does not count.
     assert value(rated, "Caffe", "modeling capability") == pytest.approx(2.5)
     assert value(rated, "TensorFlow", "modeling capability") == pytest.approx(5.0)
-    # One of three cells is 1 + 4/3 stars, two of three 1 + 8/3.
+    # Caffe trained one network: with three cells 3 pairs, of which 1 matches, 1 + 4 * 1/3 stars.
+    # TensorFlow trained two: of 6 pairs 3 match (AlexNet on two cells, the LSTM on one), so
+    # 1 + 4 * 3/6 stars.
     assert value(rated, "Caffe", "model deployment") == pytest.approx(1 + 4 / 3)
-    assert value(rated, "TensorFlow", "model deployment") == pytest.approx(1 + 8 / 3)
-    # Python, C++ and C++ for Windows: Caffe's models are served by Python only.
+    assert value(rated, "TensorFlow", "model deployment") == pytest.approx(3.0)
+    # Python, C++ and C++ for Windows: each cell has a language of its own, so the same pairs.
     assert value(rated, "Caffe", "interfaces") == pytest.approx(1 + 4 / 3)
-    assert value(rated, "TensorFlow", "interfaces") == pytest.approx(1 + 8 / 3)
-    # Linux on amd64, Linux on arm64, Windows on amd64.
+    assert value(rated, "TensorFlow", "interfaces") == pytest.approx(3.0)
+    # Linux on amd64, Linux on arm64, Windows on amd64: so are the platforms.
     assert value(rated, "Caffe", "cross-platform") == pytest.approx(1 + 4 / 3)
+    assert value(rated, "TensorFlow", "cross-platform") == pytest.approx(3.0)
     # Four times as slow is two stars less.
     assert value(rated, "Caffe", "performance") == pytest.approx(5.0)
     assert value(rated, "TensorFlow", "performance") == pytest.approx(3.0)
@@ -186,13 +197,21 @@ def test_times_of_two_runs_are_not_compared() -> None:
 
 
 def test_a_network_without_a_wanted_accuracy_is_no_input() -> None:
-    run = results(training=(trained(CAFFE, "googlenet-tiny", accuracy_wanted=0.0),))
+    names = (CAFFE, TENSORFLOW1)
+    rows = (trained(name, "googlenet-tiny", accuracy_wanted=0.0) for name in names)
+    run = results(training=tuple(rows))
     assert value(rate([run], MATRIX, PACKAGES), "Caffe", "modeling capability") is None
 
 
 def test_the_last_run_that_tried_something_counts() -> None:
     runs = [
-        results("a", training=(trained(CAFFE, "lstm-small", "crashed"),)),
+        results(
+            "a",
+            training=(
+                trained(CAFFE, "lstm-small", "crashed"),
+                trained(TENSORFLOW1, "lstm-small"),
+            ),
+        ),
         results("b", training=(trained(CAFFE, "lstm-small"),)),
         results("c"),
     ]
@@ -235,23 +254,50 @@ def uploaded(name: str, day: str) -> ListedFile:
     return ListedFile(name=name, uploaded=date.fromisoformat(day))
 
 
+def listed(**files: list[ListedFile]) -> Packages:
+    releases = {name: package_rule.releases(rows) for name, rows in files.items()}
+    return Packages(asked=date(2026, 11, 28), releases=releases)
+
+
+TENSORFLOWS = [
+    uploaded("tensorflow-0.12.0-cp35-cp35m-manylinux1_x86_64.whl", "2016-12-01"),
+    uploaded("tensorflow-0.12.0-cp35-cp35m-win_amd64.whl", "2016-12-02"),
+    uploaded("tensorflow-0.11.0-cp35-cp35m-manylinux1_x86_64.whl", "2016-06-20"),
+    uploaded("tensorflow-2.22.0rc1-cp313-cp313-win_amd64.whl", "2026-11-01"),
+    uploaded("tensorflow-2.21.0-cp313-cp313-manylinux_2_27_aarch64.whl", "2026-10-01"),
+]
+
+
 def test_ecosystems_are_rated_by_what_the_index_listed_on_the_day() -> None:
-    files = [
-        uploaded("tensorflow-0.12.0-cp35-cp35m-manylinux1_x86_64.whl", "2016-12-01"),
-        uploaded("tensorflow-0.12.0-cp35-cp35m-win_amd64.whl", "2016-12-02"),
-        uploaded("tensorflow-0.11.0-cp35-cp35m-manylinux1_x86_64.whl", "2016-06-20"),
-        uploaded("tensorflow-2.22.0rc1-cp313-cp313-win_amd64.whl", "2026-11-01"),
-        uploaded("tensorflow-2.21.0-cp313-cp313-manylinux_2_27_aarch64.whl", "2026-10-01"),
-    ]
-    packages = Packages(
-        asked=date(2026, 11, 28), releases={"tensorflow": package_rule.releases(files)}
+    packages = listed(
+        tensorflow=TENSORFLOWS,
+        theano=[uploaded("theano-0.8.2-py2.py3-none-any.whl", "2016-04-21")],
+        pytensor=[uploaded("pytensor-3.3.8-py3-none-any.whl", "2026-11-07")],
     )
     rated = rate([], MATRIX, packages)
-    # Then two of four platforms and two of four quarters; now one of each.
+    # Then TensorFlow had two of four platforms and two of four quarters, Theano all and one.
     assert value(rated, "TensorFlow", "ecosystem") == pytest.approx(3.0)
+    assert value(rated, "Theano", "ecosystem") == pytest.approx((5 + 2) / 2)
+    # Now TensorFlow has one of each.
     now = find(rated, "TensorFlow", "ecosystem", "now").stars
     assert now
     assert now.value == pytest.approx(2.0)
+
+
+def test_an_archive_of_sources_is_for_no_number_of_platforms() -> None:
+    archive = [uploaded("theano-0.8.2.tar.gz", "2016-04-21")]
+    rated = rate([], MATRIX, listed(tensorflow=TENSORFLOWS, theano=archive))
+    inputs = {entry.measured.what for entry in find(rated, "Theano", "ecosystem").inputs}
+    assert inputs == {"quarters of the last year with a release"}
+    # So only quarters count: two of four for TensorFlow, one for Theano.
+    assert value(rated, "TensorFlow", "ecosystem") == pytest.approx(3.0)
+    assert value(rated, "Theano", "ecosystem") == pytest.approx(2.0)
+
+
+def test_a_single_system_of_a_row_is_compared_with_nothing_and_has_no_stars() -> None:
+    rated = rate([], MATRIX, listed(tensorflow=TENSORFLOWS))
+    assert find(rated, "TensorFlow", "ecosystem").inputs
+    assert value(rated, "TensorFlow", "ecosystem") is None
 
 
 def test_a_wheel_for_any_platform_is_for_all_and_an_archive_for_none() -> None:
@@ -266,13 +312,60 @@ def test_a_wheel_for_any_platform_is_for_all_and_an_archive_for_none() -> None:
 
 
 def test_the_tables_show_stars_and_every_input() -> None:
-    run = results(training=(trained(CAFFE, "lstm-small"), trained(CAFFE, "rnn-small", "crashed")))
+    run = results(
+        training=(
+            trained(CAFFE, "lstm-small"),
+            trained(CAFFE, "rnn-small", "crashed"),
+            trained(TENSORFLOW1, "lstm-small"),
+        ),
+        probes=(probed(CAFFE, "attention"),),
+    )
     tables = {table.title: table for table in rating_tables.tables(rate([run], MATRIX, PACKAGES))}
     then = tables["Ratings then"]
     assert then.titles[:2] == ("area", "Caffe")
     assert [line.texts[1] for line in then.rows[:3]] == ["caffe", "3.0", "–"]
     inputs = tables["Inputs: modeling capability"]
     assert inputs.rows[0].texts[3:5] == ("1 of 2, without rnn-small", "3.0")
+    assert inputs.rows[-1].texts[1:5] == ("Caffe (caffe)", "then", "1 of 1", "–")
+    assert "does not count" in inputs.note
+
+
+def test_a_program_that_is_another_than_the_studys_has_its_own_name() -> None:
+    then, now = rating_tables.stars(rate([], MATRIX, PACKAGES))
+    assert then.titles[1:] == ("Caffe", "CNTK", "TensorFlow", "Theano", "torch 1.0.0")
+    assert now.titles[1:] == ("TensorFlow", "PyTensor", "PyTorch", "JAX")
+
+
+# The inputs that count ------------------------------------------------------------------------
+
+
+def test_the_systems_of_a_row_are_rated_by_the_same_inputs() -> None:
+    run = results(
+        training=tuple(trained(name, "lstm-small") for name in (CAFFE, CNTK, TENSORFLOW1)),
+        probes=(probed(CAFFE, "attention", "unsupported"), probed(THEANO, "attention")),
+    )
+    rated = rate([run], MATRIX, PACKAGES)
+    # Three systems have networks, two have probes, and one has both: three by one is largest.
+    assert value(rated, "Caffe", "modeling capability") == MOST
+    assert value(rated, "CNTK", "modeling capability") == MOST
+    assert value(rated, "Theano", "modeling capability") is None
+
+
+def test_of_two_tables_the_larger_counts_even_with_fewer_systems() -> None:
+    rows = (trained(CAFFE, "lstm-small"), trained(TENSORFLOW1, "lstm-small", "crashed"))
+    probes = [probed(name, "attention") for name in (CAFFE, TENSORFLOW1, THEANO)]
+    rated = rate([results(training=rows, probes=tuple(probes))], MATRIX, PACKAGES)
+    # Two systems by two inputs are four, three by one are three.
+    assert value(rated, "TensorFlow", "modeling capability") == pytest.approx((LEAST + MOST) / 2)
+    assert value(rated, "Theano", "modeling capability") is None
+
+
+def test_a_loop_of_python_is_a_style_and_no_input() -> None:
+    probes = [probed(name, "python_loop") for name in (CAFFE, TENSORFLOW1)]
+    rating = find(
+        rate([results(probes=tuple(probes))], MATRIX, PACKAGES), "Caffe", "modeling capability"
+    )
+    assert rating.inputs == ()
 
 
 # Architecture ---------------------------------------------------------------------------------
@@ -292,16 +385,26 @@ def architecture(run: Results, system: str) -> dict[str, str]:
 
 
 def test_what_a_framework_brings_along_is_counted_and_shown() -> None:
-    cells = (loaded(CAFFE, 10, []), loaded(TENSORFLOW1, 40, ["numpy", "six", "absl-py"]))
+    cells = (loaded(CNTK, 10, ["numpy"]), loaded(TENSORFLOW1, 40, ["numpy", "six", "absl-py"]))
     run = results(
-        cells=cells, probes=(probed(CAFFE, "own_layer"), probed(TENSORFLOW1, "own_layer"))
+        cells=(*cells, cell(CAFFE)),
+        probes=(probed(CAFFE, "own_layer"), probed(TENSORFLOW1, "own_layer")),
     )
-    caffe, tensorflow = architecture(run, "Caffe"), architecture(run, "TensorFlow")
-    assert caffe["packages that it brings along"] == "1 package, 1.000× of the best"
-    assert tensorflow["packages that it brings along"] == "4 packages, 4.000× of the best"
+    cntk, tensorflow = architecture(run, "CNTK"), architecture(run, "TensorFlow")
+    assert cntk["packages that it brings along"] == "2 packages, 1.000× of the best"
+    assert tensorflow["packages that it brings along"] == "4 packages, 2.000× of the best"
     assert tensorflow["size of its shared objects"] == "3 with 42 MB, 4.000× of the best"
     assert tensorflow["lines of a new layer"] == "3 lines, 1.000× of the best"
-    assert caffe["lines of a new layer"].startswith("8 lines, 2.667× of the best")
+    assert architecture(run, "Caffe")["lines of a new layer"].startswith(
+        "8 lines, 2.667× of the best"
+    )
+
+
+def test_metadata_that_names_no_package_says_nothing_of_those_that_come_along() -> None:
+    requires: dict[str, list[str]] = {TORCH1: [], CNTK: ["numpy"], TENSORFLOW1: ["numpy", "six"]}
+    run = results(cells=tuple(loaded(name, 1, names) for name, names in requires.items()))
+    assert "packages that it brings along" not in architecture(run, "torch 1.0.0")
+    assert architecture(run, "CNTK")["packages that it brings along"].startswith("2 packages, 1.0")
 
 
 def test_a_layer_that_gave_wrong_answers_has_no_lines() -> None:
@@ -339,10 +442,81 @@ def started(name: str, operation_s: float) -> StartupRow:
     )
 
 
+# Serving and platforms -------------------------------------------------------------------------
+
+
+def measured(run: Results, system: str, area: str) -> dict[str, str]:
+    rating = find(rate([run], MATRIX, PACKAGES), system, area)
+    return {entry.measured.what: entry.measured.text for entry in rating.inputs}
+
+
+def test_a_runtime_counts_by_the_share_of_the_models_that_it_serves() -> None:
+    run = results(
+        training=(
+            trained(CAFFE, "alexnet-small"),
+            trained(CAFFE, "vgg-a-small"),
+            trained(CAFFE, "lstm-small", "unsupported"),
+        ),
+        portability=(
+            served(CAFFE, OPENCV),
+            served(CAFFE, OPENCV, "error", model="vgg-a-small"),
+            served(CAFFE, OPENCV, "not-run", model="lstm-small"),
+            served(CAFFE, ARM, "drift"),
+        ),
+    )
+    # A network that it did not train is no model; those that it trained are two, by two cells.
+    assert measured(run, "Caffe", "model deployment") == {
+        "cells of runtimes that serve its models": f"1 of 4; 1 of 2 models: {OPENCV}; none: {ARM}"
+    }
+    assert measured(run, "Caffe", "interfaces") == {
+        "languages that serve its models": "1 of 4; 1 of 2 models: Python; none: C++"
+    }
+
+
 def test_languages_and_platforms_are_named_with_those_that_are_missing() -> None:
-    run = results(portability=(served(CAFFE, OPENCV), served(CAFFE, ARM, "drift")))
-    rating = find(rate([run], MATRIX, PACKAGES), "Caffe", "interfaces")
-    assert rating.inputs[0].measured.text == "1 of 2: Python; not C++"
+    run = results(
+        training=(trained(CAFFE, "alexnet-small"),),
+        portability=(served(CAFFE, OPENCV), served(CAFFE, ARM, "drift")),
+    )
+    text = measured(run, "Caffe", "interfaces")["languages that serve its models"]
+    assert text == "1 of 2; its model: Python; none: C++"
+
+
+TRAINED = "platforms on which it trained"
+
+
+def test_platforms_on_which_a_system_trained_are_counted() -> None:
+    run = results(
+        training=(
+            *(trained(name, "alexnet-tiny") for name in (CAFFE, CAFFE_ARM, CNTK, THEANO)),
+            trained(TENSORFLOW1, "alexnet-tiny", "crashed"),
+        )
+    )
+    assert measured(run, "Caffe", "cross-platform")[TRAINED] == (
+        "2 of 2: Linux on amd64, Linux on arm64"
+    )
+    assert measured(run, "CNTK", "cross-platform")[TRAINED] == (
+        "1 of 2: Linux on amd64; "
+        "not Linux on arm64 (PyPI had wheels of CNTK for x86-64 only on 2026-11-28)"
+    )
+    assert value(rate([run], MATRIX, PACKAGES), "CNTK", "cross-platform") == pytest.approx(3.0)
+    assert TRAINED not in measured(run, "Theano", "cross-platform"), "it could be tried on arm64"
+    assert TRAINED not in measured(run, "TensorFlow", "cross-platform"), "it trained nowhere"
+
+
+def test_a_platform_on_which_training_failed_says_how() -> None:
+    rows = [trained(name, "alexnet-tiny") for name in (CAFFE, CNTK, CAFFE_ARM, THEANO)]
+    arm = THEANO.replace("amd64", "arm64")
+    run = results(
+        cells=(*CELLS, cell(arm)), training=(*rows, trained(arm, "alexnet-tiny", "timeout"))
+    )
+    text = measured(run, "Theano", "cross-platform")[TRAINED]
+    assert text == "1 of 2: Linux on amd64; not Linux on arm64 (timeout)"
+
+
+def test_one_platform_alone_is_no_input() -> None:
+    rows = tuple(trained(name, "alexnet-tiny") for name in (CAFFE, CNTK))
+    assert measured(results(training=rows), "Caffe", "cross-platform") == {}
 
 
 # Packages -------------------------------------------------------------------------------------

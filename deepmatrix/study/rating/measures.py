@@ -1,17 +1,16 @@
-"""What a rating rests on: shares that were counted, and ratios to the best of a period."""
+"""What runs measured of frameworks: networks and probes that were counted, ratios to the best."""
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.drawing import numbers
-from deepmatrix.planning.cells import Cell, all_cells
-from deepmatrix.results.rows import CellRow, PortabilityRow, Results
+from deepmatrix.results.rows import CellRow, Results
 from deepmatrix.results.timing.rows import BOTH_PASSES
 from deepmatrix.results.timing.statistics import compare
 from deepmatrix.store.records import record_path
@@ -19,6 +18,8 @@ from deepmatrix.study.checks import Figure
 from deepmatrix.study.evidence import cells_of
 from deepmatrix.study.expressiveness import judge_training
 from deepmatrix.study.figures import FIGURES, LEAST_ROUNDS, OF_CELLS, Number
+from deepmatrix.study.rating import platforms
+from deepmatrix.study.rating.inputs import Measured, Ratio, Share
 from deepmatrix.workloads.probes import PARALLEL
 
 #: Probes that show what an architecture allows: new kinds of layers, several processes.
@@ -27,49 +28,18 @@ ARCHITECTURE_PROBES = {
     "training shared by two processes": PARALLEL,
 }
 
-
-#: Of so many things at most, those that there are are named, not only the missing ones.
-MOST_NAMED = 8
-
-
-@dataclass(frozen=True, kw_only=True)
-class Share:
-    """*part* of a *whole*, which is not 0."""
-
-    part: int
-    whole: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ratio:
-    """A figure over the best of its period, 1 and more, with its interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measured:
-    """One input of a rating of a framework. *record*: a file below the folder of all runs."""
-
-    area: str
-    what: str
-    framework: str
-    figure: Share | Ratio
-    text: str
-    record: str
+#: Left out: it asks for the imperative style itself, so no graph can pass it.
+STYLE_PROBES = ("python_loop",)
 
 
 def measure(
     frameworks: Sequence[str], runs: Sequence[Results], matrix: Matrix
 ) -> Iterator[Measured]:
     """Yield what runs say of the frameworks of a period, compared within a run only."""
-    cells = {cell.id: cell for cell in all_cells(matrix)}
     for framework in frameworks:
         yield from _networks(framework, runs)
         yield from _probes(framework, runs)
-        yield from _serving(framework, runs, cells)
+    yield from platforms.measure(frameworks, runs, matrix)
     for compared in COMPARED:
         yield from _ratios(compared, frameworks, runs)
 
@@ -88,15 +58,17 @@ def _networks(framework: str, runs: Sequence[Results]) -> Iterator[Measured]:
 
 def _probes(framework: str, runs: Sequence[Results]) -> Iterator[Measured]:
     tried = _probed(framework, runs)
-    of_models = {probe: tried[probe] for probe in tried if probe not in PARALLEL}
-    yield from _counted("modeling capability", "probes passed in the graph", framework, of_models)
+    left_out = {*PARALLEL, *STYLE_PROBES}
+    of_models = {probe: tried[probe] for probe in tried if probe not in left_out}
+    what = "probes passed without arithmetic outside the framework"
+    yield from _counted("modeling capability", what, framework, of_models)
     for what, asked in ARCHITECTURE_PROBES.items():
         asked_and_tried = {probe: tried[probe] for probe in asked if probe in tried}
         yield from _counted("architecture", what, framework, asked_and_tried)
 
 
 def _probed(framework: str, runs: Sequence[Results]) -> dict[str, tuple[bool, str]]:
-    """Return by probe whether it matched in the framework's own graph, and the record."""
+    """Return by probe whether it matched and all of it was the framework's, and the record."""
     tried = {}
     for results in runs:
         names = _native(framework, results)
@@ -131,80 +103,14 @@ def _counted(
     )
 
 
-def _serving(
-    framework: str, runs: Sequence[Results], cells: Mapping[str, Cell]
-) -> Iterator[Measured]:
-    """Yield where the models of a framework match, of all that the last such run could show."""
-    for results in reversed(runs):
-        producers = {row.cell for row in results.cells if row.name == framework}
-        tried = [row for row in results.portability if row.artifact.split("--")[0] in producers]
-        if tried and any(row.verdict != "not-run" for row in tried):
-            yield from _reached(framework, tried, results, cells)
-            return
-
-
-def _reached(
-    framework: str,
-    tried: Sequence[PortabilityRow],
-    results: Results,
-    cells: Mapping[str, Cell],
-) -> Iterator[Measured]:
-    matched = [row for row in tried if row.verdict == "match"]
-    record = f"{results.run}/results.json"
-    consumers = {
-        row.consumer: cells[row.consumer]
-        for row in results.portability
-        if row.consumer in cells and cells[row.consumer].role == "runtime" and not row.judges
-    }
-    reached = {row.consumer for row in matched} & set(consumers)
-    rows = {row.cell: row for row in results.cells}
-    every = {name: _target(rows[name], cell) for name, cell in consumers.items()}
-    shares: dict[tuple[str, str], tuple[set[str], set[str]]] = {
-        ("model deployment", "cells of runtimes that serve its models"): (
-            reached,
-            set(consumers),
-        ),
-        ("interfaces", "languages that serve its models"): (
-            {rows[name].language for name in reached},
-            {rows[name].language for name in consumers},
-        ),
-        ("cross-platform", "platforms that serve its models"): (
-            {every[name] for name in reached},
-            set(every.values()),
-        ),
-    }
-    for (area, what), (part, whole) in shares.items():
-        if whole:
-            yield Measured(
-                area=area,
-                what=what,
-                framework=framework,
-                figure=Share(part=len(part), whole=len(whole)),
-                text=_shares_text(part, whole),
-                record=record,
-            )
-
-
-def _shares_text(part: Set[str], whole: Set[str]) -> str:
-    """Return how many of the whole there are, which these are, and which are missing."""
-    names = f": {', '.join(sorted(part))}" if part and len(whole) <= MOST_NAMED else ""
-    missing = f"; not {', '.join(sorted(whole - part))}" if part != whole else ""
-    return f"{len(part)} of {len(whole)}{names}{missing}"
-
-
-def _target(row: CellRow, cell: Cell) -> str:
-    """Return the architecture and the operating system that a cell serves on."""
-    system = "Windows" if "Windows" in row.language else "Linux"
-    return f"{system} on {cell.architecture}"
-
-
 @dataclass(frozen=True, kw_only=True)
 class Compared:
-    """A figure that is compared with the best of a period, in an area."""
+    """A figure that is compared with the best of a period, in an area, where it is *above*."""
 
     area: str
     what: str
     figure: Figure
+    above: float = 0.0
 
 
 COMPARED = (
@@ -216,7 +122,8 @@ COMPARED = (
     Compared(area="architecture", what="time of a tiny operation", figure="operation"),
     Compared(area="architecture", what="time of its import", figure="import"),
     Compared(area="architecture", what="size of its image", figure="image"),
-    Compared(area="architecture", what="packages that it brings along", figure="packages"),
+    # Metadata that names no other package, as that of 2018 and Debian's, says nothing of them.
+    Compared(area="architecture", what="packages that it brings along", figure="packages", above=1),
     Compared(area="architecture", what="size of its shared objects", figure="shared objects"),
 )
 
@@ -228,7 +135,7 @@ def _ratios(
     by_framework: dict[str, dict[str, tuple[Ratio, Number, str]]] = {}
     for results in runs:
         for workload in _workloads(compared.figure, results):
-            figures = _comparable(compared.figure, workload, frameworks, results)
+            figures = _comparable(compared, workload, frameworks, results)
             for framework, ratio in _over_best(figures).items():
                 record = f"{results.run}/{figures[framework].record}"
                 measured = (ratio, figures[framework], record)
@@ -249,14 +156,14 @@ def _workloads(figure: Figure, results: Results) -> list[str]:
 
 
 def _comparable(
-    figure: Figure, workload: str, frameworks: Iterable[str], results: Results
+    compared: Compared, workload: str, frameworks: Iterable[str], results: Results
 ) -> dict[str, Number]:
     """Return the figures of frameworks that can be compared: at least two, else none."""
     figures: dict[str, Number] = {}
     for framework in frameworks:
         for cell in _native(framework, results).values():
-            for number in FIGURES[figure](workload, cell, results):
-                if _counts(number):
+            for number in FIGURES[compared.figure](workload, cell, results):
+                if number.value > compared.above and _counts(number):
                     figures.setdefault(framework, number)
     return figures if len(figures) > 1 else {}
 
@@ -264,7 +171,7 @@ def _comparable(
 def _counts(number: Number) -> bool:
     """Return whether a figure is exact, or of enough rounds without a disturbance."""
     if number.rounds is None:
-        return number.value > 0
+        return True
     return not number.disturbed and len(number.rounds) >= LEAST_ROUNDS and min(number.rounds) > 0
 
 

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from deepmatrix.boundary.files import read_json
 from deepmatrix.machine.packages.listings import ListedFile
 from deepmatrix.paths import DATA
-from deepmatrix.study.rating.measures import Measured, Share
+from deepmatrix.study.rating.inputs import Measured, Share
 from deepmatrix.study.rating.systems import PERIODS, STUDY_DAY, SYSTEMS, Period, rated
 
 #: Platforms, and how the name of a wheel for them ends.
@@ -124,7 +124,7 @@ def as_listed(packages: Packages) -> Iterator[Listed]:
             package = system.packages.get(period, "")
             if releases := packages.until(package, day):
                 yield Listed(
-                    system=system.name,
+                    system=system.label(period),
                     framework=framework,
                     period=period,
                     package=package,
@@ -134,23 +134,25 @@ def as_listed(packages: Packages) -> Iterator[Listed]:
 
 
 def measure(period: Period, packages: Packages) -> Iterator[Measured]:
-    """Yield what the index listed of each system's package by the day of a period."""
+    """Yield what the index listed of each system's package by the day of a period.
+
+    A last version of sources only has no platforms: those may be Python, which runs everywhere.
+    """
     for listed in as_listed(packages):
         if listed.period != period:
             continue
         last = listed.releases[-1]
-        platforms = ", ".join(last.platforms) or "none"
         recent = quarters(listed.releases, listed.day)
-        facts = {
-            "platforms with a wheel of its last version": (
+        facts = {}
+        if last.platforms:
+            facts["platforms with a wheel of its last version"] = (
                 Share(part=len(last.platforms), whole=len(PLATFORMS)),
-                f"{listed.package} {last.version} on {listed.day}: {platforms}",
-            ),
-            "quarters of the last year with a release": (
-                Share(part=recent, whole=QUARTERS),
-                f"{listed.package} on {listed.day}: {recent} of {QUARTERS}",
-            ),
-        }
+                f"{listed.package} {last.version} on {listed.day}: {', '.join(last.platforms)}",
+            )
+        facts["quarters of the last year with a release"] = (
+            Share(part=recent, whole=QUARTERS),
+            f"{listed.package} on {listed.day}: {recent} of {QUARTERS}",
+        )
         for what, (share, text) in facts.items():
             yield Measured(
                 area="ecosystem",

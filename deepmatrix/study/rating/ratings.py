@@ -2,26 +2,31 @@
 
 An input is a share (networks trained of those tried) or a ratio to the best of its period (the time
 of a step). A share of nothing is one star, of all five. A ratio loses one star each time that it
-doubles. An area is the mean of its inputs. As in the study, nothing is added up over areas.
+doubles. An area is the mean of its inputs, the same for all systems that it rates. As in the
+study, nothing is added up over areas.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from statistics import fmean
 
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.results.rows import Results
 from deepmatrix.study.rating import measures
-from deepmatrix.study.rating.measures import Measured, Ratio
+from deepmatrix.study.rating.inputs import Measured, Ratio
 from deepmatrix.study.rating.packages import Packages
 from deepmatrix.study.rating.packages import measure as measure_packages
 from deepmatrix.study.rating.systems import PERIODS, Period, rated
 from deepmatrix.study.statements import AREAS
 
 LEAST, MOST = 1.0, 5.0
+
+#: A rating compares: a row of fewer systems has none.
+LEAST_SYSTEMS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,17 +40,18 @@ class Stars:
 
 @dataclass(frozen=True, kw_only=True)
 class Input:
-    """One input of a rating: what was measured, how many stars it gives."""
+    """One input of a rating: what was measured, how many stars it gives, whether they count."""
 
     measured: Measured
     stars: Stars
+    counts: bool
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rating:
-    """A system's rating in one area and period, with its inputs; no stars without any.
+    """A system's rating in one area and period, with its inputs; no stars where none counts.
 
-    *system*: the study's name of it. *framework*: what stands for it in the matrix file.
+    *system*: what tables call it in the period. *framework*: what stands for it in the matrix file.
     """
 
     area: str
@@ -56,10 +62,10 @@ class Rating:
 
     @property
     def stars(self) -> Stars | None:
-        """The mean of the inputs, and of their ends: that is the widest interval it can have."""
-        if not self.inputs:
+        """The mean of what counts, and of their ends: that is the widest interval it can have."""
+        parts = [entry.stars for entry in self.inputs if entry.counts]
+        if not parts:
             return None
-        parts = [entry.stars for entry in self.inputs]
         return Stars(
             value=fmean(part.value for part in parts),
             low=fmean(part.low for part in parts),
@@ -85,19 +91,45 @@ def _measured(
 
 def _rate_period(period: Period, measured: Sequence[Measured]) -> Iterator[Rating]:
     for area in AREAS:
+        of_area = [entry for entry in measured if entry.area == area]
+        whats, frameworks = _counting(of_area)
         for framework, system in rated(period).items():
             inputs = (
-                Input(measured=entry, stars=stars(entry))
-                for entry in measured
-                if (entry.area, entry.framework) == (area, framework)
+                Input(
+                    measured=entry,
+                    stars=stars(entry),
+                    counts=entry.what in whats and framework in frameworks,
+                )
+                for entry in of_area
+                if entry.framework == framework
             )
             yield Rating(
                 area=area,
                 period=period,
-                system=system.name,
+                system=system.label(period),
                 framework=framework,
                 inputs=tuple(inputs),
             )
+
+
+def _counting(measured: Sequence[Measured]) -> tuple[Set[str], Set[str]]:
+    """Return the inputs and the frameworks that count: the largest table of them without a gap.
+
+    Of tables of one size it is that of more frameworks, then that of the inputs that come first.
+    """
+    frameworks: dict[str, set[str]] = {}
+    for entry in measured:
+        frameworks.setdefault(entry.what, set()).add(entry.framework)
+    tables = [
+        (frozenset(whats), frozenset.intersection(*(frozenset(frameworks[what]) for what in whats)))
+        for count in range(1, len(frameworks) + 1)
+        for whats in itertools.combinations(frameworks, count)
+    ]
+    return max(
+        (table for table in tables if len(table[1]) >= LEAST_SYSTEMS),
+        key=lambda table: (len(table[0]) * len(table[1]), len(table[1])),
+        default=(frozenset(), frozenset()),
+    )
 
 
 def stars(measured: Measured) -> Stars:

@@ -19,12 +19,18 @@ class System:
     """A system by the name that the study gives it.
 
     *frameworks*: by period, the framework of the matrix file that stands for it. *packages*: by
-    period, its package in Python's index, if it is there.
+    period, its package in Python's index, if it is there. *labels*: by period, what tables call it
+    where what stands for it is another program.
     """
 
     name: str
     frameworks: Mapping[Period, str]
     packages: Mapping[Period, str] = field(default_factory=dict)
+    labels: Mapping[Period, str] = field(default_factory=dict)
+
+    def label(self, period: Period) -> str:
+        """Return what tables call it in a period."""
+        return self.labels.get(period, self.name)
 
 
 SYSTEMS = (
@@ -39,11 +45,13 @@ SYSTEMS = (
         name="Theano",
         frameworks={"then": "theano", "now": "pytensor"},
         packages={"then": "theano", "now": "pytensor"},
+        labels={"now": "PyTensor"},
     ),
     System(
         name="Torch",
         frameworks={"then": "torch1", "now": "torch"},
         packages={"now": "torch"},
+        labels={"then": "torch 1.0.0", "now": "PyTorch"},
     ),
     System(name="JAX", frameworks={"now": "jax"}, packages={"now": "jax"}),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from deepmatrix.drawing.layout import Mood, Row, Table, files, key, number, row, text
@@ -13,14 +13,31 @@ from deepmatrix.study.rating.systems import PERIODS, Period, rated
 from deepmatrix.study.statements import AREAS
 
 RULE = (
-    "Then: by the last versions of the study's systems. Now: by their successors. "
+    "By the last versions of the study's systems. torch 1.0.0 stands for Lua's Torch, whose C "
+    "libraries it holds, but autograd and the ONNX exporter that it is rated by are PyTorch's. "
     "One to five stars. A share of nothing is one star, of all five. A ratio to the best of the "
     "same period is five stars less one each time that it doubles, and at least one. An area is "
-    "the mean of its inputs; in brackets the 95 % interval, where times are among them. Times "
+    "the mean of its inputs; in brackets the 95 % interval, where times are among them. All "
+    "systems of a row are rated by the same inputs: of what was measured, the largest table "
+    "without a gap. A dash: not measured, or outside that table. Times "
     "need three undisturbed rounds and are compared within one run. What the package index lists "
-    "is of the day that is given. Nothing is added up over "
-    "areas, as in the study. A dash: no run measured it."
+    "is of the day that is given. Nothing is added up over areas, as in the study."
 )
+
+NOTES: dict[Period, str] = {
+    "then": RULE,
+    "now": "By the successors of the study's systems, and by JAX; the runs of the two periods may "
+    "have other networks and platforms. PyTensor succeeds Theano's core, and is no toolkit for "
+    "deep learning.",
+}
+
+#: Areas that are rated by the same verdicts.
+SERVED = ("interfaces", "model deployment", "cross-platform")
+SERVED_NOTE = (
+    "Interfaces, model deployment and cross-platform are not independent: what serves a system's "
+    "models comes from the same verdicts in all three."
+)
+COUNTED_NOTE = "Without stars: it does not count, as not all systems of the row have it."
 
 
 def tables(ratings: Sequence[Rating]) -> list[Table]:
@@ -43,12 +60,12 @@ def _stars(period: Period, ratings: Sequence[Rating]) -> Table:
     }
     return Table(
         title=f"Ratings {period}",
-        columns=(key("area"), *(number(system.name) for system in systems.values())),
+        columns=(key("area"), *(number(system.label(period)) for system in systems.values())),
         rows=(
             row("measured by", *systems, mood="muted"),
             *(_area_row(area, [cells[area, framework] for framework in systems]) for area in AREAS),
         ),
-        note=RULE if period == PERIODS[0] else "",
+        note=NOTES[period],
     )
 
 
@@ -83,7 +100,16 @@ def _inputs(area: str, ratings: Sequence[Rating]) -> Table:
             files("record", optional=1),
         ),
         rows=tuple(_input_rows(area, ratings)),
+        note=" ".join(_input_notes(area, ratings)),
     )
+
+
+def _input_notes(area: str, ratings: Sequence[Rating]) -> Iterator[str]:
+    entries = (entry for rating in ratings if rating.area == area for entry in rating.inputs)
+    if not all(entry.counts for entry in entries):
+        yield COUNTED_NOTE
+    if area in SERVED:
+        yield SERVED_NOTE
 
 
 def _input_rows(area: str, ratings: Sequence[Rating]) -> list[Row]:
@@ -102,7 +128,7 @@ def _input_rows(area: str, ratings: Sequence[Rating]) -> list[Row]:
                 f"{rating.system} ({rating.framework})",
                 rating.period,
                 entry.measured.text,
-                stars_text(entry.stars),
+                stars_text(entry.stars if entry.counts else None),
                 entry.measured.record or DASH,
             ),
             sources=sources(filter(None, [entry.measured.record])),

@@ -1,0 +1,181 @@
+"""Where a framework's models are served, and the platforms on which it trained itself."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from deepmatrix.config.matrix import Matrix
+from deepmatrix.planning.cells import Cell, all_cells
+from deepmatrix.results.rows import PortabilityRow, Results
+from deepmatrix.store.records import record_path
+from deepmatrix.study.evidence import cells_of
+from deepmatrix.study.rating.inputs import Measured, Share
+
+#: Of so many things at most, those that there are are named, not only the missing ones.
+MOST_NAMED = 8
+
+#: A share of fewer platforms says nothing.
+LEAST_PLATFORMS = 2
+
+
+def measure(
+    frameworks: Sequence[str], runs: Sequence[Results], matrix: Matrix
+) -> Iterator[Measured]:
+    """Yield where the models of the frameworks of a period match, and where these trained."""
+    cells = {cell.id: cell for cell in all_cells(matrix)}
+    for framework in frameworks:
+        yield from _serving(framework, runs, cells)
+    yield from _training(frameworks, runs, matrix, cells)
+
+
+def _serving(
+    framework: str, runs: Sequence[Results], cells: Mapping[str, Cell]
+) -> Iterator[Measured]:
+    """Yield where the models of a framework match, of all that the last such run could show."""
+    for results in reversed(runs):
+        producers = {row.cell for row in results.cells if row.name == framework}
+        tried = [row for row in results.portability if row.artifact.split("--")[0] in producers]
+        if any(row.verdict != "not-run" for row in tried):
+            models = {
+                row.workload
+                for row in results.training
+                if row.cell in producers and row.status == "ok"
+            }
+            yield from _served(framework, models, tried, results, cells)
+            return
+
+
+def _served(
+    framework: str,
+    models: Collection[str],
+    tried: Sequence[PortabilityRow],
+    results: Results,
+    cells: Mapping[str, Cell],
+) -> Iterator[Measured]:
+    """Yield the shares of pairs: each model that it trained, by each cell, language, platform."""
+    languages = {row.cell: row.language for row in results.cells}
+    consumers = {
+        row.consumer: cells[row.consumer]
+        for row in results.portability
+        if row.consumer in cells and cells[row.consumer].role == "runtime" and not row.judges
+    }
+    matched = {
+        (row.artifact.split("--")[1], row.consumer) for row in tried if row.verdict == "match"
+    }
+    targets_by_input: dict[tuple[str, str], dict[str, str]] = {
+        ("model deployment", "cells of runtimes that serve its models"): {
+            name: name for name in consumers
+        },
+        ("interfaces", "languages that serve its models"): {
+            name: languages[name] for name in consumers
+        },
+        ("cross-platform", "platforms that serve its models"): {
+            name: platform_name(languages[name], cell) for name, cell in consumers.items()
+        },
+    }
+    for (area, what), targets in targets_by_input.items():
+        served: dict[str, set[str]] = {target: set() for target in sorted(targets.values())}
+        for model, consumer in matched:
+            if model in models and consumer in targets:
+                served[targets[consumer]].add(model)
+        if served and models:
+            yield Measured(
+                area=area,
+                what=what,
+                framework=framework,
+                figure=Share(part=sum(map(len, served.values())), whole=len(models) * len(served)),
+                text=_served_text(served, len(models)),
+                record=f"{results.run}/results.json",
+            )
+
+
+def _served_text(served: Mapping[str, Collection[str]], models: int) -> str:
+    """Return the share of pairs, and by which targets all models, some or none are served."""
+    groups: dict[int, list[str]] = {}
+    for target, matched in served.items():
+        groups.setdefault(len(matched), []).append(target)
+    parts = [f"{sum(map(len, served.values()))} of {models * len(served)}"]
+    for count, targets in sorted(groups.items(), reverse=True):
+        if count < models or len(served) <= MOST_NAMED:
+            parts.append(f"{_models_text(count, models)}: {', '.join(targets)}")
+    return "; ".join(parts)
+
+
+def _models_text(count: int, models: int) -> str:
+    if count == models:
+        return "all models" if models > 1 else "its model"
+    return f"{count} of {models} models" if count else "none"
+
+
+def platform_name(language: str, cell: Cell) -> str:
+    """Return the architecture and the operating system of a cell."""
+    system = "Windows" if "Windows" in language else "Linux"
+    return f"{system} on {cell.architecture}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Trainings:
+    """Where a framework trained a network: a record by platform; and how it ended elsewhere."""
+
+    records: dict[str, str] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+
+
+def _training(
+    frameworks: Sequence[str],
+    runs: Sequence[Results],
+    matrix: Matrix,
+    cells: Mapping[str, Cell],
+) -> Iterator[Measured]:
+    """Yield on how many platforms a framework trained, of those on which any of a period did.
+
+    Nothing of a framework that was not tried on one of these, where the matrix file has it there.
+    """
+    trainings = {framework: _trainings(framework, runs, cells) for framework in frameworks}
+    platforms = sorted({name for tried in trainings.values() for name in tried.records})
+    if len(platforms) < LEAST_PLATFORMS:
+        return
+    for framework, tried in trainings.items():
+        trained = [name for name in platforms if name in tried.records]
+        lacking = {
+            name: tried.failures.get(name) or _exclusion(framework, name, matrix, cells)
+            for name in platforms
+            if name not in trained
+        }
+        if trained and all(lacking.values()):
+            missing = "".join(f"; not {name} ({reason})" for name, reason in lacking.items())
+            yield Measured(
+                area="cross-platform",
+                what="platforms on which it trained",
+                framework=framework,
+                figure=Share(part=len(trained), whole=len(platforms)),
+                text=f"{len(trained)} of {len(platforms)}: {', '.join(trained)}{missing}",
+                record=tried.records[trained[-1]],
+            )
+
+
+def _trainings(framework: str, runs: Sequence[Results], cells: Mapping[str, Cell]) -> _Trainings:
+    """Return where a framework trained, emulated or not: the numbers are right, or they are not."""
+    trainings = _Trainings()
+    for results in runs:
+        names = {row.cell: row for row in cells_of(framework, results) if row.cell in cells}
+        for row in results.training:
+            if row.cell in names and row.status != "not-run":
+                platform = platform_name(names[row.cell].language, cells[row.cell])
+                if row.status == "ok":
+                    record = f"{results.run}/{record_path(row.cell, row.workload)}"
+                    trainings.records[platform] = record
+                else:
+                    trainings.failures[platform] = row.status
+    return trainings
+
+
+def _exclusion(framework: str, platform: str, matrix: Matrix, cells: Mapping[str, Cell]) -> str:
+    """Return why the matrix file excludes all cells of a framework on a platform, or nothing."""
+    reasons = [
+        matrix.exclusion(cell.id)
+        for cell in cells.values()
+        if cell.name == framework and platform_name(cell.language, cell) == platform
+    ]
+    return reasons[0] or "" if reasons and all(reasons) else ""
