@@ -140,6 +140,10 @@ def test_exports_of_old_frameworks_match_on_current_runtimes(
     ran = {row.name for row in results.cells if row.jobs and row.cell in OLD}
     assert served == ran
     assert {row.verdict for row in results.portability} == {"match"}
+    formats = {tuple(row.artifact.split("--")[::2]) for row in results.portability}
+    if "tensorflow1" in ran:
+        cell = "tensorflow1-python37-amd64-cpu"
+        assert {(cell, "onnx"), (cell, "saved-model")} <= formats, "tf2onnx, and its own"
     for row in results.cells:
         if row.name == "torch1" and row.jobs:
             assert "TH, THNN;" in str(row.environment["blas"]), "Torch's own C libraries"

@@ -177,8 +177,10 @@ def predict(model: Any, x: protocol.Array) -> protocol.Array:
 
 
 def export(model: Any, format_name: str, path: str, example: protocol.Array) -> Dict[str, Any]:
-    """Write ``saved-model``. The batch size stays free."""
+    """Write ``saved-model``, or ``onnx`` by tf2onnx. The batch size stays free."""
     del example
+    if format_name == "onnx":
+        return _export_onnx(model, path)
     if format_name != "saved-model":
         raise protocol.Unsupported("TensorFlow 1 does not write " + format_name)
     with model.session.graph.as_default():
@@ -186,6 +188,24 @@ def export(model: Any, format_name: str, path: str, example: protocol.Array) -> 
             model.session, path, {"input": model.graph.input}, {"y": model.graph.logits}
         )
     return {"opset": None, "exporter": f"tensorflow {tf.__version__}"}
+
+
+def _export_onnx(model, path):
+    """Write the graph with its weights as constants, which tf2onnx reads."""
+    import tf2onnx
+
+    graph, logits = model.session.graph, model.graph.logits
+    frozen = tf.graph_util.convert_variables_to_constants(
+        model.session, graph.as_graph_def(), [logits.op.name]
+    )
+    written, _ = tf2onnx.convert.from_graph_def(
+        frozen,
+        input_names=[model.graph.input.name],
+        output_names=[logits.name],
+        output_path=path,
+    )
+    opsets = {entry.domain: entry.version for entry in written.opset_import}
+    return {"opset": opsets[""], "exporter": f"tf2onnx {tf2onnx.__version__}"}
 
 
 class Served:
