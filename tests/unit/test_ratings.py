@@ -334,6 +334,9 @@ def test_a_program_that_is_another_than_the_studys_has_its_own_name() -> None:
     then, now = rating_tables.stars(rate([], MATRIX, PACKAGES))
     assert then.titles[1:] == ("Caffe", "CNTK", "TensorFlow", "Theano", "torch 1.0.0")
     assert now.titles[1:] == ("TensorFlow", "PyTensor", "PyTorch", "JAX")
+    assert "are PyTorch's" in then.note
+    assert "no toolkit for deep learning" in now.note
+    assert "other networks and platforms" in now.note, "no share of one period is of the other's"
 
 
 # The inputs that count ------------------------------------------------------------------------
@@ -480,6 +483,9 @@ def test_languages_and_platforms_are_named_with_those_that_are_missing() -> None
     )
     text = measured(run, "Caffe", "interfaces")["languages that serve its models"]
     assert text == "1 of 2; its model: Python; none: C++"
+    tables = {table.title: table for table in rating_tables.tables(rate([run], MATRIX, PACKAGES))}
+    for area in ("interfaces", "model deployment", "cross-platform"):
+        assert "are not independent" in tables[f"Inputs: {area}"].note
 
 
 TRAINED = "platforms on which it trained"
