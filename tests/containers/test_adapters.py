@@ -1,6 +1,6 @@
 """Tests of adapters that need what they adapt, in the cell that has it.
 
-PyTorch, TensorFlow and Keras are too large for the environment of the tests.
+PyTorch, TensorFlow, Keras and Flax are too large for the environment of the tests.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ def gather(folder: Path, tests: Sequence[str]) -> None:
         ("torch_compiled", ["test_torch_compiled.py"]),
         ("tensorflow", ["test_tensorflow_programs.py"]),
         ("keras_jax", ["test_keras_backends.py"]),
+        ("flax", ["test_flax_modules.py"]),
     ],
 )
 def test_an_adapter_passes_its_own_tests_in_its_cell(
