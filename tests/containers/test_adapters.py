@@ -1,6 +1,6 @@
 """Tests of adapters that need what they adapt, in the cell that has it.
 
-PyTorch, TensorFlow, Keras and Flax are too large for the environment of the tests.
+They are too large for the environment of the tests.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ def gather(folder: Path, tests: Sequence[str]) -> None:
         ("tensorflow", ["test_tensorflow_programs.py"]),
         ("keras_jax", ["test_keras_backends.py"]),
         ("flax", ["test_flax_modules.py"]),
+        ("paddle", ["test_paddle_layers.py"]),
     ],
 )
 def test_an_adapter_passes_its_own_tests_in_its_cell(

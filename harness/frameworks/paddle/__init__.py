@@ -1,0 +1,1 @@
+"""PaddlePaddle, eager: `adapter` and its `layers`."""
