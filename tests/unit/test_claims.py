@@ -18,11 +18,10 @@ from deepmatrix.errors import ConfigError
 from deepmatrix.planning.cells import all_cells
 from deepmatrix.reports.tables.study import editions
 from deepmatrix.reports.tables.study.claims import tables as claim_tables
+from deepmatrix.results.expressiveness.rows import FactRow, IdiomRow, ProbeRow
 from deepmatrix.results.rows import (
     CellRow,
-    IdiomRow,
     PortabilityRow,
-    ProbeRow,
     Results,
     TrainingRow,
 )
@@ -34,6 +33,7 @@ from deepmatrix.study.checks import (
     BaseCheck,
     CellCheck,
     Check,
+    FactCheck,
     FigureCheck,
     IdiomCheck,
     NetworkCheck,
@@ -134,6 +134,17 @@ def probed(
     )
 
 
+def fact(name: str, holds: bool | None) -> FactRow:
+    return FactRow(
+        cell=f"{name}-here-amd64-cpu",
+        fact="all_c_is_in_strings",
+        workload="digits-conv",
+        holds=holds,
+        evidence="" if holds is None else "3 files of C",
+        reason="OSError: no such file" if holds is None else "",
+    )
+
+
 def written(name: str, lines: int, status: str = "ok") -> IdiomRow:
     return IdiomRow(
         cell=f"{name}-here-amd64-cpu",
@@ -212,6 +223,7 @@ SYSTEMS = ("one", "two")
 PROBE = ProbeCheck(probe="attention", of="one")
 NETWORK = NetworkCheck(networks=("digits-conv",), of="one")
 NETWORKS = NETWORK.model_copy(update={"networks": ("digits-conv", "digits-lstm")})
+FACT = FactCheck(fact="all_c_is_in_strings", of="one")
 RAN = ProbeCheck(probe="attention", of="one", ran="*Conv2D*")
 SLOWER = FigureCheck(
     figure="first step", of="one", over="two", workloads=("digits-conv",), at_least=10
@@ -232,6 +244,10 @@ def of_probe(*rows: ProbeRow) -> Results:
     return run(cells=both(), probes=rows)
 
 
+def of_fact(*rows: FactRow) -> Results:
+    return run(cells=both(), facts=rows)
+
+
 def of_network(*rows: TrainingRow) -> Results:
     return run(cells=both(), training=rows)
 
@@ -248,6 +264,7 @@ def of_lines(first: IdiomRow, second: IdiomRow) -> Results:
     ("check", "yes", "no"),
     [
         (PROBE, of_probe(probed("one", "match")), of_probe(probed("one", "unsupported"))),
+        (FACT, of_fact(fact("one", True), fact("two", False)), of_fact(fact("one", False))),
         (
             RAN,
             of_probe(probed("one", "match", ran="Conv2D, Pad")),
@@ -266,7 +283,7 @@ def of_lines(first: IdiomRow, second: IdiomRow) -> Results:
         ),
         (SERVED, of_served(served("match")), of_served(served("error", LOADING))),
     ],
-    ids=["probe", "ran", "network", "figure", "lines", "artifact"],
+    ids=["probe", "fact", "ran", "network", "figure", "lines", "artifact"],
 )
 def test_a_statement_holds_where_its_evidence_says_so(
     check: Check, yes: Results, no: Results
@@ -283,6 +300,7 @@ def test_a_statement_holds_where_its_evidence_says_so(
     [
         (PROBE, of_probe(probed("one", "failed", "NameError: x")), "failed: NameError: x"),
         (PROBE, of_probe(probed("one", "wrong")), "wrong: it cannot"),
+        (FACT, of_fact(fact("one", None)), "one-here-amd64-cpu: OSError: no such file"),
         (RAN, of_probe(probed("one", "failed", ran="Conv2D")), "failed: it cannot"),
         (RAN, of_probe(probed("one", "match")), "it did not report what it called"),
         (
@@ -389,6 +407,7 @@ def test_every_check_of_the_document_that_is_not_tried_names_a_preset_that_tries
         (NetworkCheck(networks=("digits-conv",), of="torch"), "smoke"),
         (NetworkCheck(networks=("vgg-a-small", "rnn-small"), of="caffe"), "heritage"),
         (ProbeCheck(probe="attention", of="cntk"), "heritage-probes"),
+        (FactCheck(fact="device_stays", of="theano"), "heritage-probes"),
         (FigureCheck(figure="image", of="theano", over="torch", at_most=1), "heritage"),
         (
             FigureCheck(
@@ -594,6 +613,7 @@ def test_the_last_run_that_can_decides() -> None:
     ("check", "results", "record"),
     [
         (PROBE, of_probe(probed("one", "match")), RECORD),
+        (FACT, of_fact(fact("one", True)), RECORD),
         (NETWORK, of_network(training("one")), RECORD),
         (SLOWER, started(5.0, 0.3), RECORD),
         (RUNS, started(5.0, 0.3), RECORD),
@@ -670,7 +690,7 @@ def test_statements_about_torch_in_2016_name_the_stand_in() -> None:
         for claim in claims:
             fields = claim.then.model_dump() if claim.then else {}
             if claim.then and {"torch", "torch1"} & {fields.get("of"), fields.get("over")}:
-                assert "torch 1.0.0 for Lua's Torch" in str(claim.then.stand_in)
+                assert "torch 1.0.0" in str(claim.then.stand_in)
 
 
 def test_every_statement_is_of_the_systems_then() -> None:
