@@ -197,8 +197,11 @@ def test_flax_says_its_version_first() -> None:
     assert (described["device"], described["execution"]) == ("cpu", "compiled")
 
 
-def test_an_export_answers_as_the_model_does_for_any_number_of_rows(tmp_path: Path) -> None:
-    network, weights, (x, _) = made(BOTH_WAYS)
+@pytest.mark.parametrize("case", ["images", BOTH_WAYS])
+def test_an_export_answers_as_the_model_does_for_any_number_of_rows(
+    case: str, tmp_path: Path
+) -> None:
+    network, weights, (x, _) = made(case)
     model = adapter.build(network, weights, RATE)
     path = str(tmp_path / "model")
     adapter.export(model, "jax-export", path, x)

@@ -16,7 +16,8 @@ RANDOM = "nnx.RNN makes them with a random key, which jax2onnx cannot export"
 #: Where Flax's default differs from the neutral description, and how it is adapted.
 NOTES = {
     "conv": "channels last inside: nnx.Conv knows no other layout",
-    "max_pool": "channels last inside: nnx.max_pool knows no other layout",
+    "max_pool": "channels last inside: nnx.max_pool knows no other layout; -inf is padded before "
+    "it, for jax2onnx leaves out its padding",
     "lrn": "Flax has none: plain jax, with channels first",
     "rnn": "zeros to start from are given: " + RANDOM,
     "lstm": "zeros to start from are given: " + RANDOM,
@@ -155,13 +156,16 @@ def _conv(layer, shapes, rngs):
 
 
 def _max_pool(layer, shapes, rngs):
-    settings = {
-        "window_shape": tuple(layer["size"]),
-        "strides": tuple(layer["stride"]),
-        "padding": tuple(map(tuple, layer["padding"])),
-    }
-    # By name, and looked up when it runs: so does jax2onnx put its own in place of Flax's function.
-    return lambda x: nnx.max_pool(x, **settings)
+    settings = {"window_shape": tuple(layer["size"]), "strides": tuple(layer["stride"])}
+    around = [(0, 0), *map(tuple, layer["padding"]), (0, 0)]
+
+    def pool(x):
+        if any(map(any, around)):
+            x = jnp.pad(x, around, constant_values=-jnp.inf)
+        # By name, and looked up now: so jax2onnx can put its own in place of Flax's function.
+        return nnx.max_pool(x, **settings)
+
+    return pool
 
 
 def _dense(layer, shapes, rngs):
