@@ -26,7 +26,7 @@ def measure(
     cells = {cell.id: cell for cell in all_cells(matrix)}
     for framework in frameworks:
         yield from _serving(framework, runs, cells)
-    yield from _training(frameworks, runs, matrix, cells)
+    yield from _training(frameworks, runs, cells)
 
 
 def _serving(
@@ -125,12 +125,11 @@ class _Trainings:
 def _training(
     frameworks: Sequence[str],
     runs: Sequence[Results],
-    matrix: Matrix,
     cells: Mapping[str, Cell],
 ) -> Iterator[Measured]:
     """Yield on how many platforms a framework trained, of those on which any of a period did.
 
-    Nothing of a framework that was not tried on one of these, where the matrix file has it there.
+    Nothing of a framework that was not tried on one of these, whoever excluded it there.
     """
     trainings = {framework: _trainings(framework, runs, cells) for framework in frameworks}
     platforms = sorted({name for tried in trainings.values() for name in tried.records})
@@ -138,11 +137,7 @@ def _training(
         return
     for framework, tried in trainings.items():
         trained = [name for name in platforms if name in tried.records]
-        lacking = {
-            name: tried.failures.get(name) or _exclusion(framework, name, matrix, cells)
-            for name in platforms
-            if name not in trained
-        }
+        lacking = {name: tried.failures.get(name, "") for name in platforms if name not in trained}
         if trained and all(lacking.values()):
             missing = "".join(f"; not {name} ({reason})" for name, reason in lacking.items())
             yield Measured(
@@ -169,13 +164,3 @@ def _trainings(framework: str, runs: Sequence[Results], cells: Mapping[str, Cell
                 else:
                     trainings.failures[platform] = row.status
     return trainings
-
-
-def _exclusion(framework: str, platform: str, matrix: Matrix, cells: Mapping[str, Cell]) -> str:
-    """Return why the matrix file excludes all cells of a framework on a platform, or nothing."""
-    reasons = [
-        matrix.exclusion(cell.id)
-        for cell in cells.values()
-        if cell.name == framework and platform_name(cell.language, cell) == platform
-    ]
-    return reasons[0] or "" if reasons and all(reasons) else ""
