@@ -217,7 +217,7 @@ def history(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none", default=False)
 def readme(session: nox.Session) -> None:
-    """Put the tables of the newest run into the README."""
+    """Put the tables of runs into the README, or other pages."""
     _matrix(session, "readme", *session.posargs)
 
 

@@ -27,6 +27,9 @@ MANY_MODELS = 20
 
 #: Where another document takes the report. The first mark may name tables,
 #: ``<!-- report: Cells; Portability: digits-conv -->``: then it takes only these.
+#: What the last line of a report says of its run.
+PRESET = re.compile("<sub>preset `([^`]+)`")
+
 BEGIN, END = re.compile("<!-- report(?:: ([^\n]*?))? -->"), "<!-- /report -->"
 
 
@@ -65,6 +68,15 @@ def cut(text: str) -> str:
     return start.rsplit("\n", 1)[0] + "\n\n(cut: see results.json for the rest)\n"
 
 
+def preset_of(path: Path) -> str:
+    """Return the preset of the run whose tables a page has, or nothing.
+
+    Raises ArgumentError where the page cannot be read.
+    """
+    match = PRESET.search(_read(path))
+    return match[1] if match else ""
+
+
 def insert(path: Path, page: Callable[[Sequence[str]], str]) -> None:
     """Replace the text between the marks of a Markdown file by a page with a title.
 
@@ -73,18 +85,7 @@ def insert(path: Path, page: Callable[[Sequence[str]], str]) -> None:
     Raises:
         ArgumentError: it cannot be read, or the marks are not there, once each and in their order.
     """
-    try:
-        with open_plain(path) as file:
-            text = file.read().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ArgumentError(
-            f"{path} is not UTF-8 text ({error.reason} at byte {error.start})",
-            hint="save it as UTF-8; it is unchanged",
-        ) from None
-    except OSError as error:
-        raise ArgumentError(
-            f"{path} cannot be read: {error.strerror}", hint="name a page that you may read"
-        ) from None
+    text = _read(path)
     begins = list(BEGIN.finditer(text))
     if len(begins) != 1 or text.count(END) != 1 or text.index(END) < begins[0].end():
         raise ArgumentError(
@@ -95,6 +96,21 @@ def insert(path: Path, page: Callable[[Sequence[str]], str]) -> None:
     report = page(titles).replace("\n#", "\n##").replace("# ", "### ", 1)
     before, after = text[: begins[0].end()], text[text.index(END) :]
     write_named(path, f"{before}\n\n{report}\n{after}")
+
+
+def _read(path: Path) -> str:
+    try:
+        with open_plain(path) as file:
+            return file.read().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ArgumentError(
+            f"{path} is not UTF-8 text ({error.reason} at byte {error.start})",
+            hint="save it as UTF-8; it is unchanged",
+        ) from None
+    except OSError as error:
+        raise ArgumentError(
+            f"{path} cannot be read: {error.strerror}", hint="name a page that you may read"
+        ) from None
 
 
 def select(tables: list[Table], titles: Sequence[str]) -> list[Table]:
