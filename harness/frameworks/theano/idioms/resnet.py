@@ -3,7 +3,7 @@
 import numpy
 import theano
 from theano import tensor
-from theano.tensor.nnet import conv2d, relu
+from theano.tensor.nnet import conv2d
 
 
 def shared(value):
@@ -13,6 +13,11 @@ def shared(value):
 def weights(shape, fan_in, gain=1):
     bound = gain * numpy.sqrt(6.0 / fan_in)
     return shared(numpy.random.uniform(-bound, bound, shape))
+
+
+def relu(x):
+    """Cut off what is negative: Theano's relu has a gradient of a half where x is 0."""
+    return tensor.switch(x > 0, x, 0)
 
 
 def conv(params, x, inputs, outputs, size, stride=1, gain=1):
