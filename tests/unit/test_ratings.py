@@ -196,9 +196,10 @@ def test_times_of_two_runs_are_not_compared() -> None:
     assert value(rate(runs, MATRIX, PACKAGES), "Caffe", "performance") is None
 
 
-def test_a_network_without_a_wanted_accuracy_is_no_input() -> None:
+@pytest.mark.parametrize("wanted", [0.0, 0.48])
+def test_a_network_that_is_asked_for_little_is_no_input(wanted: float) -> None:
     names = (CAFFE, TENSORFLOW1)
-    rows = (trained(name, "googlenet-tiny", accuracy_wanted=0.0) for name in names)
+    rows = (trained(name, "googlenet-tiny", accuracy_wanted=wanted) for name in names)
     run = results(training=tuple(rows))
     assert value(rate([run], MATRIX, PACKAGES), "Caffe", "modeling capability") is None
 
