@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 #: Modules that import a framework when they are imported: only ever where there is one.
 FRAMEWORKS_OWN = (
     "harness/frameworks/*/exports.py",
+    "harness/frameworks/*/facts.py",
     "harness/frameworks/*/layers.py",
     "harness/frameworks/*/operations.py",
     "harness/frameworks/*/programs.py",
