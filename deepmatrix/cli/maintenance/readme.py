@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+from collections.abc import Sequence, Set
 from pathlib import Path
 
 from deepmatrix import reports
@@ -42,8 +43,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Put the tables of runs into the README, or other pages, between their marks."""
     pages = options.into or [ROOT / "README.md"]
+    chosen_runs = _choose_runs(pages, options)
     for page in pages:
-        chosen = _choose_run(page, options, alone=len(pages) == 1)
+        chosen = chosen_runs.get(page)
         if chosen is None:
             text = f"{page}: left as it is: {options.runs} has no finished run of its preset"
         else:
@@ -52,21 +54,27 @@ def run(options: argparse.Namespace) -> None:
         print_line(make_console(), text, wrap=False)
 
 
-def _choose_run(page: Path, options: argparse.Namespace, *, alone: bool) -> Run | None:
-    """Return the run for a page: of several pages, None where there is none of its preset."""
+def _choose_runs(pages: Sequence[Path], options: argparse.Namespace) -> dict[Path, Run]:
+    """Return the run of each page; of several pages, one without a run of its preset has none."""
     if options.run:
-        return running.open_run(options.run, options.runs)
-    preset = markdown.preset_of(page)
-    candidates = runs.newest(options.runs) if preset else iter(())
-    chosen = next((run for run in candidates if _is_finished(run, preset)), None)
-    return chosen or (runs.latest(options.runs) if alone else None)
+        return dict.fromkeys(pages, running.open_run(options.run, options.runs))
+    presets = {page: preset for page in pages if (preset := markdown.preset_of(page))}
+    newest = _newest_finished(set(presets.values()), options.runs)
+    chosen = {page: newest[preset] for page, preset in presets.items() if preset in newest}
+    return chosen if chosen or len(pages) > 1 else {pages[0]: runs.latest(options.runs)}
 
 
-def _is_finished(run: Run, preset: str) -> bool:
-    """Return whether a run of this preset has its report; one that cannot be read has none."""
-    with contextlib.suppress(RecordError):
-        return run.manifest.plan.preset == preset and (run.path / "results.json").is_file()
-    return False
+def _newest_finished(presets: Set[str], parent: Path) -> dict[str, Run]:
+    """Return the newest run with a report by preset; one that cannot be read is of none."""
+    newest: dict[str, Run] = {}
+    for run in runs.newest(parent):
+        if newest.keys() >= presets:
+            break
+        with contextlib.suppress(RecordError):
+            preset = run.manifest.plan.preset
+            if preset in presets and (run.path / "results.json").is_file():
+                newest.setdefault(preset, run)
+    return newest
 
 
 def _fill(page: Path, opened_run: Run, options: argparse.Namespace) -> None:
