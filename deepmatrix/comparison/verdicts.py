@@ -153,7 +153,7 @@ def _serving(results: Results) -> Iterator[tuple[Key, Outcome]]:
                     error=judged.finite_error,
                     tolerance=judged.tolerance,
                     reason=judged.reason,
-                    expected="" if judged.verdict == "match" else judged.expected_failure,
+                    expected=_expected(judged.verdict, judged.expected_failure),
                 ),
             )
 
@@ -182,11 +182,16 @@ def _own(results: Results) -> Iterator[tuple[Key, Outcome]]:
     )
     for kind, rows in kinds:
         for subject, cell, verdict, reason, expected_failure in rows:
-            expected = "" if verdict == "ok" else expected_failure
+            expected = _expected(verdict, expected_failure)
             yield (
                 (kind, subject, cell),
                 Outcome(verdict=verdict, subject=subject, reason=reason, expected=expected),
             )
+
+
+def _expected(verdict: str, expected_failure: str) -> str:
+    """Return why a verdict may be bad, nothing where it is good."""
+    return expected_failure if RANKS.get(verdict, WORST) else ""
 
 
 def compare_machines(base: Results, head: Results, growth: float) -> VerdictChanges:
