@@ -107,7 +107,7 @@ A framework that exports language models to generate with (see `harness.record.c
 A runtime leaves out the functions for what it cannot do; the harness records ``unsupported``.
 """
 
-from typing import TYPE_CHECKING, Any, Dict, Iterable, List
+from typing import TYPE_CHECKING, Any, Container, Dict, Iterable, Iterator, List, Tuple
 
 import numpy
 
@@ -166,6 +166,30 @@ def copy_inputs(inputs: Arrays) -> Arrays:
     timed, so its caller copies, outside the clock.
     """
     return {name: numpy.array(x) for name, x in inputs.items()}
+
+
+def layers_of(
+    network: Dict[str, Any], kinds: Container[str]
+) -> Iterator[Tuple[Dict[str, Any], List[str]]]:
+    """Yield each layer of a network with the names of the layers that it reads, or ``input``.
+
+    Raises Unsupported for one whose kind is not among *kinds*.
+    """
+    before = "input"
+    for layer in network["layers"]:
+        if layer["kind"] not in kinds:
+            raise Unsupported("layer kind " + layer["kind"])
+        yield layer, layer.get("inputs", [before])
+        before = layer["name"]
+
+
+def parameters_of(layer: Dict[str, Any], values: Dict[str, Any]) -> Dict[str, Any]:
+    """Return what there is for a layer's parameters, such as arrays, by the parameter's name."""
+    return {
+        name.split(".")[1]: value
+        for name, value in values.items()
+        if name.split(".")[0] == layer["name"]
+    }
 
 
 def notes_on(network: Dict[str, Any], notes: Dict[str, str]) -> Dict[str, str]:

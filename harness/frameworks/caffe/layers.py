@@ -5,7 +5,7 @@ only, and one padding for both ends of a dimension. This module builds what is m
 layers that Caffe has.
 """
 
-from harness.adapters import Unsupported
+from harness.adapters import Unsupported, layers_of
 from harness.frameworks.caffe import attention, recurrent
 from harness.frameworks.caffe.net_text import Text
 
@@ -28,15 +28,11 @@ NOTES = {
 def write(network):
     """Return a `Text` of the network up to its logits."""
     text = Text(network)
-    before = "input"
-    for layer in network["layers"]:
-        if layer["kind"] not in KINDS:
-            raise Unsupported("layer kind " + layer["kind"])
-        inputs = layer.get("inputs", [before])
+    for layer, inputs in layers_of(network, KINDS):
         KINDS[layer["kind"]](text, layer, *inputs)
-        before = layer["name"]
     # A blob that no layer reads would become an output.
-    for blob in [top for top in text.shapes if top not in text.read and top != before]:
+    logits = network["layers"][-1]["name"]
+    for blob in [top for top in text.shapes if top not in text.read and top != logits]:
         text.add("Silence", text.fresh("silence"), [blob], None, tops=[])
     return text
 

@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict
 import cntk
 import numpy
 
-from harness.adapters import Unsupported
+from harness.adapters import layers_of
 
 #: Where CNTK's default differs from the neutral description, and how it is adapted.
 NOTES = {
@@ -54,19 +54,14 @@ class Graph:
         self.input = cntk.input_variable(tuple(network["input"]), name="input")
         values = {"input": self.input}
         self.weights = {}
-        before = "input"
-        for layer in network["layers"]:
-            if layer["kind"] not in KINDS:
-                raise Unsupported("layer kind " + layer["kind"])
-            inputs = [values[name] for name in layer.get("inputs", [before])]
-            result = KINDS[layer["kind"]](layer, *inputs)
+        for layer, sources in layers_of(network, KINDS):
+            result = KINDS[layer["kind"]](layer, *[values[source] for source in sources])
             values[layer["name"]], weights = result if isinstance(result, tuple) else (result, {})
             for name, weight in weights.items():
                 self.weights[layer["name"] + "." + name] = weight
-            before = layer["name"]
+        self.logits = values[layer["name"]]
         del values["input"]
         self.values = values
-        self.logits = values[before]
 
 
 def _parameter(*shape):

@@ -8,7 +8,7 @@ import numpy
 from flax import nnx
 from jax import numpy as jnp
 
-from harness.adapters import Unsupported
+from harness.adapters import layers_of, parameters_of
 from harness.frameworks.jax import layers as jax_layers
 
 RANDOM = "nnx.RNN makes them with a random key, which jax2onnx cannot export"
@@ -53,19 +53,10 @@ class Network(nnx.Module):
         rngs = nnx.Rngs(0)
         self.layers = nnx.Dict()
         wiring = []
-        before = "input"
-        for layer in network["layers"]:
-            if layer["kind"] not in KINDS:
-                raise Unsupported("layer kind " + layer["kind"])
-            name = layer["name"]
-            mine = {
-                key.split(".")[1]: shape
-                for key, shape in shapes.items()
-                if key.split(".")[0] == name
-            }
-            self.layers[name] = KINDS[layer["kind"]](layer, mine, rngs)
-            wiring.append((name, tuple(layer.get("inputs", [before])), _place(layer)))
-            before = name
+        for layer, inputs in layers_of(network, KINDS):
+            make = KINDS[layer["kind"]]
+            self.layers[layer["name"]] = make(layer, parameters_of(layer, shapes), rngs)
+            wiring.append((layer["name"], tuple(inputs), _place(layer)))
         self.wiring = tuple(wiring)
 
     def values(self, x):

@@ -10,7 +10,7 @@ import numpy
 from jax import lax
 from jax import numpy as jnp
 
-from harness.adapters import Unsupported
+from harness.adapters import layers_of, parameters_of
 
 #: Where jax's default differs from the neutral description, and how it is adapted.
 NOTES = {
@@ -27,24 +27,17 @@ NOTES = {
 def values(network, weights, x):
     """Return every layer's output, and the input, by name."""
     outputs = {"input": x}
-    before = "input"
-    for layer in network["layers"]:
-        name = layer["name"]
-        params = {
-            key.split(".")[1]: value for key, value in weights.items() if key.split(".")[0] == name
-        }
-        outputs[name] = KINDS[layer["kind"]](
-            layer, params, *[outputs[source] for source in layer.get("inputs", [before])]
+    for layer, inputs in layers_of(network, KINDS):
+        outputs[layer["name"]] = KINDS[layer["kind"]](
+            layer, parameters_of(layer, weights), *[outputs[source] for source in inputs]
         )
-        before = name
     return outputs
 
 
 def check(network):
     """Raise Unsupported for a kind of layer that this module does not have."""
-    for layer in network["layers"]:
-        if layer["kind"] not in KINDS:
-            raise Unsupported("layer kind " + layer["kind"])
+    for _ in layers_of(network, KINDS):
+        pass
 
 
 def _conv(layer, params, x):

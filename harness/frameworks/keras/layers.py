@@ -8,7 +8,7 @@ import keras
 import ml_dtypes
 import numpy
 
-from harness.adapters import Unsupported
+from harness.adapters import layers_of
 
 #: Where Keras's default differs from the neutral description, and how it is adapted.
 NOTES = {
@@ -64,17 +64,13 @@ class Graph:
         source = keras.Input(tuple(network["input"]), name="input")
         self.values = {"input": Value(source)}
         self.weights = {}
-        before = "input"
-        for layer in network["layers"]:
-            if layer["kind"] not in KINDS:
-                raise Unsupported("layer kind " + layer["kind"])
-            inputs = [self.values[name] for name in layer.get("inputs", [before])]
+        for layer, sources in layers_of(network, KINDS):
+            inputs = [self.values[source] for source in sources]
             value, weights = KINDS[layer["kind"]](layer, *inputs)
             self.values[layer["name"]] = value
             for name, weight in weights.items():
                 self.weights[layer["name"] + "." + name] = weight
-            before = layer["name"]
-        self.model = keras.Model(source, self.values[before].moved(False))
+        self.model = keras.Model(source, value.moved(False))
 
     def watched(self):
         """Return the names of all layers and a model of their outputs in the neutral layout."""

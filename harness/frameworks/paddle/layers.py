@@ -8,7 +8,7 @@ import paddle
 from paddle import nn
 from paddle.nn import functional
 
-from harness.adapters import Unsupported
+from harness.adapters import layers_of, parameters_of
 
 SECOND = "paddle has a second bias: it is zero, and the optimiser does not have it"
 
@@ -209,18 +209,10 @@ class Graph(nn.Layer):
         super().__init__()
         self.layers = nn.LayerDict()
         self.reads = []
-        before = "input"
-        for layer in network["layers"]:
-            params = {
-                name.split(".")[1]: value
-                for name, value in weights.items()
-                if name.split(".")[0] == layer["name"]
-            }
-            if layer["kind"] not in KINDS:
-                raise Unsupported("layer kind " + layer["kind"])
-            self.layers[layer["name"]] = KINDS[layer["kind"]](layer, params)
-            self.reads.append((layer["name"], layer.get("inputs", [before])))
-            before = layer["name"]
+        for layer, inputs in layers_of(network, KINDS):
+            make = KINDS[layer["kind"]]
+            self.layers[layer["name"]] = make(layer, parameters_of(layer, weights))
+            self.reads.append((layer["name"], inputs))
 
     def forward(self, x):
         """Return the logits of x."""

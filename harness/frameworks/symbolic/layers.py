@@ -10,22 +10,16 @@ from typing import Any, Callable, Dict
 
 import numpy
 
-from harness.adapters import Unsupported
+from harness.adapters import layers_of, parameters_of
 
 
 def outputs(ops, network, weights, x):
     """Return every layer's expression by name, with *x* as the network's input."""
-    expressions, before = {"input": x}, "input"
-    for layer in network["layers"]:
-        if layer["kind"] not in KINDS:
-            raise Unsupported("layer kind " + layer["kind"])
-        name = layer["name"]
-        params = {
-            key.split(".")[1]: value for key, value in weights.items() if key.split(".")[0] == name
-        }
-        inputs = [expressions[source] for source in layer.get("inputs", [before])]
-        expressions[name] = KINDS[layer["kind"]](ops, layer, params, *inputs)
-        before = name
+    expressions = {"input": x}
+    for layer, sources in layers_of(network, KINDS):
+        inputs = [expressions[source] for source in sources]
+        params = parameters_of(layer, weights)
+        expressions[layer["name"]] = KINDS[layer["kind"]](ops, layer, params, *inputs)
     del expressions["input"]
     return expressions
 

@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, List
 import numpy
 import tensorflow as tf
 
-from harness.adapters import Unsupported
+from harness.adapters import layers_of
 
 #: Where TensorFlow's default differs from the neutral description, and how it is adapted.
 NOTES = {
@@ -70,18 +70,14 @@ class Graph:
         self.input = tf.placeholder(tf.float32, [None] + list(network["input"]), "input")
         self.values = {"input": Value(self.input)}
         self.weights = {}
-        before = "input"
-        for layer in network["layers"]:
-            if layer["kind"] not in KINDS:
-                raise Unsupported("layer kind " + layer["kind"])
-            inputs = [self.values[name] for name in layer.get("inputs", [before])]
+        for layer, sources in layers_of(network, KINDS):
+            inputs = [self.values[source] for source in sources]
             with tf.variable_scope(layer["name"]):
                 value, weights = KINDS[layer["kind"]](layer, *inputs)
             self.values[layer["name"]] = value
             for name, weight in weights.items():
                 self.weights[layer["name"] + "." + name] = weight
-            before = layer["name"]
-        self.logits = self.values[before].moved(False)
+        self.logits = value.moved(False)
         self.variables: List[Any] = []
         for weight in self.weights.values():
             if all(weight.variable is not variable for variable in self.variables):

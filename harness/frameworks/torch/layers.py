@@ -9,7 +9,7 @@ import math
 import torch
 from torch import nn
 
-from harness.adapters import Unsupported
+from harness.adapters import layers_of, parameters_of
 
 #: Where torch's default differs from the neutral description, and how it is adapted.
 NOTES = {
@@ -270,18 +270,10 @@ class Graph(nn.Module):
         super().__init__()
         self.layers = nn.ModuleDict()
         self.reads = []
-        before = "input"
-        for layer in network["layers"]:
-            params = {
-                name.split(".")[1]: value
-                for name, value in weights.items()
-                if name.split(".")[0] == layer["name"]
-            }
-            if layer["kind"] not in self.kinds:
-                raise Unsupported("layer kind " + layer["kind"])
-            self.layers[layer["name"]] = self.kinds[layer["kind"]](layer, params)
-            self.reads.append((layer["name"], layer.get("inputs", [before])))
-            before = layer["name"]
+        for layer, inputs in layers_of(network, self.kinds):
+            make = self.kinds[layer["kind"]]
+            self.layers[layer["name"]] = make(layer, parameters_of(layer, weights))
+            self.reads.append((layer["name"], inputs))
 
     def forward(self, x):
         """Return the logits of x."""
