@@ -159,11 +159,12 @@ class Assembly:
         portability: Sequence[PortabilityRow],
     ) -> tuple[str, ...]:
         expected_failure = self.manifest.matrix.expected_failure
+        phases = self.manifest.plan.phases
         return (
             *remarks.cautions(portability),
             *generation.near_ties(self.collected.generation),
             *cells.noise_warnings(self.collected.summaries),
-            *remarks.unexpected_passes(produced, portability, expected_failure),
+            *remarks.unexpected_passes(produced, portability, expected_failure, phases),
             *timings.warnings(produced, self.collected.steps, inference),
             *remarks.wide_tolerances(portability),
             *remarks.stateful(portability, self.models),

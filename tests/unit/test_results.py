@@ -142,6 +142,25 @@ def test_what_was_known_to_fail_and_does_not_is_told(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("phases", "is_remarked"),
+    [(("startup", "train", "deploy"), True), (("startup", "parity", "train"), False)],
+)
+def test_a_run_without_exports_does_not_show_that_an_expected_failure_is_gone(
+    tmp_path: Path, phases: tuple[str, ...], is_remarked: bool
+) -> None:
+    expected = ExpectedFailure(cells="torch-*", subjects="digits-lstm", reason="no export of LSTM")
+    plan = replace(PLAN, phases=phases)
+    run = new_run(
+        tmp_path, plan, matrix=MATRIX.model_copy(update={"expected_failures": (expected,)})
+    )
+    write_gold(run)
+    for job in plan.jobs("produce"):
+        run.save(job, record(job))
+    warnings = merging.merge([run]).warnings
+    assert any(expected.reason in warning for warning in warnings) == is_remarked
+
+
 @given(seed=st.integers(0, 10_000), parts=st.integers(1, 4), copies=st.integers(1, 3))
 def test_however_records_are_split_and_repeated_each_job_comes_once(
     seed: int, parts: int, copies: int
