@@ -2,9 +2,10 @@
 
 ``harness/frameworks/<framework>/facts.py`` has a function for each fact. It takes nothing, and
 returns whether the fact holds, None where that is a matter of judgement, and in a line what shows
-it.
+it. It raises Unsupported where what the fact is about is not installed: the cell then lacks it.
 """
 
+import contextlib
 import glob
 import inspect
 import mmap
@@ -14,20 +15,24 @@ from types import ModuleType
 from typing import Any, Dict, List, Pattern, Set
 
 from harness import failures
+from harness.adapters import Unsupported
 
 
 def find_all(module: ModuleType) -> Dict[str, Dict[str, Any]]:
     """Return the outcome of each fact of a module: ``holds``, ``evidence``; or its ``error``."""
-    return {
-        name: _find(function)
-        for name, function in inspect.getmembers(module, inspect.isfunction)
-        if function.__module__.startswith("harness.frameworks.") and not name.startswith("_")
-    }
+    outcomes = {}
+    for name, function in inspect.getmembers(module, inspect.isfunction):
+        if function.__module__.startswith("harness.frameworks.") and not name.startswith("_"):
+            with contextlib.suppress(Unsupported):
+                outcomes[name] = _find(function)
+    return outcomes
 
 
 def _find(function: Any) -> Dict[str, Any]:
     try:
         holds, evidence = function()
+    except Unsupported:
+        raise
     except failures.CAUGHT as exception:
         return {"holds": None, "error": failures.as_error(exception)}
     return {"holds": holds, "evidence": evidence, "error": None}

@@ -169,14 +169,23 @@ LIMITS = {
     "theano": {"python_loop": "unsupported"},
     "tensorflow1": {},
     "torch1": {},
+    "torch1_luajit": {},
 }
+
+#: torch 1.0.0 with LuaJIT beside it, on the Python of `torch1`.
+LUAJIT = "torch1_luajit-python36-amd64-cpu"
 
 
 def test_what_old_frameworks_express_and_what_python_does_for_them(
     docker_engine: DockerEngine, tmp_path: Path
 ) -> None:
     cells = ["caffe-debian11-amd64-cpu", "theano-debian11-amd64-cpu"]
+    environment = docker_engine.endpoint.environment()
+    has_luajit = "python36" not in MissingInterpreters(matrix=MATRIX, environment=environment)
+    cells += [LUAJIT] if has_luajit else []
     results = run(docker_engine, tmp_path, "heritage-probes", *cells)
+    timed = {row.cell for row in results.facts if row.fact == "luajit_is_about_as_fast_as_cpp"}
+    assert timed == ({LUAJIT} if has_luajit else set())
     limits: dict[str, dict[str, str]] = {row.cell.split("-")[0]: {} for row in results.probes}
     for row in results.probes:
         if row.verdict != "match" or row.outside:

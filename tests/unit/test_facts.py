@@ -11,6 +11,11 @@ from typing import Any
 
 import pytest
 
+from deepmatrix.config import matrix_file
+from deepmatrix.config.families import FAMILIES
+from deepmatrix.paths import ROOT
+from deepmatrix.workloads import networks
+from harness.adapters import Unsupported
 from harness.measuring import facts
 
 
@@ -41,6 +46,13 @@ def test_a_fact_that_cannot_be_read_has_its_error() -> None:
     assert outcome["error"]["type"] == "FileNotFoundError"
 
 
+def test_a_fact_about_what_is_not_installed_is_left_out() -> None:
+    def is_fast() -> tuple[bool, str]:
+        raise Unsupported("no compiler is installed")
+
+    assert facts.find_all(framework(is_fast=is_fast)) == {}
+
+
 def test_a_helper_that_a_module_imports_is_no_fact() -> None:
     module = framework()
     module.names_in = facts.names_in  # type: ignore[attr-defined]
@@ -65,15 +77,52 @@ def test_shared_objects_are_files_of_all_folders_once(tmp_path: Path) -> None:
     assert names == ["a.so", "b.so.2"]
 
 
+def stand_in(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+    """Return a package in a framework's place, with the files of *folder*."""
+    package = types.ModuleType(name)
+    package.__file__ = str(folder / "__init__.py")
+    monkeypatch.setitem(sys.modules, name, package)
+    return package
+
+
+def facts_of(name: str, monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+    """Return the facts of a framework, imported with the packages that are there now."""
+    module = f"harness.frameworks.{name}.facts"
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    return importlib.import_module(module)
+
+
 @pytest.fixture
 def theano(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
     """The facts of a package in Theano's place, with the files of *tmp_path*."""
-    package = types.ModuleType("theano")
-    package.__file__ = str(tmp_path / "__init__.py")
+    package = stand_in("theano", tmp_path, monkeypatch)
     package.config = types.SimpleNamespace(device="cpu")  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "theano", package)
-    monkeypatch.delitem(sys.modules, "harness.frameworks.theano.facts", raising=False)
-    return importlib.import_module("harness.frameworks.theano.facts")
+    return facts_of("theano", monkeypatch)
+
+
+@pytest.fixture
+def torch1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+    """The facts of a package in torch's place, with the files of *tmp_path*."""
+    stand_in("torch", tmp_path, monkeypatch)
+    return facts_of("torch1", monkeypatch)
+
+
+def test_without_luajit_nothing_is_said_of_it(
+    torch1: types.ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "luajit_is_about_as_fast_as_cpp" not in facts.find_all(torch1)
+
+
+def test_only_the_variant_of_torch_for_it_has_luajit() -> None:
+    matrix = matrix_file.load(ROOT / "matrix.yaml", networks=networks.NETWORKS)
+    families = {name: FAMILIES[system.family] for name, system in matrix.systems().items()}
+    with_luajit = {
+        name
+        for name, family in families.items()
+        if any("luajit" in part.packages for part in family.roots.values())
+    }
+    assert with_luajit == {"torch1_luajit"}
 
 
 def test_c_code_in_strings_is_told_from_text(tmp_path: Path, theano: types.ModuleType) -> None:

@@ -2,10 +2,12 @@
 
 import os
 import re
+import shutil
 from typing import Optional, Set, Tuple
 
 import torch
 
+from harness.adapters import Unsupported
 from harness.frameworks.torch1 import languages
 from harness.measuring.facts import names_in, shared_objects
 
@@ -22,7 +24,12 @@ def thnn_has_temporal_convolution() -> Tuple[bool, str]:
 
 
 def luajit_is_about_as_fast_as_cpp() -> Tuple[Optional[bool], str]:
-    """Nobody said how much longer is comparable: the ratios are shown, and decide nothing."""
+    """Nobody said how much longer is comparable: the ratios are shown, and decide nothing.
+
+    Only the image of a variant has LuaJIT.
+    """
+    if shutil.which("luajit") is None:
+        raise Unsupported("no LuaJIT is installed")
     ratios = ["%.2f (%s)" % (ratio, name) for name, ratio in languages.ratios().items()]
     return None, "LuaJIT takes %s times as long as C++, and no measure says what is comparable" % (
         ", ".join(ratios)
