@@ -107,6 +107,35 @@ def torch1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
     return facts_of("torch1", monkeypatch)
 
 
+@pytest.mark.parametrize(
+    ("functions", "holds", "listed"),
+    [
+        (("TemporalConvolution",), True, "TemporalConvolution"),
+        (
+            ("TemporalRowConvolution", "TemporalConvolution"),
+            True,
+            "TemporalConvolution, TemporalRowConvolution",
+        ),
+        (("TemporalRowConvolution",), None, "TemporalRowConvolution"),
+        (("TemporalMaxPooling", "SpatialConvolutionMM"), None, "none"),
+    ],
+)
+def test_only_the_temporal_convolution_of_the_studys_torch_counts(
+    torch1: types.ModuleType,
+    tmp_path: Path,
+    functions: tuple[str, ...],
+    holds: bool | None,
+    listed: str,
+) -> None:
+    names = [f"THNN_Float{function}_updateOutput" for function in functions]
+    (tmp_path / "libcaffe2.so").write_bytes("\0".join(["", *names, ""]).encode())
+    (tmp_path / "libother.so").write_bytes(b"\0THNN_DoubleTemporalConvolution_updateOutputs\0")
+    answer, evidence = torch1.thnn_has_temporal_convolution()
+    assert answer is holds
+    assert "THNN_FloatTemporalConvolution_updateOutput is " in evidence
+    assert evidence.endswith(": " + listed)
+
+
 def test_without_luajit_nothing_is_said_of_it(
     torch1: types.ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
