@@ -154,6 +154,55 @@ def test_only_the_variant_of_torch_for_it_has_luajit() -> None:
     assert with_luajit == {"torch1_luajit"}
 
 
+@pytest.fixture
+def tensorflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+    """The facts of a package in TensorFlow's place, with the files of its folder in *tmp_path*."""
+    (tmp_path / "tensorflow").mkdir()
+    stand_in("tensorflow", tmp_path / "tensorflow", monkeypatch)
+    return facts_of("tensorflow", monkeypatch)
+
+
+KERNEL = "_ZN5Eigen8internal11gebp_kernelIffl"
+
+
+@pytest.mark.parametrize(
+    ("names", "holds", "seen"),
+    [
+        ((KERNEL,), True, "dgemm_ are nowhere; mkldnn_sgemm and dnnl_sgemm are nowhere"),
+        ((KERNEL, "cblas_sgemm"), False, "dgemm_ are in libtensorflow.so.2"),
+        ((KERNEL, "my_cblas_dgemm"), False, "dgemm_ are in libtensorflow.so.2"),
+        ((KERNEL, "sgemm_"), False, "dgemm_ are in libtensorflow.so.2"),
+        ((KERNEL, "dgemm_"), False, "dgemm_ are in libtensorflow.so.2"),
+        ((KERNEL, "dgemm_", "mkldnn_sgemm"), False, "dnnl_sgemm are in libtensorflow.so.2"),
+        ((KERNEL, "mkldnn_sgemm"), None, "are in libtensorflow.so.2, and no file says whether"),
+        ((KERNEL, "dnnl_sgemm"), None, "are in libtensorflow.so.2, and no file says whether"),
+        ((KERNEL, "cblas_sgemm_batch", "igemm_", "sgemm_x", "xsgemm_", "dnn_sgemm"), True, ""),
+        ((KERNEL, "dnnl_sgemm_u8", "mkldnn_sgemms", "cuDnnl_gemm"), True, ""),
+        (("_ZN5Eigen8internal4gebp",), False, "Eigen's product of matrices is nowhere"),
+    ],
+)
+def test_what_multiplies_in_tensorflow(
+    tensorflow: types.ModuleType,
+    tmp_path: Path,
+    names: tuple[str, ...],
+    holds: bool | None,
+    seen: str,
+) -> None:
+    library = tmp_path / "tensorflow" / "libtensorflow.so.2"
+    library.write_bytes("\0".join(["", *names, ""]).encode())
+    answer, evidence = tensorflow.multiplies_by_eigen_without_blas()
+    assert answer is holds
+    assert seen in evidence
+
+
+def test_without_a_shared_object_nothing_is_known_of_tensorflow(
+    tensorflow: types.ModuleType,
+) -> None:
+    outcomes = facts.find_all(tensorflow)
+    assert {outcome["error"]["type"] for outcome in outcomes.values()} == {"FileNotFoundError"}
+    assert len(outcomes) == 2
+
+
 def test_c_code_in_strings_is_told_from_text(tmp_path: Path, theano: types.ModuleType) -> None:
     (tmp_path / "op.py").write_text(
         '"""Says what it does;\n\nin English."""\nc = """\nint i;\ni = 1;\n"""\nt = "a;"\n'

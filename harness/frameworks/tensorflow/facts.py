@@ -3,7 +3,7 @@
 import ctypes
 import os
 import re
-from typing import List, Pattern, Tuple
+from typing import List, Optional, Pattern, Tuple
 
 import tensorflow
 
@@ -12,9 +12,12 @@ from harness.measuring.facts import names_in, shared_objects
 #: `tensorflow::NewSession(const SessionOptions&)`, as C++ writes its name.
 NEW_SESSION = "_ZN10tensorflow10NewSessionERKNS_14SessionOptionsE"
 
-#: A product of matrices by a BLAS library, and the kernel of Eigen's. In a shared object names may
-#: share their ends, and a pattern that begins with no letter takes 20 times as long.
-BLAS = re.compile(rb"cblas_[sd]gemm\b")
+#: A product of matrices by a BLAS library, in C and in Fortran, by oneDNN, also by its former name,
+#: and the kernel of Eigen's. In a shared object names may share their ends, so that none stands
+#: before a name of C. A pattern that does not begin with letters takes 20 times as long.
+CBLAS = re.compile(rb"cblas_[sd]gemm\b")
+FORTRAN = re.compile(rb"gemm_(?<=\0[sd]gemm_)\0")
+ONEDNN = re.compile(rb"dnn(?:l|(?<=mkldnn))_sgemm\b")
 EIGEN = re.compile(rb"_ZN5Eigen8internal11gebp_kernel")
 
 
@@ -25,11 +28,22 @@ def has_interface_of_cpp() -> Tuple[bool, str]:
     return bool(defining), "tensorflow::NewSession is defined " + _in(defining)
 
 
-def multiplies_by_eigen_without_blas() -> Tuple[bool, str]:
-    """Its shared objects have Eigen's product of matrices, and none of a BLAS library."""
-    eigen, blas = _with_name(EIGEN), _with_name(BLAS)
-    evidence = "Eigen's product of matrices is %s, cblas_sgemm and cblas_dgemm %s"
-    return bool(eigen) and not blas, evidence % (_in(eigen), _in(blas))
+def multiplies_by_eigen_without_blas() -> Tuple[Optional[bool], str]:
+    """Its shared objects have Eigen's product of matrices, and none of a BLAS library.
+
+    Where they have oneDNN's too, no file says which of both computes.
+    """
+    eigen, onednn = _with_name(EIGEN), _with_name(ONEDNN)
+    blas = sorted({*_with_name(CBLAS), *_with_name(FORTRAN)})
+    evidence = (
+        "Eigen's product of matrices is %s; cblas_sgemm, cblas_dgemm, sgemm_ and dgemm_ are %s; "
+        "mkldnn_sgemm and dnnl_sgemm are %s" % (_in(eigen), _in(blas), _in(onednn))
+    )
+    if blas or not eigen:
+        return False, evidence
+    if onednn:
+        return None, evidence + ", and no file says whether Eigen's or oneDNN's computes"
+    return True, evidence
 
 
 def _with_name(pattern: Pattern[bytes]) -> List[str]:
@@ -37,6 +51,8 @@ def _with_name(pattern: Pattern[bytes]) -> List[str]:
     parent = os.path.dirname(os.path.dirname(os.path.abspath(tensorflow.__file__)))
     folders = [os.path.join(parent, name) for name in ("tensorflow", "tensorflow_core")]
     paths = [path for folder in folders for path in shared_objects(folder)]
+    if not paths:
+        raise FileNotFoundError("no shared object is in %s" % " or ".join(folders))
     return [path for path in paths if names_in(path, pattern)]
 
 
