@@ -208,18 +208,74 @@ def test_c_code_in_strings_is_told_from_text(tmp_path: Path, theano: types.Modul
         '"""Says what it does;\n\nin English."""\nc = """\nint i;\ni = 1;\n"""\nt = "a;"\n'
     )
     (tmp_path / "text.py").write_text('x = """\nno code\n"""\n')
+    strings = "11 lines of Python, 4 of them in 1 strings of C or CUDA"
+    assert theano.has_c_in_strings() == (True, strings)
     holds, evidence = theano.all_c_is_in_strings()
     assert holds
-    assert evidence == (
-        "11 lines of Python, 4 of them in 1 strings of C or CUDA; 0 files of C or CUDA with 0 lines"
-    )
+    files = "0 files of C or CUDA with 0 lines, 0 of them outside of folders named tests"
+    assert evidence == f"{strings}; {files}"
+
+
+def test_c_code_in_files_is_told_by_whether_it_is_of_tests(
+    tmp_path: Path, theano: types.ModuleType
+) -> None:
+    (tmp_path / "text.py").write_text('x = """\nno code\n"""\n')
     (tmp_path / "kernel.cu").write_text("int i;\n\n")
+    (tmp_path / "gpu" / "tests").mkdir(parents=True)
+    (tmp_path / "gpu" / "tests" / "tests.c").write_text("int i;\n")
+    (tmp_path / "gpu" / "tests.c").write_text("int i;\n")
     holds, evidence = theano.all_c_is_in_strings()
-    assert not holds
-    assert evidence.endswith("1 files of C or CUDA with 2 lines")
+    assert holds is False
+    assert evidence.endswith(
+        "3 files of C or CUDA with 4 lines, 2 of them outside of folders named tests"
+    )
+    assert theano.has_c_in_strings()[0] is False
 
 
 def test_a_device_that_can_change_does_not_stay(theano: types.ModuleType) -> None:
     holds, evidence = theano.device_stays()
-    assert not holds
+    assert holds is False
     assert evidence == "theano.config.device became 'cuda'"
+    assert sys.modules["theano"].config.device == "cpu"
+
+
+class Config:
+    """Theano's, which refuses some devices."""
+
+    def __init__(self, *refused: str) -> None:
+        self.refused = refused
+
+    @property
+    def device(self) -> str:
+        return "cpu"
+
+    @device.setter
+    def device(self, device: str) -> None:
+        if device in self.refused:
+            raise Exception("no!")  # as Theano does
+
+
+@pytest.mark.parametrize(
+    ("refused", "answer"),
+    [
+        (("cpu", "cuda"), "refuses 'cpu', which it is already: no!"),
+        (("cuda",), "takes 'cpu' again, but refuses 'cuda': no!"),
+    ],
+)
+def test_a_refusal_does_not_show_that_a_device_stays(
+    tmp_path: Path,
+    theano: types.ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    refused: tuple[str, ...],
+    answer: str,
+) -> None:
+    monkeypatch.setattr(sys.modules["theano"], "config", Config(*refused))
+    holds, evidence = theano.device_stays()
+    assert holds is None
+    assert evidence == f"theano.config.device {answer}; theano.gpuarray is not there"
+    (tmp_path / "gpuarray").mkdir()
+    package = tmp_path / "gpuarray" / "__init__.py"
+    package.write_text("def useful(device): pass\n")
+    assert theano.device_stays()[1].endswith("; theano.gpuarray has no `use`")
+    package.write_text("def use(device): pass\n")
+    assert theano.device_stays()[1].endswith("has a function `use` for that, which takes a GPU")

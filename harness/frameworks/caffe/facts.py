@@ -30,12 +30,12 @@ def _name_of_type(field) -> str:
 def layers_have_functions_for_gpu() -> Tuple[bool, str]:
     """A layer for CPU and GPU has functions for each."""
     path = next(path for path in mapped_files() if "libcaffe.so" in path)
-    both, forward, backward = (
+    cpu, gpu, backward = (
         _classes(path, method) for method in ("Forward_cpu", "Forward_gpu", "Backward_gpu")
     )
-    return bool(both & forward & backward), (
+    return bool(cpu & gpu & backward), (
         "of %d layers in %s with a Forward_cpu, %d have a Forward_gpu too, and %d a Backward_gpu"
-        % (len(both), path.rpartition("/")[2], len(both & forward), len(both & backward))
+        % (len(cpu), path.rpartition("/")[2], len(cpu & gpu), len(cpu & backward))
     )
 
 
