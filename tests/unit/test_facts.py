@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import re
+import shutil
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -193,6 +195,25 @@ def test_what_multiplies_in_tensorflow(
     answer, evidence = tensorflow.multiplies_by_eigen_without_blas()
     assert answer is holds
     assert seen in evidence
+
+
+def test_an_interface_is_reached_through_what_is_linked_with_it_too(
+    tensorflow: types.ModuleType, tmp_path: Path
+) -> None:
+    """The second object only imports the function; the third does not name it."""
+    if not shutil.which("gcc"):
+        pytest.skip("no C compiler here")
+    folder = tmp_path / "tensorflow"
+    has = f"void {tensorflow.NEW_SESSION}() {{}}"
+    imports = f"void {tensorflow.NEW_SESSION}(); void run() {{ {tensorflow.NEW_SESSION}(); }}"
+    for name, source in {"has": has, "imports": imports, "lacks": "void run() {}"}.items():
+        linked = [str(folder / "libhas.so"), f"-Wl,-rpath,{folder}"] if name == "imports" else []
+        path = folder / f"lib{name}.so"
+        command = ["gcc", "-x", "c", "-", "-x", "none", "-shared", "-fPIC", "-o", str(path)]
+        subprocess.run([*command, *linked], input=source, text=True, check=True)
+    holds, evidence = tensorflow.has_interface_of_cpp()
+    assert holds
+    assert evidence == "tensorflow::NewSession can be reached through libhas.so, libimports.so"
 
 
 def test_without_a_shared_object_nothing_is_known_of_tensorflow(

@@ -22,10 +22,14 @@ EIGEN = re.compile(rb"_ZN5Eigen8internal11gebp_kernel")
 
 
 def has_interface_of_cpp() -> Tuple[bool, str]:
-    """A program in C++ can call it: a shared object defines the function that makes a session."""
+    """A program in C++ can call it: the function that makes a session can be reached.
+
+    Through a shared object, which has it or is linked with one that does.
+    """
     named = _with_name(re.compile(NEW_SESSION.encode() + rb"\b"))
-    defining = [path for path in named if hasattr(ctypes.CDLL(path), NEW_SESSION)]
-    return bool(defining), "tensorflow::NewSession is defined " + _in(defining)
+    reaching = [path for path in named if hasattr(ctypes.CDLL(path), NEW_SESSION)]
+    names = _names(reaching) or "no shared object"
+    return bool(reaching), "tensorflow::NewSession can be reached through " + names
 
 
 def multiplies_by_eigen_without_blas() -> Tuple[Optional[bool], str]:
@@ -57,5 +61,8 @@ def _with_name(pattern: Pattern[bytes]) -> List[str]:
 
 
 def _in(paths: List[str]) -> str:
-    names = sorted({os.path.basename(path) for path in paths})
-    return "in " + ", ".join(names) if names else "nowhere"
+    return "in " + _names(paths) if paths else "nowhere"
+
+
+def _names(paths: List[str]) -> str:
+    return ", ".join(sorted({os.path.basename(path) for path in paths}))
