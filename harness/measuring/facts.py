@@ -34,8 +34,13 @@ def _find(function: Any) -> Dict[str, Any]:
     except Unsupported:
         raise
     except failures.CAUGHT as exception:
-        return {"holds": None, "error": failures.as_error(exception)}
+        return failed(exception)
     return {"holds": holds, "evidence": evidence, "error": None}
+
+
+def failed(exception: BaseException) -> Dict[str, Any]:
+    """Return the outcome of a fact that an exception kept from being read."""
+    return {"holds": None, "error": failures.as_error(exception)}
 
 
 def shared_objects(folder: str) -> List[str]:

@@ -98,6 +98,31 @@ def test_probes_and_idioms_are_of_the_adapters_folder_whatever_the_cell_is_calle
     assert arrays(cell.control / record.IDIOM_LOGITS)["y"].shape == (32, 1, 8, 8)
 
 
+@pytest.mark.parametrize(
+    ("source", "error"),
+    [
+        ("import no_such_library\n", "ModuleNotFoundError"),
+        ("raise SystemExit('no library')\n", "SystemExit"),
+    ],
+)
+def test_facts_that_cannot_be_read_take_no_probes_with_them(cell, source, error):
+    folder = cell.control / "fakes"
+    folder.mkdir()
+    (folder / "adapter.py").write_text("from fake_adapter import *\n")
+    (folder / "probes.py").write_text("def double(x):\n    return {'y': 2 * x}\n")
+    (folder / "facts.py").write_text(source)
+    probes = inputs.npz_bytes({"double/x": np.ones(3, np.float32)})
+    (cell.control / "data" / "probes.npz").write_bytes(probes)
+    changes = {"adapter": "fakes.adapter", "probes": "data/probes.npz"}
+    output = cell.run(production(phases=["startup", "probe"], **changes))
+    assert statuses(output) == {"startup": "ok", "probe": "ok"}
+    assert arrays(cell.control / record.PROBES)["double/y"].tolist() == [2, 2, 2]
+    data = data_of(output, "probe")
+    assert data["probes"]["double"]["status"] == "ok"
+    assert data["facts"]["facts"]["error"]["type"] == error
+    assert Output.model_validate(output).probes().facts["facts"].error.type == error
+
+
 def test_the_artifact_is_served_with_the_producers_own_answers(cell):
     produced = cell.run(production())
     (artifact,) = produced["artifacts"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import shutil
 import subprocess
@@ -143,6 +144,21 @@ def test_without_luajit_nothing_is_said_of_it(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "luajit_is_about_as_fast_as_cpp" not in facts.find_all(torch1)
+
+
+def test_all_programs_of_two_languages_have_one_deadline(
+    torch1: types.ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So many programs, of which none takes long, still end long before the job's deadline."""
+    luajit, compiler = tmp_path / "luajit", tmp_path / "g++"
+    luajit.write_text("#!/bin/sh\nsleep 0.1\necho 0.1 7\n")
+    compiler.write_text(f'#!/bin/sh\ncp {luajit} "$3"\n')
+    for program in (luajit, compiler):
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(torch1.languages, "LIMIT_S", 0.5)
+    outcome = facts.find_all(torch1)["luajit_is_about_as_fast_as_cpp"]
+    assert outcome["error"]["type"] == "TimeoutExpired"
 
 
 def test_only_the_variant_of_torch_for_it_has_luajit() -> None:

@@ -7,13 +7,15 @@ import os
 import statistics
 import subprocess
 import tempfile
+import time
 from typing import Dict, List, Tuple
 
 #: Each is run so often; the median counts.
 REPEATS = 5
 
-#: A program may take so long, and so may its compilation.
-LIMIT_S = 120
+#: So many seconds may all programs take together, with their compilation. The deadline of a job,
+#: which takes the answers of its probes with it, is later.
+LIMIT_S = 240
 
 #: Numbers in loops, without arrays: the norm of an infinite matrix that a formula gives.
 SPECTRAL_NORM = {
@@ -115,30 +117,35 @@ std::printf("%%.6f %%.9g\\n", (clock() - start) / CLOCKS_PER_SEC, sum);
 """
 
 
-def times(program: Dict[str, str], folder: str) -> Dict[str, float]:
+def times(program: Dict[str, str], folder: str, deadline: float) -> Dict[str, float]:
     """Return the median seconds of a program in each language.
 
-    Raises RuntimeError where their numbers differ, OSError where a language is not installed.
+    Raises RuntimeError where their numbers differ, OSError where a language is not installed, and
+    TimeoutExpired at the *deadline* of the monotonic clock.
     """
-    commands = {"lua": _lua(program["lua"], folder), "cpp": _cpp(program["cpp"], folder)}
+    commands = {
+        "lua": _lua(program["lua"], folder),
+        "cpp": _cpp(program["cpp"], folder, deadline),
+    }
     runs: Dict[str, List[Tuple[float, str]]] = {language: [] for language in commands}
     for _ in range(REPEATS):
         for language, command in commands.items():
-            seconds, number = _run(command).split()
+            seconds, number = _run(command, deadline).split()
             runs[language].append((float(seconds), number))
     numbers = {number for entries in runs.values() for _, number in entries}
     if len(numbers) != 1:
         raise RuntimeError("the programs differ: %s" % ", ".join(sorted(numbers)))
-    return {name: statistics.median(time for time, _ in entries) for name, entries in runs.items()}
+    return {name: statistics.median(taken for taken, _ in pairs) for name, pairs in runs.items()}
 
 
 def _lua(source: str, folder: str) -> List[str]:
     return ["luajit", _write(folder, "program.lua", LUA % source)]
 
 
-def _cpp(source: str, folder: str) -> List[str]:
+def _cpp(source: str, folder: str, deadline: float) -> List[str]:
     program = os.path.join(folder, "program")
-    _run(["g++", "-O2", "-o", program, _write(folder, "program.cpp", CPP % source)])
+    command = ["g++", "-O2", "-o", program, _write(folder, "program.cpp", CPP % source)]
+    _run(command, deadline)
     return [program]
 
 
@@ -149,16 +156,18 @@ def _write(folder: str, name: str, text: str) -> str:
     return path
 
 
-def _run(command: List[str]) -> str:
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=LIMIT_S)
+def _run(command: List[str], deadline: float) -> str:
+    remaining_s = max(0.0, deadline - time.monotonic())
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=remaining_s)
     return done.stdout.decode()
 
 
 def ratios() -> Dict[str, float]:
     """Return for each program how many times as long LuaJIT takes as C++."""
+    deadline = time.monotonic() + LIMIT_S
     by_program = {}
     for name, program in PROGRAMS.items():
         with tempfile.TemporaryDirectory() as folder:
-            seconds = times(program, folder)
+            seconds = times(program, folder, deadline)
         by_program[name] = seconds["lua"] / seconds["cpp"]
     return by_program
