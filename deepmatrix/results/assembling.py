@@ -144,7 +144,9 @@ class Assembly:
         yield from cells.harness_problems(self.collected.summaries, self._cells)
         yield from remarks.unreadable(self.collected.inspections.values())
         yield from remarks.problems(cell_rows, produced, self._of_readable(portability))
-        yield from outcomes.problems(self.collected.idioms, self.collected.probes)
+        yield from outcomes.problems(
+            self.collected.idioms, self.collected.probes, self.collected.facts
+        )
 
     def _rates(self) -> dict[str, dict[str, dict[str, noise.Rates]]]:
         return {

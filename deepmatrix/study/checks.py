@@ -51,7 +51,7 @@ class ProbeCheck(BaseCheck):
 
 
 class FactCheck(BaseCheck):
-    """The installed files of a system say that a fact holds."""
+    """The installed files of a system, or small programs beside it, say that a fact holds."""
 
     kind = "fact"
     fact: Name

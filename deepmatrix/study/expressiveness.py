@@ -46,7 +46,7 @@ def _judge_ran(check: ProbeCheck, row: ProbeRow) -> tuple[bool | None, str]:
 
 
 def fact_evidence(check: FactCheck, results: Results) -> Iterator[Evidence]:
-    """Yield what the installed files of the system say, in each of its cells."""
+    """Yield whether a fact of the system holds, in each of its cells."""
     for cell in cells_of(check.of, results):
         for row in results.facts:
             if row.cell == cell.cell and row.fact == check.fact:

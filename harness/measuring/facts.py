@@ -1,4 +1,6 @@
-"""Facts: what the installed files of a framework say of it, such as the names in a shared object.
+"""Facts: what a framework's installed files, and small programs beside it, say of it.
+
+Such as the names in a shared object.
 
 ``harness/frameworks/<framework>/facts.py`` has a function for each fact. It takes nothing, and
 returns whether the fact holds, None where that is a matter of judgement, and in a line what shows

@@ -337,6 +337,19 @@ def test_a_failed_phase_is_a_problem_whatever_phases_the_preset_has(
     assert merging.merge([run]).problems == (f"{job.cell}, digits-lstm: failed: {cause}",)
 
 
+def test_a_fact_that_could_not_be_read_is_a_problem(tmp_path: Path) -> None:
+    run, job = without_training(tmp_path, "startup", "probe")
+    document = output(job).model_dump(by_alias=True)
+    error = {"type": "OSError", "message": "no such file", "traceback": ""}
+    facts = {"is_small": {"error": error}, "is_fast": {"evidence": "2 s"}}
+    probed = {"phase": "probe", "status": "ok", "error": None, "started_s": 1.0, "seconds": 1.0}
+    entry = {**probed, "data": {"probes": {}, "facts": facts}}
+    document["records"] = [*document["records"], entry]
+    run.save(job, record(job, output=Output.model_validate(document)))
+    merged = merging.merge([run])
+    assert merged.problems == (f"{job.cell}, is_small: error: OSError: no such file",)
+
+
 @WITHOUT_TRAINING
 def test_an_expected_failure_is_a_finding_whatever_phases_the_preset_has(
     tmp_path: Path, phase: str

@@ -99,7 +99,7 @@ def _probe_mood(probe: ProbeRow | None) -> Mood:
 
 
 def facts(results: Results) -> Table:
-    """What the installed files of a framework say of it."""
+    """What the installed files of a framework, and small programs beside it, say of it."""
     return Table(
         title="Facts",
         columns=(key("fact"), key("cell"), text("holds"), text("evidence")),
@@ -108,8 +108,8 @@ def facts(results: Results) -> Table:
             for fact in results.facts
         ),
         note=(
-            "What the installed files of a framework say of it. The code is in "
-            "harness/frameworks/*/facts.py."
+            "Facts of a framework, from its installed files and from small programs. The code is "
+            "in harness/frameworks/*/facts.py."
         ),
     )
 

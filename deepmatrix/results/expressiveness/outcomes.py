@@ -88,7 +88,9 @@ def _within(error: float | None, tolerance: float) -> bool:
     return error is not None and error <= tolerance
 
 
-def problems(idiom_rows: Sequence[IdiomRow], probe_rows: Sequence[ProbeRow]) -> Iterator[str]:
+def problems(
+    idiom_rows: Sequence[IdiomRow], probe_rows: Sequence[ProbeRow], fact_rows: Sequence[FactRow]
+) -> Iterator[str]:
     """Yield what makes the run exit with 1. What a framework cannot express is a finding."""
     for idiom in idiom_rows:
         if idiom.status == "failed" and not idiom.expected_failure:
@@ -96,3 +98,6 @@ def problems(idiom_rows: Sequence[IdiomRow], probe_rows: Sequence[ProbeRow]) -> 
     for probe in probe_rows:
         if probe.verdict == "wrong":
             yield f"{probe.cell}, {probe.probe}: wrong: {probe.reason}"
+    for fact in fact_rows:
+        if fact.reason:
+            yield f"{fact.cell}, {fact.fact}: error: {fact.reason}"

@@ -43,10 +43,10 @@ class ProbeRow(Row):
 
 
 class FactRow(Row):
-    """What the installed files of a framework say of it.
+    """What the installed files of a framework say of it, or small programs that ran beside it.
 
-    *workload*: that of the job that looked. *holds*: None where nothing could be read; *reason*
-    then says why. *evidence*: what was seen.
+    *workload*: that of the job that looked. *evidence*: what was seen. *holds*: None where that is
+    a matter of judgement, and where nothing could be read; only then *reason* says why.
     """
 
     cell: str

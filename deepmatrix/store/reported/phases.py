@@ -207,9 +207,9 @@ class ProbeOutcome(Reported):
 
 
 class FactOutcome(Reported):
-    """What the framework's installed files say of it: whether a fact *holds*, and the *evidence*.
+    """Whether a fact of the framework *holds*, and the *evidence*, from its files and programs.
 
-    With an *error* nothing could be read.
+    None is a matter of judgement. With an *error* nothing could be read.
     """
 
     holds: bool | None = None
