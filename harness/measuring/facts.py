@@ -53,5 +53,7 @@ def shared_objects(folder: str) -> List[str]:
 
 def names_in(path: str, pattern: Pattern[bytes]) -> Set[bytes]:
     """Return what a regular expression finds in a file; of one with a group, the group."""
+    if not os.path.getsize(path):
+        return set()  # an empty file cannot be mapped
     with open(path, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as text:
         return {match.group(match.lastindex or 0) for match in re.finditer(pattern, text)}

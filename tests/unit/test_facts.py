@@ -71,6 +71,11 @@ def test_names_are_those_that_a_file_has(tmp_path: Path) -> None:
     assert facts.names_in(str(library), re.compile(rb"cblas")) == set()
 
 
+def test_an_empty_file_has_no_names(tmp_path: Path) -> None:
+    (tmp_path / "empty.so").write_bytes(b"")
+    assert facts.names_in(str(tmp_path / "empty.so"), re.compile(rb"cblas")) == set()
+
+
 def test_shared_objects_are_files_of_all_folders_once(tmp_path: Path) -> None:
     (tmp_path / "inner").mkdir()
     for name in ("a.so", "inner/b.so.2", "inner/text.py"):
