@@ -64,10 +64,9 @@ def test_a_helper_that_a_module_imports_is_no_fact() -> None:
 
 def test_names_are_those_that_a_file_has(tmp_path: Path) -> None:
     library = tmp_path / "lib.so.1"
-    library.write_bytes(b"\0_ZN5caffe4RealLayerIfE3RunERKS\0_ZN5caffe4OtherLayerIfE3RunERKS\0" * 2)
-    pattern = re.compile(rb"_ZN5caffe\d+(\w+?Layer)IfE\d+RunERK")
-    assert facts.names_in(str(library), pattern) == {b"RealLayer", b"OtherLayer"}
-    assert facts.names_in(str(library), re.compile(rb"Layer")) == {b"Layer"}
+    library.write_bytes(b"\0run_a\0run_b\0walk\0" * 2)
+    assert facts.names_in(str(library), re.compile(rb"run_(\w)")) == {b"a", b"b"}
+    assert facts.names_in(str(library), re.compile(rb"run")) == {b"run"}
     assert facts.names_in(str(library), re.compile(rb"cblas")) == set()
 
 
@@ -106,6 +105,45 @@ def theano(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
     package = stand_in("theano", tmp_path, monkeypatch)
     package.config = types.SimpleNamespace(device="cpu")  # type: ignore[attr-defined]
     return facts_of("theano", monkeypatch)
+
+
+@pytest.fixture
+def caffe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+    """The facts of a package in Caffe's place."""
+    stand_in("caffe", tmp_path, monkeypatch)
+    package = stand_in("caffe.proto", tmp_path, monkeypatch)
+    messages = stand_in("caffe.proto.caffe_pb2", tmp_path, monkeypatch)
+    monkeypatch.setattr(package, "caffe_pb2", messages, raising=False)
+    return facts_of("caffe", monkeypatch)
+
+
+def test_functions_of_layers_are_those_of_layers_for_float(
+    caffe: types.ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = "RKSt6vectorIPNS_4BlobIfEESaIS4_EES8_"
+    names = (
+        # One layer has all three, one the first two, one the first only.
+        *(f"_ZN5caffe9ReLULayerIfE11Forward_{kind}E{arguments}" for kind in ("cpu", "gpu")),
+        f"_ZN5caffe9ReLULayerIfE12Backward_gpuE{arguments}",
+        *(f"_ZN5caffe8LRNLayerIfE11Forward_{kind}E{arguments}" for kind in ("cpu", "gpu")),
+        f"_ZN5caffe11PythonLayerIfE11Forward_cpuE{arguments}",
+        # Those of another method, of double, of another namespace, and of what is no layer.
+        "_ZN5caffe9ConvLayerIfE16Forward_cpu_gemmEPKfS2_Pfb",
+        f"_ZN5caffe9TanHLayerIdE11Forward_cpuE{arguments}",
+        f"_ZN6caffe29TanHLayerIfE11Forward_cpuE{arguments}",
+        f"_ZN5caffe3NetIfE11Forward_cpuE{arguments}",
+    )
+    library = tmp_path / "libcaffe.so.1.0.0"
+    library.write_bytes("\0".join(["", *names, ""]).encode())
+    monkeypatch.setattr(caffe, "mapped_files", lambda: ["/lib/libc.so.6", str(library)])
+    holds, evidence = caffe.layers_have_functions_for_gpu()
+    assert holds
+    assert evidence == (
+        "of 3 layers in libcaffe.so.1.0.0 with a Forward_cpu, 2 have a Forward_gpu too, and 1 a "
+        "Backward_gpu"
+    )
+    library.write_bytes(names[0].encode())
+    assert caffe.layers_have_functions_for_gpu()[0] is False
 
 
 @pytest.fixture
@@ -221,13 +259,14 @@ def test_what_multiplies_in_tensorflow(
 def test_an_interface_is_reached_through_what_is_linked_with_it_too(
     tensorflow: types.ModuleType, tmp_path: Path
 ) -> None:
-    """The second object only imports the function; the third does not name it."""
+    """The second object only imports the function; the third has another of its name."""
     if not shutil.which("gcc"):
         pytest.skip("no C compiler here")
     folder = tmp_path / "tensorflow"
     has = f"void {tensorflow.NEW_SESSION}() {{}}"
+    lacks = f"void {tensorflow.NEW_SESSION}PPNS_7SessionE() {{}}"  # with a second argument
     imports = f"void {tensorflow.NEW_SESSION}(); void run() {{ {tensorflow.NEW_SESSION}(); }}"
-    for name, source in {"has": has, "imports": imports, "lacks": "void run() {}"}.items():
+    for name, source in {"has": has, "imports": imports, "lacks": lacks}.items():
         linked = [str(folder / "libhas.so"), f"-Wl,-rpath,{folder}"] if name == "imports" else []
         path = folder / f"lib{name}.so"
         command = ["gcc", "-x", "c", "-", "-x", "none", "-shared", "-fPIC", "-o", str(path)]
