@@ -16,7 +16,7 @@ from deepmatrix.results.timing.rows import BOTH_PASSES
 from deepmatrix.results.timing.statistics import Estimate, compare
 from deepmatrix.sizes import DECIMAL_UNITS, decimal_size
 from deepmatrix.store.records import record_path
-from deepmatrix.study.checks import FigureCheck
+from deepmatrix.study.checks import Figure, FigureCheck
 from deepmatrix.study.evidence import Evidence, cell_record_path, cells_of
 from deepmatrix.workloads.idioms import layer_lines
 
@@ -220,6 +220,9 @@ def _shared_objects(workload: str, cell: CellRow, results: Results) -> Iterator[
         record = cell_record_path(cell, results)
         yield Number(value=loaded["bytes"], text=text, record=record)
 
+
+#: Figures that are exact: one round is enough.
+COUNTED: tuple[Figure, ...] = ("lines", "layer", "image", "packages", "shared objects")
 
 #: Figures of a cell, whatever the workload.
 OF_CELLS = ("layer", "image", "packages", "shared objects")

@@ -40,9 +40,6 @@ FIGURE_PHASES: dict[Figure, str] = {
     "lines": record.IDIOM,
 }
 
-#: Figures that are exact: one round is enough.
-COUNTED: tuple[Figure, ...] = ("lines", "layer", "image", "packages", "shared objects")
-
 
 @dataclass(frozen=True, kw_only=True)
 class _Choice:
@@ -122,7 +119,7 @@ def _tries(check: Check, choice: _Choice) -> bool:
 
 def _measures(check: FigureCheck, choice: _Choice) -> bool:
     phase = FIGURE_PHASES.get(check.figure)
-    rounds = 1 if check.figure in COUNTED else figures.LEAST_ROUNDS
+    rounds = 1 if check.figure in figures.COUNTED else figures.LEAST_ROUNDS
     return (
         choice.has_workloads(check.workloads)
         and choice.has_systems(check.of, check.over)

@@ -15,7 +15,7 @@ from deepmatrix.config import matrix_file
 from deepmatrix.machine.packages.listings import ListedFile
 from deepmatrix.reports.tables.study import packages as package_table
 from deepmatrix.reports.tables.study import ratings as rating_tables
-from deepmatrix.results.expressiveness.rows import ProbeRow
+from deepmatrix.results.expressiveness.rows import IdiomRow, ProbeRow
 from deepmatrix.results.rows import CellRow, PortabilityRow, Results, TrainingRow
 from deepmatrix.results.timing.rows import StartupRow
 from deepmatrix.results.timing.statistics import Estimate
@@ -153,8 +153,8 @@ def test_ratings_of_two_systems_are_those_that_one_works_out_by_hand() -> None:
     # 1 + 4 * 3/6 stars.
     assert value(rated, "Caffe", "model deployment") == pytest.approx(1 + 4 / 3)
     assert value(rated, "TensorFlow", "model deployment") == pytest.approx(3.0)
-    # Python, C++ and C++ for Windows: each cell has a language of its own, so the same pairs.
-    assert value(rated, "Caffe", "interfaces") == pytest.approx(1 + 4 / 3)
+    # Python and C++, which is one language on both systems: 1 of 2 pairs, and 2 of 4.
+    assert value(rated, "Caffe", "interfaces") == pytest.approx(3.0)
     assert value(rated, "TensorFlow", "interfaces") == pytest.approx(3.0)
     # Linux on amd64, Linux on arm64, Windows on amd64: so are the platforms.
     assert value(rated, "Caffe", "cross-platform") == pytest.approx(1 + 4 / 3)
@@ -220,6 +220,57 @@ def test_the_last_run_that_tried_something_counts() -> None:
     assert rating.stars
     assert rating.stars.value == MOST
     assert rating.inputs[0].measured.record == f"b/records/{CAFFE}/lstm-small/r0.json"
+
+
+def idiom(name: str, lines: int, workload: str = "x") -> IdiomRow:
+    return IdiomRow(cell=name, workload=workload, emulated=False, status="ok", lines=lines)
+
+
+def lines_text(runs: list[Results], system: str) -> str:
+    rating = find(rate(runs, MATRIX, PACKAGES), system, "modeling capability")
+    (entry,) = rating.inputs
+    return entry.measured.text
+
+
+def test_lines_of_a_later_run_of_some_systems_are_compared_with_all_systems() -> None:
+    rows = (idiom(CAFFE, 20), idiom(CNTK, 5), idiom(TORCH1, 15))
+    later = results("b", idioms=(idiom(CAFFE, 40), idiom(TORCH1, 10)))
+    runs = [results("a", idioms=rows), later]
+    assert lines_text(runs, "CNTK").startswith("1.000× of the best, on x (5 lines)")
+    assert lines_text(runs, "torch 1.0.0").startswith("2.000× of the best, on x (10 lines)")
+    assert lines_text(runs, "Caffe").startswith("8.000× of the best, on x (40 lines)")
+
+
+def test_systems_are_compared_on_the_same_networks() -> None:
+    rows = [idiom(name, 10, network) for name in (CAFFE, CNTK) for network in ("x", "y")]
+    run = results(idioms=(*rows, idiom(CAFFE, 10, "z"), idiom(TORCH1, 30, "y")))
+    # Three systems have one network, two have two: that table is larger.
+    assert lines_text([run], "Caffe").endswith("on x (10 lines), y (10 lines)")
+    assert not find(rate([run], MATRIX, PACKAGES), "torch 1.0.0", "modeling capability").inputs
+
+
+def test_a_later_run_of_fewer_systems_does_not_replace_their_times() -> None:
+    def timed(run: str, *medians: tuple[str, float]) -> Results:
+        rows = (trained(name, "x", step_s=seconds(each, each, each)) for name, each in medians)
+        return results(run, training=tuple(rows))
+
+    runs = [
+        timed("a", (CAFFE, 8.0), (CNTK, 1.0), (TORCH1, 4.0)),
+        timed("b", (CAFFE, 4.0), (CNTK, 1.0), (TORCH1, 4.0)),
+        timed("c", (CAFFE, 1.0), (TORCH1, 1.0)),
+    ]
+    assert value(rate(runs, MATRIX, PACKAGES), "Caffe", "performance") == pytest.approx(3.0)
+
+
+def test_a_later_run_that_trained_nothing_leaves_what_an_earlier_one_served() -> None:
+    runs = [
+        results(
+            "a", training=(trained(CAFFE, "alexnet-small"),), portability=(served(CAFFE, ARM),)
+        ),
+        results("b", portability=(served(CAFFE, ARM, "drift"),)),
+    ]
+    rating = find(rate(runs, MATRIX, PACKAGES), "Caffe", "model deployment")
+    assert [entry.measured.record for entry in rating.inputs] == ["a/results.json"]
 
 
 def test_rounds_that_differ_give_an_interval() -> None:

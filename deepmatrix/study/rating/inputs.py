@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
 
@@ -32,3 +34,30 @@ class Measured:
     figure: Share | Ratio
     text: str
     record: str
+
+
+#: A rating compares: a row of fewer systems has none.
+LEAST_SYSTEMS = 2
+
+
+def largest_table(frameworks: Mapping[str, Set[str]]) -> tuple[Set[str], Set[str]]:
+    """Return the rows and the frameworks of the largest table without a gap.
+
+    Of tables of one size it is that of more frameworks, then that of the frameworks that come
+    first.
+
+    Args:
+        frameworks: by row, those that have it.
+    """
+    names = list(dict.fromkeys(itertools.chain.from_iterable(map(sorted, frameworks.values()))))
+    tables = [
+        (frozenset(row for row, having in frameworks.items() if having >= set(chosen)), chosen)
+        for count in range(len(names), LEAST_SYSTEMS - 1, -1)
+        for chosen in itertools.combinations(names, count)
+    ]
+    rows, chosen = max(
+        (table for table in tables if table[0]),
+        key=lambda table: (len(table[0]) * len(table[1]), len(table[1])),
+        default=(frozenset(), ()),
+    )
+    return rows, frozenset(chosen)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from deepmatrix.config.matrix import Matrix
@@ -17,9 +17,9 @@ from deepmatrix.store.records import record_path
 from deepmatrix.study.checks import Figure
 from deepmatrix.study.evidence import cells_of
 from deepmatrix.study.expressiveness import judge_training
-from deepmatrix.study.figures import FIGURES, LEAST_ROUNDS, OF_CELLS, Number
+from deepmatrix.study.figures import COUNTED, FIGURES, LEAST_ROUNDS, OF_CELLS, Number
 from deepmatrix.study.rating import platforms
-from deepmatrix.study.rating.inputs import Measured, Ratio, Share
+from deepmatrix.study.rating.inputs import Measured, Ratio, Share, largest_table
 from deepmatrix.workloads.probes import PARALLEL
 
 #: Probes that show what an architecture allows: new kinds of layers, several processes.
@@ -38,7 +38,7 @@ STYLE_PROBES = ("python_loop",)
 def measure(
     frameworks: Sequence[str], runs: Sequence[Results], matrix: Matrix
 ) -> Iterator[Measured]:
-    """Yield what runs say of the frameworks of a period, compared within a run only."""
+    """Yield what runs say of the frameworks of a period."""
     for framework in frameworks:
         yield from _networks(framework, runs)
         yield from _probes(framework, runs)
@@ -134,20 +134,48 @@ COMPARED = (
 )
 
 
+#: By workload and framework, the figures that are compared, with their files below all runs.
+Table = Mapping[str, Mapping[str, Number]]
+
+
 def _ratios(
     compared: Compared, frameworks: Sequence[str], runs: Sequence[Results]
 ) -> Iterator[Measured]:
-    """Yield each framework's ratio to the best, the geometric mean over the workloads it has."""
-    by_framework: dict[str, dict[str, tuple[Ratio, Number, str]]] = {}
+    """Yield each framework's ratio to the best, the geometric mean over the same workloads.
+
+    What was counted is the same in every run: the last of each framework is compared. Times are of
+    one run: that which compares most frameworks, of several the last.
+    """
+    groups: list[Sequence[Results]] = [[results] for results in reversed(runs)]
+    if compared.figure in COUNTED:
+        groups = [runs]
+    tables = [_table(compared, frameworks, group) for group in groups]
+    table = max(tables, key=_table_size, default={})
+    over_best = {workload: _over_best(figures) for workload, figures in table.items()}
+    for framework in next(iter(table.values()), ()):
+        ratios = {workload: over_best[workload][framework] for workload in table}
+        figures = {workload: table[workload][framework] for workload in table}
+        yield _mean(compared, framework, ratios, figures)
+
+
+def _table(compared: Compared, frameworks: Sequence[str], runs: Sequence[Results]) -> Table:
+    """Return the last figures in these runs: the largest table without a gap."""
+    figures: dict[str, dict[str, Number]] = {}
     for results in runs:
         for workload in _workloads(compared.figure, results):
-            figures = _comparable(compared, workload, frameworks, results)
-            for framework, ratio in _over_best(figures).items():
-                record = f"{results.run}/{figures[framework].record}"
-                measured = (ratio, figures[framework], record)
-                by_framework.setdefault(framework, {})[workload] = measured
-    for framework, ratios in by_framework.items():
-        yield _mean(compared, framework, ratios)
+            for framework, number in _figures(compared, workload, frameworks, results):
+                record = f"{results.run}/{number.record}"
+                figures.setdefault(workload, {})[framework] = replace(number, record=record)
+    workloads, names = largest_table({name: set(column) for name, column in figures.items()})
+    return {
+        workload: {name: column[name] for name in frameworks if name in names}
+        for workload, column in figures.items()
+        if workload in workloads
+    }
+
+
+def _table_size(table: Table) -> tuple[int, int]:
+    return len(next(iter(table.values()), ())), len(table)
 
 
 def _workloads(figure: Figure, results: Results) -> list[str]:
@@ -161,17 +189,19 @@ def _workloads(figure: Figure, results: Results) -> list[str]:
     return list(dict.fromkeys(itertools.chain.from_iterable(names)))
 
 
-def _comparable(
+def _figures(
     compared: Compared, workload: str, frameworks: Iterable[str], results: Results
-) -> dict[str, Number]:
-    """Return the figures of frameworks that can be compared: at least two, else none."""
-    figures: dict[str, Number] = {}
+) -> Iterator[tuple[str, Number]]:
+    """Yield the first figure of each framework that has one which counts."""
     for framework in frameworks:
-        for cell in _native(framework, results).values():
-            for number in FIGURES[compared.figure](workload, cell, results):
-                if number.value > compared.above and _counts(number):
-                    figures.setdefault(framework, number)
-    return figures if len(figures) > 1 else {}
+        numbers_of_cells = (
+            number
+            for cell in _native(framework, results).values()
+            for number in FIGURES[compared.figure](workload, cell, results)
+            if number.value > compared.above and _counts(number)
+        )
+        if number := next(numbers_of_cells, None):
+            yield framework, number
 
 
 def _counts(number: Number) -> bool:
@@ -183,8 +213,6 @@ def _counts(number: Number) -> bool:
 
 def _over_best(figures: Mapping[str, Number]) -> dict[str, Ratio]:
     """Return each figure over the smallest; intervals allow for its choice from the same data."""
-    if not figures:
-        return {}
     best = min(figures.values(), key=lambda number: number.value)
     ratios = {}
     for framework, number in figures.items():
@@ -199,16 +227,18 @@ def _over_best(figures: Mapping[str, Number]) -> dict[str, Ratio]:
 
 
 def _mean(
-    compared: Compared, framework: str, ratios: Mapping[str, tuple[Ratio, Number, str]]
+    compared: Compared,
+    framework: str,
+    ratios: Mapping[str, Ratio],
+    figures: Mapping[str, Number],
 ) -> Measured:
+    """Return the geometric mean of ratios, by workload, with the *figures* that they are of."""
     mean = Ratio(
-        value=_geometric(ratio.value for ratio, _, _ in ratios.values()),
-        low=_geometric(ratio.low for ratio, _, _ in ratios.values()),
-        high=_geometric(ratio.high for ratio, _, _ in ratios.values()),
+        value=_geometric(ratio.value for ratio in ratios.values()),
+        low=_geometric(ratio.low for ratio in ratios.values()),
+        high=_geometric(ratio.high for ratio in ratios.values()),
     )
-    amounts = {
-        workload: number.text.partition(" ")[2] for workload, (_, number, _) in ratios.items()
-    }
+    amounts = {workload: number.text.partition(" ")[2] for workload, number in figures.items()}
     interval = (mean.low, mean.high) if mean.high > mean.low else ()
     text = f"{numbers.ratio(mean.value, *interval)} of the best"
     named = ", ".join(f"{name} ({amount})" for name, amount in amounts.items() if name)
@@ -218,7 +248,7 @@ def _mean(
         framework=framework,
         figure=mean,
         text=f"{text}, on {named}" if named else f"{amounts['']}, {text}",
-        record=next(record for _, _, record in ratios.values()),
+        record=next(number.record for number in figures.values()),
     )
 
 

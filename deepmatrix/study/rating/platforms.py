@@ -42,8 +42,9 @@ def _serving(
                 for row in results.training
                 if row.cell in producers and row.status == "ok"
             }
-            yield from _served(framework, models, tried, results, cells)
-            return
+            if models:
+                yield from _served(framework, models, tried, results, cells)
+                return
 
 
 def _served(
@@ -68,7 +69,7 @@ def _served(
             name: name for name in consumers
         },
         ("interfaces", "languages that serve its models"): {
-            name: languages[name] for name in consumers
+            name: languages[name].partition(" for ")[0] for name in consumers
         },
         ("cross-platform", "platforms that serve its models"): {
             name: platform_name(languages[name], cell) for name, cell in consumers.items()
@@ -79,7 +80,7 @@ def _served(
         for model, consumer in matched:
             if model in models and consumer in targets:
                 served[targets[consumer]].add(model)
-        if served and models:
+        if served:
             yield Measured(
                 area=area,
                 what=what,

@@ -1,14 +1,13 @@
 """Ratings: one to five stars for each area of the study, by one rule from inputs that are shown.
 
 An input is a share (networks trained of those tried) or a ratio to the best of its period (the time
-of a step). A share of nothing is one star, of all five. A ratio loses one star each time that it
+of a step). A share of 0 gives one star, a share of 1 five. A ratio loses one star each time that it
 doubles. An area is the mean of its inputs, the same for all systems that it rates. As in the
 study, nothing is added up over areas.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
@@ -17,16 +16,13 @@ from statistics import fmean
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.results.rows import Results
 from deepmatrix.study.rating import measures
-from deepmatrix.study.rating.inputs import Measured, Ratio
+from deepmatrix.study.rating.inputs import Measured, Ratio, largest_table
 from deepmatrix.study.rating.packages import Packages
 from deepmatrix.study.rating.packages import measure as measure_packages
 from deepmatrix.study.rating.systems import PERIODS, Period, rated
 from deepmatrix.study.statements import AREAS
 
 LEAST, MOST = 1.0, 5.0
-
-#: A rating compares: a row of fewer systems has none.
-LEAST_SYSTEMS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,23 +109,11 @@ def _rate_period(period: Period, measured: Sequence[Measured]) -> Iterator[Ratin
 
 
 def _counting(measured: Sequence[Measured]) -> tuple[Set[str], Set[str]]:
-    """Return the inputs and the frameworks that count: the largest table of them without a gap.
-
-    Of tables of one size it is that of more frameworks, then that of the inputs that come first.
-    """
+    """Return the inputs and the frameworks that count: the largest table of them without a gap."""
     frameworks: dict[str, set[str]] = {}
     for entry in measured:
         frameworks.setdefault(entry.what, set()).add(entry.framework)
-    tables = [
-        (frozenset(whats), frozenset.intersection(*(frozenset(frameworks[what]) for what in whats)))
-        for count in range(1, len(frameworks) + 1)
-        for whats in itertools.combinations(frameworks, count)
-    ]
-    return max(
-        (table for table in tables if len(table[1]) >= LEAST_SYSTEMS),
-        key=lambda table: (len(table[0]) * len(table[1]), len(table[1])),
-        default=(frozenset(), frozenset()),
-    )
+    return largest_table(frameworks)
 
 
 def stars(measured: Measured) -> Stars:

@@ -15,13 +15,15 @@ from deepmatrix.study.statements import AREAS
 RULE = (
     "By the last versions of the study's systems. torch 1.0.0 stands for Lua's Torch, whose C "
     "libraries it holds, but autograd and the ONNX exporter that it is rated by are PyTorch's. "
-    "One to five stars. A share of nothing is one star, of all five. A ratio to the best of the "
-    "same period is five stars less one each time that it doubles, and at least one. An area is "
-    "the mean of its inputs; in brackets the 95 % interval, where times are among them. All "
-    "systems of a row are rated by the same inputs: of what was measured, the largest table "
-    "without a gap. A dash: not measured, or outside that table. Times "
-    "need three undisturbed rounds and are compared within one run. What the package index lists "
-    "is of the day that is given. Nothing is added up over areas, as in the study."
+    "Stars rate the inputs that are shown, not what the study saw in a system. A share of 0 gives "
+    "one star, a share of 1 five. A ratio to the best of the same period is five stars less one "
+    "each time that it doubles, and at least one; over several networks it is the geometric mean. "
+    "An area is the mean of its inputs; in brackets the 95 % interval, where times are among them. "
+    "All systems of a row are rated by the same inputs: where some lack an input, the row has "
+    "those systems and inputs that together fill the most fields. A dash: not measured, or left "
+    "out of the row by that. Times need three undisturbed rounds and are of one run. What the "
+    "package index lists is of the day that is given. Nothing is added up over areas, as in the "
+    "study."
 )
 
 NOTES: dict[Period, str] = {
@@ -35,7 +37,7 @@ NOTES: dict[Period, str] = {
 SERVED = ("interfaces", "model deployment", "cross-platform")
 SERVED_NOTE = (
     "Interfaces, model deployment and cross-platform are not independent: what serves a system's "
-    "models comes from the same verdicts in all three."
+    "models comes from the same verdicts in all three, mostly of its ONNX."
 )
 COUNTED_NOTE = "Without stars: it does not count, as not all systems of the row have it."
 
