@@ -61,7 +61,6 @@ class FactCheck(BaseCheck):
 class NetworkCheck(BaseCheck):
     """A system trained all of the workloads *networks*, to the accuracy that each has to reach.
 
-    With *most*, more than half of them are enough.
     An accuracy that is not well above chance does not count.
     Of the failures only ``unsupported`` counts as "it cannot".
     """
@@ -69,7 +68,6 @@ class NetworkCheck(BaseCheck):
     kind = "networks"
     networks: tuple[Name, ...] = Field(min_length=1)
     of: Name
-    most: bool = False
 
 
 class IdiomCheck(BaseCheck):
@@ -123,6 +121,13 @@ class NoCheck(BaseCheck):
     undecided: Text
 
 
+class UntriedCheck(BaseCheck):
+    """No run here tries the statement, though a run could; *untried* says what is not tried."""
+
+    kind = "untried"
+    untried: Text
+
+
 KINDS = tuple(
     check_class.kind
     for check_class in (
@@ -134,6 +139,7 @@ KINDS = tuple(
         CellCheck,
         ArtifactCheck,
         NoCheck,
+        UntriedCheck,
     )
 )
 
@@ -169,7 +175,8 @@ Check = Annotated[
     | Annotated[FigureCheck, Tag("[figure]")]
     | Annotated[CellCheck, Tag("[cell]")]
     | Annotated[ArtifactCheck, Tag("[artifact]")]
-    | Annotated[NoCheck, Tag("[undecided]")],
+    | Annotated[NoCheck, Tag("[undecided]")]
+    | Annotated[UntriedCheck, Tag("[untried]")],
     Discriminator(_tag),
     BeforeValidator(_check_kinds),
 ]

@@ -2,7 +2,7 @@
 
 Only what a run showed decides a statement. A failure that is not the system's own, a phase that was
 skipped and a number near its bound leave it undecided, with that reason. What no run tried is not
-tried; the reason then names the command that tries it.
+tried; the reason then names the command that tries it, or what none tries.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ from deepmatrix.study.checks import (
     NetworkCheck,
     NoCheck,
     ProbeCheck,
+    UntriedCheck,
 )
 from deepmatrix.study.evidence import Evidence
 from deepmatrix.study.presets import PresetFinder
 from deepmatrix.study.statements import Statement, Statements
 
-Outcome = Literal["holds", "no longer holds", "undecided", "not tried"]
+Outcome = Literal["holds", "does not hold", "undecided", "not tried"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +47,7 @@ class Decision:
 
 
 #: Outcomes that a run decides.
-DECIDED: Final[frozenset[Outcome]] = frozenset({"holds", "no longer holds"})
+DECIDED: Final[frozenset[Outcome]] = frozenset({"holds", "does not hold"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +87,8 @@ def decide(document: Statements, runs: Sequence[Results], matrix: Matrix) -> lis
 def _decide_check(check: Check, runs: Sequence[Results], presets: PresetFinder) -> Decision:
     if isinstance(check, NoCheck):
         return Decision(outcome="undecided", reason=check.undecided)
+    if isinstance(check, UntriedCheck):
+        return Decision(outcome="not tried", reason=check.untried)
     decision: Decision | None = None
     for results in runs:
         evidence = list(find_evidence(check, results))
@@ -106,7 +109,7 @@ def _how_to_try(check: Check, presets: PresetFinder) -> str:
 def _conclude(check: Check, evidence: Evidence, results: Results) -> Decision:
     outcome: Outcome = "undecided"
     if evidence.confirms is not None:
-        outcome = "holds" if evidence.confirms == check.expect else "no longer holds"
+        outcome = "holds" if evidence.confirms == check.expect else "does not hold"
     record = f"{results.run}/{evidence.record}"
     return Decision(outcome=outcome, reason=evidence.reason, record=record)
 
@@ -128,5 +131,5 @@ def find_evidence(check: Check, results: Results) -> Iterator[Evidence]:
             return deployment.cell_evidence(check, results)
         case ArtifactCheck():
             return deployment.artifact_evidence(check, results)
-        case NoCheck():
+        case NoCheck() | UntriedCheck():
             return iter(())

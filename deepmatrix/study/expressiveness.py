@@ -91,27 +91,23 @@ def _training_evidence(check: NetworkCheck, rows: Mapping[str, TrainingRow]) -> 
         [network for network, (confirms, _) in judged.items() if confirms is wanted]
         for wanted in (True, False, None)
     )
-    wanted_count = len(check.networks) // 2 + 1 if check.most else len(check.networks)
-    if len(trained) >= wanted_count:
-        return _trained_evidence(check, [rows[network] for network in trained])
-    confirms = False if len(check.networks) - len(lacking) < wanted_count else None
-    if decisive := unclear if confirms is None else lacking:
+    if len(trained) == len(check.networks):
+        return _trained_evidence([rows[network] for network in trained])
+    if decisive := lacking or unclear:
         row, reason = rows[decisive[0]], judged[decisive[0]][1]
     else:
         row = next(iter(rows.values()))
         missing = [network for network in check.networks if network not in rows]
         reason = f"{row.cell}: {', '.join(missing)} not in this run"
     record = record_path(row.cell, row.workload)
-    return Evidence(confirms=confirms, reason=reason, record=record)
+    return Evidence(confirms=False if lacking else None, reason=reason, record=record)
 
 
-def _trained_evidence(check: NetworkCheck, rows: Sequence[TrainingRow]) -> Evidence:
+def _trained_evidence(rows: Sequence[TrainingRow]) -> Evidence:
     """Return that networks were trained, with the largest error of their outputs."""
     errors = [row.output_error for row in rows if row.output_error is not None]
     worst = f", at most {max(errors):.1e} from gold" if errors else ""
-    wanted = len(check.networks)
-    share = f", {len(rows)} of {wanted}" if len(rows) < wanted else ""
-    reason = f"{rows[0].cell} trained {', '.join(row.workload for row in rows)}{share}{worst}"
+    reason = f"{rows[0].cell} trained {', '.join(row.workload for row in rows)}{worst}"
     record = record_path(rows[0].cell, rows[0].workload)
     return Evidence(confirms=True, reason=reason, record=record)
 

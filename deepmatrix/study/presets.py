@@ -25,6 +25,7 @@ from deepmatrix.study.checks import (
     NetworkCheck,
     NoCheck,
     ProbeCheck,
+    UntriedCheck,
 )
 from harness import record
 
@@ -113,7 +114,7 @@ def _tries(check: Check, choice: _Choice) -> bool:
             return any(fnmatch.fnmatchcase(cell.id, check.cell) for cell in choice.cells)
         case ArtifactCheck():
             return _serves(check, choice)
-        case NoCheck():
+        case NoCheck() | UntriedCheck():
             return False
 
 

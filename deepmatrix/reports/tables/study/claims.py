@@ -15,7 +15,7 @@ from deepmatrix.study.statements import Statement
 
 MOODS: dict[Outcome, Mood] = {
     "holds": "good",
-    "no longer holds": "bad",
+    "does not hold": "bad",
     "undecided": "muted",
     "not tried": "muted",
 }
@@ -26,7 +26,7 @@ NOT_TRIED = "not tried"
 #: What an outcome is called.
 WORDS: dict[Outcome, str] = {
     "holds": "holds",
-    "no longer holds": "no longer holds",
+    "does not hold": "does not hold",
     "undecided": UNDECIDED,
     "not tried": NOT_TRIED,
 }
@@ -34,17 +34,21 @@ WORDS: dict[Outcome, str] = {
 NOTE = (
     "Then: the last versions of the study's systems, Caffe 1.0, CNTK 2.7, Theano 1.0 and "
     "TensorFlow 1.15, and torch 1.0.0, which has Torch's C libraries TH and THNN, for Torch; they "
-    "are years younger than the study. That it no longer holds is said of them: whether a "
-    "statement held for those that the study saw, nothing here decides. Now: PyTorch for Torch, "
-    "TensorFlow 2, and for Theano its successor PyTensor; Caffe and CNTK have no successor. "
+    "are years younger than the study. What does not hold of them may have held of those that the "
+    "study saw: nothing here decides that. TensorFlow 1.15 is judged by all that it has, since it "
+    "is TensorFlow; torch 1.0.0 only by what it has of Torch. Now: PyTorch for Torch, TensorFlow "
+    "2, and for Theano its successor PyTensor. A dash: nothing succeeds the system, or the "
+    "statement is of its time. "
     "`docs/claims.yaml` has the check that decides each statement. A failure decides a statement "
     "only if it shows what the system lacks; what Python does outside a graph, and a cell that "
     "never ran, decide nothing. A time needs three undisturbed rounds on every network that the "
     "statement speaks of, and decides where the whole 95 % interval of the ratio is past the "
-    "bound. Networks called `small` have the study's layers at an eighth of their width. Not "
-    "tried: by none of these runs; the reason says what to run. Study: lines of its text, at "
-    "commit b8113bd of December 2016, and words in them. Records are files below the folder of "
-    "all runs."
+    "bound. Networks called `small` have the study's layers at an eighth of their width. Gold is "
+    "the same computation in float64, on the same weights and batches. Not tried: a run could "
+    "decide it, but none of these did; the reason says what to run, or what no run does yet. "
+    "Cannot be decided here: no run could, or the statement has no measure. Study: lines of its "
+    "text, at commit b8113bd of December 2016, and words in them. Records are files below the "
+    "folder of all runs."
 )
 
 

@@ -35,8 +35,7 @@ def tables(document: Statements) -> list[Table]:
             rows=tuple(judged_row(line, 1, MOODS[line[1]], emulated=False) for line in lines),
             note=(
                 f"Of the {len(document.earlier)} statements of the first edition: {counts}. "
-                f"Added since: {len(document.added)}. What stayed has its words; where there is "
-                "a reason, something else decides it."
+                f"Added since: {len(document.added)}. What stayed has its words."
             ),
         )
     ]
