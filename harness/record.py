@@ -14,6 +14,9 @@ from typing import Dict
 #: 1  first form
 SCHEMA_VERSION = 1
 
+#: Characters of a remark: the host takes no longer ones.
+LONGEST_REMARK = 400
+
 #: What judges an output of a model where the standard's evaluator, in float64, can.
 FLOAT64 = "float64 evaluation"
 

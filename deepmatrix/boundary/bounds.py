@@ -15,6 +15,8 @@ from typing import Annotated, Final, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, FailFast, Field, JsonValue, StringConstraints
 
+from harness.record import LONGEST_REMARK
+
 _COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")
 #: Control characters, ends of lines of Unicode, and what turns the direction of writing.
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
@@ -29,8 +31,7 @@ LONGEST_TEXT: Final = 4_000_000
 MOST_ITEMS: Final = 1_000_000
 LONGEST_KEY: Final = 400
 
-#: Characters of a remark; and of a line that the host makes of what others say.
-LONGEST_REMARK: Final = 400
+#: Characters of a line that the host makes of what others say.
 LONGEST_TOLD: Final = 10_000
 
 Item = TypeVar("Item")

@@ -16,7 +16,7 @@ import re
 from types import ModuleType
 from typing import Any, Dict, List, Pattern, Set
 
-from harness import failures
+from harness import failures, record
 from harness.adapters import Unsupported
 
 
@@ -37,7 +37,7 @@ def _find(function: Any) -> Dict[str, Any]:
         raise
     except failures.CAUGHT as exception:
         return failed(exception)
-    return {"holds": holds, "evidence": evidence, "error": None}
+    return {"holds": holds, "evidence": evidence[: record.LONGEST_REMARK], "error": None}
 
 
 def failed(exception: BaseException) -> Dict[str, Any]:

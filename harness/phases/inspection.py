@@ -15,9 +15,6 @@ from harness.graphs import values
 from harness.graphs.inputs import sample_inputs
 from harness.jobs import RunningJob
 
-#: The host takes no longer ones.
-LONGEST_REMARK = 400
-
 
 class InspectionJob(RunningJob):
     """A job with a user's own model."""
@@ -64,9 +61,9 @@ def store_inspection(
     source = "baseline: the outputs of %s itself" % inspector
     data.setdefault("judged_by", dict.fromkeys(inspected["outputs"], source))
     for text in ("refusal", "unanswered"):
-        data[text] = data.get(text, "")[:LONGEST_REMARK]
+        data[text] = data.get(text, "")[: record.LONGEST_REMARK]
     remarks = [*data.get("remarks", []), *_nan_remarks(inspected["inputs"])]
-    data["remarks"] = [remark[:LONGEST_REMARK] for remark in remarks]
+    data["remarks"] = [remark[: record.LONGEST_REMARK] for remark in remarks]
     for name, target in (
         ("inputs", record.MODEL_INPUTS),
         ("outputs", record.PRODUCED),

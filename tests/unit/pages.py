@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 
-from deepmatrix.boundary.bounds import LONGEST_REMARK
 from deepmatrix.comparison.changes import Comparison
 from deepmatrix.comparison.comparing import compare_results
 from deepmatrix.comparison.history.lines import Measurement
@@ -17,6 +16,7 @@ from deepmatrix.results import merging, remarks
 from deepmatrix.results.rows import Results
 from deepmatrix.store.records import JobRecord, log_path
 from deepmatrix.store.runs import Run
+from harness.record import LONGEST_REMARK
 from tests.unit import verifications
 from tests.unit.examples import new_run, planned, record
 from tests.unit.test_compare import rounds_run

@@ -17,9 +17,11 @@ import pytest
 from deepmatrix.config import matrix_file
 from deepmatrix.config.families import FAMILIES
 from deepmatrix.paths import ROOT
+from deepmatrix.store.reported.phases import FactOutcome
 from deepmatrix.workloads import networks
 from harness.adapters import Unsupported
 from harness.measuring import facts
+from harness.record import LONGEST_REMARK
 
 
 def framework(**functions: Any) -> types.ModuleType:
@@ -47,6 +49,13 @@ def test_a_fact_that_cannot_be_read_has_its_error() -> None:
     (outcome,) = facts.find_all(framework(is_small=is_small)).values()
     assert outcome["holds"] is None
     assert outcome["error"]["type"] == "FileNotFoundError"
+
+
+def test_evidence_is_cut_to_what_a_record_takes() -> None:
+    """A longer text would make the host refuse the record, with all probes in it."""
+    (outcome,) = facts.find_all(framework(is_small=lambda: (True, "x" * 1000))).values()
+    assert len(outcome["evidence"]) == LONGEST_REMARK
+    FactOutcome.model_validate(outcome)
 
 
 def test_a_fact_about_what_is_not_installed_is_left_out() -> None:

@@ -20,6 +20,9 @@ FORTRAN = re.compile(rb"gemm_(?<=\0[sd]gemm_)\0")
 ONEDNN = re.compile(rb"dnn(?:l|(?<=mkldnn))_sgemm\b")
 EIGEN = re.compile(rb"_ZN5Eigen8internal11gebp_kernel")
 
+#: So many files are named.
+MOST_NAMED = 3
+
 
 def has_interface_of_cpp() -> Tuple[bool, str]:
     """A program in C++ can call it: the function that makes a session can be reached.
@@ -65,4 +68,7 @@ def _in(paths: List[str]) -> str:
 
 
 def _names(paths: List[str]) -> str:
-    return ", ".join(sorted({os.path.basename(path) for path in paths}))
+    """Return the names of the first few files, and how many more there are."""
+    names = sorted({os.path.basename(path) for path in paths})
+    further = len(names) - MOST_NAMED
+    return ", ".join(names[:MOST_NAMED]) + (" and %d more" % further if further > 0 else "")
