@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import fnmatch
 import re
 from collections.abc import Iterator
@@ -685,6 +686,17 @@ def test_every_statement_names_systems_workloads_and_cells_that_exist() -> None:
         if isinstance(check, CellCheck):
             names = {cell_id.rsplit("-", 3)[0] for cell_id in fnmatch.filter(ids, check.cell)}
             assert len(names) == 1, "evidence of another system"
+
+
+def test_every_statement_names_a_fact_that_its_system_has() -> None:
+    checks = [check for _, _, check in checks_of_today() if isinstance(check, FactCheck)]
+    assert checks
+    for check in checks:
+        folder = ROOT / "harness" / "frameworks" / check.of.partition("_")[0]
+        module = ast.parse((folder / "facts.py").read_text("utf-8"))
+        names = {node.name for node in ast.walk(module) if isinstance(node, ast.FunctionDef)}
+        names |= {node.name for node in ast.walk(module) if isinstance(node, ast.alias)}
+        assert check.fact in names
 
 
 def test_statements_about_torch_in_2016_name_the_stand_in() -> None:
