@@ -9,7 +9,7 @@ from deepmatrix.config.matrix import Matrix
 from deepmatrix.config.sections import Preset
 from deepmatrix.planning.cells import Capabilities, Cell, Skipped
 from deepmatrix.planning.plan import Plan
-from deepmatrix.planning.selection import Selection, find_preset, select_cells
+from deepmatrix.planning.selection import Selection, covers, find_preset, select_cells
 from deepmatrix.planning.sweeps import sweep, sweep_threads
 from deepmatrix.workloads.networks import NETWORKS
 from harness import record
@@ -59,6 +59,15 @@ def plan_matrix(
         checked_workloads=frozenset(preset.checked),
         timed_only=frozenset(cell.id for cell in cells if cell.threads),
     )
+
+
+def has_all_cells(plan: Plan, matrix: Matrix) -> bool:
+    """Return whether a plan has all cells that its preset selects, in this matrix, by itself.
+
+    Raises:
+        ArgumentError: there is no such preset, or it selects nothing.
+    """
+    return covers(plan, select_cells(matrix, Selection(preset=plan.preset)))
 
 
 def _divide(

@@ -14,6 +14,7 @@ from deepmatrix.config.sections import Preset
 from deepmatrix.errors import ArgumentError
 from deepmatrix.invocation import command_line
 from deepmatrix.planning.cells import Cell, all_cells
+from deepmatrix.planning.plan import Plan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +103,15 @@ def select_cells(matrix: Matrix, selection: Selection, suggested: Iterable[str] 
             hint="exclude fewer cells, or try a wider glob",
         )
     return chosen
+
+
+def covers(plan: Plan, selected: Iterable[Cell]) -> bool:
+    """Return whether a plan has all of some cells; one that is skipped, with the reason, counts."""
+    cells = [
+        *(cell for cell in plan.cells if cell.serves),
+        *(skipped.cell for skipped in plan.skipped),
+    ]
+    return {cell.plain.id for cell in cells}.issuperset(cell.id for cell in selected)
 
 
 def _matcher(globs: Iterable[str]) -> Callable[[str], bool]:

@@ -10,7 +10,7 @@ from deepmatrix.errors import ArgumentError
 from deepmatrix.planning.cells import Capabilities
 from deepmatrix.planning.plan import Plan
 from deepmatrix.planning.readers import find_inspector, find_readers
-from deepmatrix.planning.selection import Selection
+from deepmatrix.planning.selection import Selection, covers, select_cells
 
 
 def plan_suite(
@@ -53,3 +53,20 @@ def plan_suite(
         cold=False,
         infer=Infer(batches=(1,), samples=1, min_s=0.0, warmup=0),
     )
+
+
+def has_all_cells(plan: Plan, matrix: Matrix, format: str) -> bool:
+    """Return whether a plan of these tests has all cells that try them where no glob names any.
+
+    These are native: of an architecture that a cell of the plan has, and is not emulated.
+
+    Raises:
+        ArgumentError: there is no such preset, or it selects nothing.
+    """
+    native = {cell.architecture for cell in plan.cells if cell.id not in plan.emulated}
+    selected = [
+        cell
+        for cell in select_cells(matrix, Selection(preset=plan.preset))
+        if cell.adapter and format in cell.reads and cell.architecture in native
+    ]
+    return covers(plan, selected)

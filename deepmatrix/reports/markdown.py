@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from deepmatrix.boundary.opening import open_plain
@@ -25,12 +26,23 @@ LONGEST = 1_000_000
 #: Of more models than this the verdicts are counted, not listed.
 MANY_MODELS = 20
 
+#: What a report says of its run: its title the kind, before the name, and its last line the preset.
+TITLE, PRESET = re.compile("#+ ([^`\n]*[^`\n ])"), re.compile("<sub>preset `([^`]+)`")
+
 #: Where another document takes the report. The first mark may name tables,
 #: ``<!-- report: Cells; Portability: digits-conv -->``: then it takes only these.
-#: What the last line of a report says of its run.
-PRESET = re.compile("<sub>preset `([^`]+)`")
-
 BEGIN, END = re.compile("<!-- report(?:: ([^\n]*?))? -->"), "<!-- /report -->"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """What a page has between its marks: the title of a report, without a run's name, its preset.
+
+    Both are empty where it has no report, and the preset where the report names none.
+    """
+
+    title: str = ""
+    preset: str = ""
 
 
 def document(results: Results, titles: Sequence[str] = ()) -> str:
@@ -68,17 +80,27 @@ def cut(text: str) -> str:
     return start.rsplit("\n", 1)[0] + "\n\n(cut: see results.json for the rest)\n"
 
 
-def preset_of(path: Path) -> str:
-    """Return the preset of the run whose tables a page has, or nothing.
+def shown_in(path: Path) -> Shown:
+    """Return what a Markdown file has between its marks; without any it has nothing.
 
-    Raises ArgumentError where the page cannot be read.
+    Raises:
+        ArgumentError: it cannot be read, or has marks that are not as `filled` needs them.
     """
-    match = PRESET.search(_read(path))
-    return match[1] if match else ""
+    text = _read(path)
+    if not BEGIN.search(text) and END not in text:
+        return Shown()
+    report = text[_begin(path, text).end() : text.index(END)]
+    title, preset = TITLE.match(report.lstrip()), PRESET.search(report)
+    return Shown(title=title[1] if title else "", preset=preset[1] if preset else "")
 
 
 def insert(path: Path, page: Callable[[Sequence[str]], str]) -> None:
-    """Replace the text between the marks of a Markdown file by a page with a title.
+    """Replace the text between the marks of a Markdown file. See `filled`."""
+    write_named(path, filled(path, page))
+
+
+def filled(path: Path, page: Callable[[Sequence[str]], str]) -> str:
+    """Return a Markdown file with the text between its marks replaced by a page with a title.
 
     *page* is called with the titles that the first mark names, empty for all tables.
 
@@ -86,16 +108,22 @@ def insert(path: Path, page: Callable[[Sequence[str]], str]) -> None:
         ArgumentError: it cannot be read, or the marks are not there, once each and in their order.
     """
     text = _read(path)
+    begin = _begin(path, text)
+    titles = [title.strip() for title in (begin[1] or "").split(";") if title.strip()]
+    report = page(titles).replace("\n#", "\n##").replace("# ", "### ", 1)
+    before, after = text[: begin.end()], text[text.index(END) :]
+    return f"{before}\n\n{report}\n{after}"
+
+
+def _begin(path: Path, text: str) -> re.Match[str]:
+    """Return the first mark of a page. Raises ArgumentError where its marks are not in place."""
     begins = list(BEGIN.finditer(text))
     if len(begins) != 1 or text.count(END) != 1 or text.index(END) < begins[0].end():
         raise ArgumentError(
             f"{path} must have one place for a report",
             hint=f"write <!-- report --> and {END} into it, once",
         )
-    titles = [title.strip() for title in (begins[0][1] or "").split(";") if title.strip()]
-    report = page(titles).replace("\n#", "\n##").replace("# ", "### ", 1)
-    before, after = text[: begins[0].end()], text[text.index(END) :]
-    write_named(path, f"{before}\n\n{report}\n{after}")
+    return begins[0]
 
 
 def _read(path: Path) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -20,8 +18,7 @@ from deepmatrix.paths import RUNS, SCHEMAS
 from deepmatrix.reports import markdown
 from deepmatrix.results.merging import merge
 from tests import planted
-from tests.unit.examples import record
-from tests.unit.test_results import PLAN, all_jobs, new_run, whole, write_gold
+from tests.unit.test_results import whole
 
 VENV = ["--engine", "venv"]
 HERE = ["--native", "amd64"]
@@ -264,48 +261,6 @@ def test_a_resumed_run_says_how_much_is_left(tmp_path: Path) -> None:
     assert describe_rest(run) == "one: every job has its record, nothing is left to run"
     run.record_path(next(run.manifest.plan.jobs("consume"))).unlink()
     assert describe_rest(run).startswith("one: 1 of ")
-
-
-def test_a_run_without_results_changes_no_page(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    new_run(tmp_path, PLAN)
-    page = page_of(tmp_path)
-    before = page.read_text("utf-8")
-    assert main.main(["readme", str(page), "--runs", str(tmp_path)]) == 2
-    assert said(capsys)[0] == "error: no cell of one ran"
-    assert page.read_text("utf-8") == before
-
-
-def page_of(folder: Path, preset: str = "") -> Path:
-    """Write a page for a report, which has one of a preset now."""
-    page = folder / f"page-{preset}.md"
-    old = f"<sub>preset `{preset}`, seed 0</sub>" if preset else ""
-    page.write_text(f"# Page\n\n<!-- report -->\n{old}\n<!-- /report -->\n", "utf-8")
-    return page
-
-
-def test_each_page_gets_the_newest_finished_run_of_its_preset(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    runs = tmp_path / "runs"
-    for name, preset, finished in (
-        ("small-1", "small", True),
-        ("small-2", "small", False),
-        ("tiny-1", "tiny", True),
-    ):
-        run = new_run(runs, replace(PLAN, preset=preset), name)
-        write_gold(run)
-        for job in all_jobs(PLAN):
-            run.save(job, record(job, run=name))
-        if finished:
-            (run.path / "results.json").write_text(merge([run]).model_dump_json())
-    pages = [page_of(tmp_path, preset) for preset in ("small", "tiny", "gone", "")]
-    assert main.main(["readme", *map(str, pages), "--runs", str(runs)]) == 0
-    titles = [re.findall("### Matrix `(.*)`", page.read_text("utf-8")) for page in pages]
-    assert titles == [["small-1"], ["tiny-1"], [], []]
-    said_of_last = capsys.readouterr().out.splitlines()[-1]
-    assert said_of_last.endswith(f"left as it is: {runs} has no finished run of its preset")
 
 
 def test_reference_outputs_need_their_inputs(

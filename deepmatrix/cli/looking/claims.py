@@ -24,6 +24,9 @@ from deepmatrix.store.runs import Run
 from deepmatrix.study import decisions, statements
 from deepmatrix.study.decisions import DecidedStatement
 
+#: The title of the tables.
+TITLE = "The study's statements"
+
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
@@ -51,7 +54,7 @@ def run(options: argparse.Namespace) -> None:
     decided = decisions.decide(document, results, starting.load_matrix(options))
     tables = [*statement_tables(decided), *edition_tables(document)]
     show(options, tables, brief(decided), decided)
-    write(options, "The study's statements", tables, runs, map(about_run, results))
+    write(options, TITLE, tables, runs, map(about_run, results))
 
 
 def open_runs(options: argparse.Namespace) -> list[Run]:

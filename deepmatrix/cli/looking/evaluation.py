@@ -11,6 +11,9 @@ from deepmatrix.reports.tables.study.sources import about_run
 from deepmatrix.study import decisions, statements
 from deepmatrix.study.rating import packages, ratings
 
+#: The title of the tables.
+TITLE = "Evaluation of deep learning toolkits"
+
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
@@ -29,4 +32,4 @@ def run(options: argparse.Namespace) -> None:
     tables = evaluation.tables(rated, decided, results, listed)
     claims.show(options, tables, evaluation.brief(rated, decided), decided)
     about = map(about_run, results)
-    claims.write(options, "Evaluation of deep learning toolkits", tables, runs, about)
+    claims.write(options, TITLE, tables, runs, about)
