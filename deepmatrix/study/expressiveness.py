@@ -46,7 +46,10 @@ def _judge_ran(check: ProbeCheck, row: ProbeRow) -> tuple[bool | None, str]:
 
 
 def fact_evidence(check: FactCheck, results: Results) -> Iterator[Evidence]:
-    """Yield whether a fact of the system holds, in each of its cells."""
+    """Yield whether a fact of the system holds in the first of its cells, a native one if any.
+
+    Where that cannot tell, the files of another platform decide nothing in its place.
+    """
     for cell in cells_of(check.of, results):
         for row in results.facts:
             if row.cell == cell.cell and row.fact == check.fact:
@@ -55,6 +58,7 @@ def fact_evidence(check: FactCheck, results: Results) -> Iterator[Evidence]:
                     reason=f"{row.cell}: {row.evidence or row.reason}",
                     record=record_path(row.cell, row.workload),
                 )
+                return
 
 
 def idiom_evidence(check: IdiomCheck, results: Results) -> Iterator[Evidence]:

@@ -530,6 +530,14 @@ def test_what_no_run_tries_yet_is_not_tried_and_says_what() -> None:
     assert PresetFinder(matrix=MATRIX).find(check) is None
 
 
+def test_what_files_of_one_platform_leave_open_those_of_another_do_not_decide() -> None:
+    emulated = cell("one", emulated=True).model_copy(update={"cell": "one-here-arm64-cpu"})
+    holds = fact("one", True).model_copy(update={"cell": emulated.cell})
+    results = run(cells=(emulated, cell("one")), facts=(holds, fact("one", None)))
+    assert outcome(FACT, results) == "undecided"
+    assert outcome(FACT, run(cells=(emulated,), facts=(holds,))) == "holds"
+
+
 def test_an_artifact_that_one_consumer_does_not_know_matches_on_the_others() -> None:
     assert outcome(SERVED, of_served(served("unsupported"), served("match"))) == "holds"
     known = served("error", expected_failure="it has no such layer")

@@ -273,6 +273,19 @@ def test_a_later_run_that_trained_nothing_leaves_what_an_earlier_one_served() ->
     assert [entry.measured.record for entry in rating.inputs] == ["a/results.json"]
 
 
+def test_a_cell_whose_jobs_have_not_run_yet_serves_neither_well_nor_badly() -> None:
+    rows = [trained(name, "alexnet-small") for name in (CAFFE, TENSORFLOW1)]
+    verdicts = (
+        served(CAFFE, ARM),
+        served(TENSORFLOW1, ARM),
+        served(CAFFE, WINE).model_copy(update={"verdict": "not-run", "pending": True}),
+        served(TENSORFLOW1, WINE),
+    )
+    rated = rate([results(training=tuple(rows), portability=verdicts)], MATRIX, PACKAGES)
+    assert value(rated, "Caffe", "model deployment") == MOST
+    assert value(rated, "TensorFlow", "model deployment") == MOST
+
+
 def test_rounds_that_differ_give_an_interval() -> None:
     rows = (
         trained(CAFFE, "x", step_s=seconds(1.0, 1.1, 1.2)),

@@ -13,7 +13,7 @@ from deepmatrix.cli import reporting, running, starting
 from deepmatrix.drawing.layout import Table
 from deepmatrix.drawing.terminal import make_console, print_line
 from deepmatrix.paths import CLAIMS
-from deepmatrix.reports import html, markdown
+from deepmatrix.reports import html, markdown, unfinished
 from deepmatrix.reports.tables.study.claims import brief
 from deepmatrix.reports.tables.study.claims import tables as statement_tables
 from deepmatrix.reports.tables.study.editions import tables as edition_tables
@@ -35,7 +35,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="RUN",
-        help="the runs; if several can decide a statement, the last one counts",
+        help="the runs; of several that tried the same, the last one counts",
     )
     shared.add_runs(parser)
     shared.add_expected_failures(parser)
@@ -63,9 +63,13 @@ def open_runs(options: argparse.Namespace) -> list[Run]:
 
 
 def merged(runs: Sequence[Run], options: argparse.Namespace) -> list[Results]:
-    """Return the results of runs, each with its own expected failures."""
+    """Return the results of runs, each with its own expected failures; say which is unfinished."""
     expected_failures = starting.load_expected_failures(options)
-    return [merging.merge([run], expected_failures) for run in runs]
+    results = [merging.merge([run], expected_failures) for run in runs]
+    for merged_run in results:
+        if unfinished.pending_problems(merged_run):
+            print_line(make_console(), f"! {merged_run.run}: {unfinished.describe(merged_run)}")
+    return results
 
 
 def show(
@@ -81,7 +85,7 @@ def show(
     if undecided and not options.tables:
         line = (
             f"{undecided} of {len(decided)} statements are not decided by these runs; --tables "
-            "prints why, with the inputs of all stars, and --html FILE writes a page with both"
+            "prints why, and --html FILE writes a page"
         )
         print_line(console, line)
 
@@ -99,6 +103,7 @@ def write(
             options.into,
             lambda titles: reports.tables_page(title, markdown.select(tables, titles)),
         )
+        print_line(make_console(), f"{options.into}: the tables of {', '.join(r.id for r in runs)}")
     if options.html:
         folders = _folders(runs)
         evidence = html.beside(options.html, folders)

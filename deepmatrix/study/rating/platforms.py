@@ -54,12 +54,18 @@ def _served(
     results: Results,
     cells: Mapping[str, Cell],
 ) -> Iterator[Measured]:
-    """Yield the shares of pairs: each model that it trained, by each cell, language, platform."""
+    """Yield the shares of pairs: each model that it trained, by each cell, language, platform.
+
+    A cell with jobs that have not run yet is left out.
+    """
     languages = {row.cell: row.language for row in results.cells}
+    unfinished = {row.consumer for row in results.portability if row.pending}
     consumers = {
         row.consumer: cells[row.consumer]
         for row in results.portability
-        if row.consumer in cells and cells[row.consumer].role == "runtime" and not row.judges
+        if row.consumer in cells.keys() - unfinished
+        and cells[row.consumer].role == "runtime"
+        and not row.judges
     }
     matched = {
         (row.artifact.split("--")[1], row.consumer) for row in tried if row.verdict == "match"
