@@ -224,6 +224,9 @@ def _shared_objects(workload: str, cell: CellRow, results: Results) -> Iterator[
 #: Figures that are exact: one round is enough.
 COUNTED: tuple[Figure, ...] = ("lines", "layer", "image", "packages", "shared objects")
 
+#: Figures of programs that are written once: every run has the same.
+WRITTEN: tuple[Figure, ...] = ("lines", "layer")
+
 #: Figures of a cell, whatever the workload.
 OF_CELLS = ("layer", "image", "packages", "shared objects")
 

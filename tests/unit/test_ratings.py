@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import date
 from math import log2
 from pathlib import Path
@@ -20,6 +21,7 @@ from deepmatrix.results.rows import CellRow, PortabilityRow, Results, TrainingRo
 from deepmatrix.results.timing.rows import StartupRow
 from deepmatrix.results.timing.statistics import Estimate
 from deepmatrix.study.rating import packages as package_rule
+from deepmatrix.study.rating.inputs import largest_table
 from deepmatrix.study.rating.packages import Packages
 from deepmatrix.study.rating.ratings import LEAST, MOST, Rating, rate
 from deepmatrix.study.statements import AREAS
@@ -131,8 +133,10 @@ def test_ratings_of_two_systems_are_those_that_one_works_out_by_hand() -> None:
             probed(CAFFE, "attention", "unsupported"),
             probed(CAFFE, "beam_search", outside="the loop"),
             probed(CAFFE, "python_loop"),
-            probed(TENSORFLOW1, "own_layer"),
-            probed(TENSORFLOW1, "derived_gradient"),
+            *(
+                probed(TENSORFLOW1, probe)
+                for probe in ("own_layer", "derived_gradient", "attention", "beam_search")
+            ),
         ),
         portability=(
             served(CAFFE, OPENCV),
@@ -273,6 +277,68 @@ def test_a_later_run_that_trained_nothing_leaves_what_an_earlier_one_served() ->
     assert [entry.measured.record for entry in rating.inputs] == ["a/results.json"]
 
 
+def test_a_run_that_trains_nothing_to_the_end_takes_no_network_away() -> None:
+    names = (CAFFE, TENSORFLOW1)
+    runs = [
+        results("a", training=tuple(trained(name, "lstm-small") for name in names)),
+        results("b", training=tuple(trained(name, "lstm-small", accuracy=None) for name in names)),
+    ]
+    assert value(rate(runs, MATRIX, PACKAGES), "Caffe", "modeling capability") == MOST
+
+
+def test_shares_are_of_the_networks_that_all_systems_tried() -> None:
+    rows = [trained(name, "lstm-small") for name in (CAFFE, CNTK, TENSORFLOW1)]
+    rows += [trained(CAFFE, "rnn-small", "crashed"), trained(CAFFE, "gru-small", "crashed")]
+    rated = rate([results(training=tuple(rows))], MATRIX, PACKAGES)
+    # Three systems by one network are as much as Caffe alone by three; Caffe alone is no table.
+    assert value(rated, "Caffe", "modeling capability") == MOST
+
+
+def test_all_systems_of_a_row_are_served_in_one_run() -> None:
+    def run(name: str, *verdicts: PortabilityRow) -> Results:
+        rows = tuple(trained(cell, "alexnet-small") for cell in (CAFFE, CNTK))
+        return results(name, training=rows, portability=verdicts)
+
+    both = run("a", served(CAFFE, ARM), served(CAFFE, OPENCV, "error"), served(CNTK, ARM))
+    alone = run("b", served(CAFFE, ARM))
+    for runs in ([both, alone], [alone, both]):
+        rating = find(rate(runs, MATRIX, PACKAGES), "Caffe", "model deployment")
+        (entry,) = rating.inputs
+        assert entry.measured.record == "a/results.json"
+        assert entry.measured.text.startswith("1 of 2")
+
+
+def test_sizes_are_those_of_one_run() -> None:
+    def run(name: str, caffe: int, *further: CellRow) -> Results:
+        return results(name, cells=(cell(CAFFE, image_bytes=caffe * 10**6), *further))
+
+    both = run("a", 800, cell(TENSORFLOW1, image_bytes=400 * 10**6))
+    runs = [both, run("b", 400)]
+    assert architecture(runs[0], "Caffe")["size of its image"] == "800 MB, 2.000× of the best"
+    rating = find(rate(runs, MATRIX, PACKAGES), "Caffe", "architecture")
+    (entry,) = rating.inputs
+    assert entry.measured.text == "800 MB, 2.000× of the best"
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from("rstuv"), st.sets(st.sampled_from("abcde")), min_size=1, max_size=5
+    )
+)
+def test_the_largest_table_is_that_of_all_tables(having: dict[str, set[str]]) -> None:
+    rows, frameworks = largest_table("abcde", having)
+    assert all(frameworks <= having[row] for row in rows)
+    sizes = [
+        len(chosen) * len(set.intersection(*(having[row] for row in chosen)))
+        for count in range(1, len(having) + 1)
+        for chosen in itertools.combinations(having, count)
+        if len(set.intersection(*(having[row] for row in chosen))) > 1
+    ]
+    assert len(rows) * len(frameworks) == max(sizes, default=0)
+    backwards = dict(reversed(having.items()))
+    assert largest_table("abcde", backwards) == (rows, frameworks)
+
+
 def test_a_cell_whose_jobs_have_not_run_yet_serves_neither_well_nor_badly() -> None:
     rows = [trained(name, "alexnet-small") for name in (CAFFE, TENSORFLOW1)]
     verdicts = (
@@ -382,6 +448,7 @@ def test_the_tables_show_stars_and_every_input() -> None:
             trained(CAFFE, "lstm-small"),
             trained(CAFFE, "rnn-small", "crashed"),
             trained(TENSORFLOW1, "lstm-small"),
+            trained(TENSORFLOW1, "rnn-small"),
         ),
         probes=(probed(CAFFE, "attention"),),
     )

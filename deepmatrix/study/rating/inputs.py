@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 
@@ -40,20 +40,22 @@ class Measured:
 LEAST_SYSTEMS = 2
 
 
-def largest_table(frameworks: Mapping[str, Set[str]]) -> tuple[Set[str], Set[str]]:
+def largest_table(
+    frameworks: Sequence[str], having: Mapping[str, Set[str]]
+) -> tuple[Set[str], Set[str]]:
     """Return the rows and the frameworks of the largest table without a gap.
 
     Of tables of one size it is that of more frameworks, then that of the frameworks that come
     first.
 
     Args:
-        frameworks: by row, those that have it.
+        frameworks: all of them, in their order.
+        having: by row, those that have it.
     """
-    names = list(dict.fromkeys(itertools.chain.from_iterable(map(sorted, frameworks.values()))))
     tables = [
-        (frozenset(row for row, having in frameworks.items() if having >= set(chosen)), chosen)
-        for count in range(len(names), LEAST_SYSTEMS - 1, -1)
-        for chosen in itertools.combinations(names, count)
+        (frozenset(row for row, names in having.items() if names >= set(chosen)), chosen)
+        for count in range(len(frameworks), LEAST_SYSTEMS - 1, -1)
+        for chosen in itertools.combinations(frameworks, count)
     ]
     rows, chosen = max(
         (table for table in tables if table[0]),

@@ -17,7 +17,7 @@ from deepmatrix.store.records import record_path
 from deepmatrix.study.checks import Figure
 from deepmatrix.study.evidence import cells_of
 from deepmatrix.study.expressiveness import judge_training
-from deepmatrix.study.figures import COUNTED, FIGURES, LEAST_ROUNDS, OF_CELLS, Number
+from deepmatrix.study.figures import FIGURES, LEAST_ROUNDS, OF_CELLS, WRITTEN, Number
 from deepmatrix.study.rating import platforms
 from deepmatrix.study.rating.inputs import Measured, Ratio, Share, largest_table
 from deepmatrix.workloads.probes import PARALLEL
@@ -39,38 +39,50 @@ def measure(
     frameworks: Sequence[str], runs: Sequence[Results], matrix: Matrix
 ) -> Iterator[Measured]:
     """Yield what runs say of the frameworks of a period."""
-    for framework in frameworks:
-        yield from _networks(framework, runs)
-        yield from _probes(framework, runs)
+    trained = {framework: _networks(framework, runs) for framework in frameworks}
+    yield from _counted("modeling capability", "networks trained", trained)
+    yield from _probes(frameworks, runs)
     yield from platforms.measure(frameworks, runs, matrix)
     for compared in COMPARED:
         yield from _ratios(compared, frameworks, runs)
 
 
-def _networks(framework: str, runs: Sequence[Results]) -> Iterator[Measured]:
-    """Yield how many of the networks it learned, of those asked for more than half of the answers.
+#: By name of what was tried, whether it succeeded, and the record.
+Tried = Mapping[str, tuple[bool, str]]
 
-    A language model is not: no network knows the next byte for sure.
+
+def _networks(framework: str, runs: Sequence[Results]) -> Tried:
+    """Return which networks it learned, of those asked for more than half of the answers.
+
+    A language model is not: no network knows the next byte for sure. Where it was not trained to
+    the end, such as in a run without that phase, it was not tried.
     """
     tried: dict[str, tuple[bool, str]] = {}
     for results in runs:
         names = _native(framework, results)
         for row in results.training:
-            if row.cell in names and row.status != "not-run" and row.accuracy_wanted > LEAST_ASKED:
+            is_tried = row.accuracy is not None or row.status not in ("ok", "not-run")
+            if row.cell in names and is_tried and row.accuracy_wanted > LEAST_ASKED:
                 record = f"{results.run}/{record_path(row.cell, row.workload)}"
                 tried[row.workload] = (judge_training(row)[0] is True, record)
-    yield from _counted("modeling capability", "networks trained", framework, tried)
+    return tried
 
 
-def _probes(framework: str, runs: Sequence[Results]) -> Iterator[Measured]:
-    tried = _probed(framework, runs)
+def _probes(frameworks: Sequence[str], runs: Sequence[Results]) -> Iterator[Measured]:
     left_out = {*PARALLEL, *STYLE_PROBES}
-    of_models = {probe: tried[probe] for probe in tried if probe not in left_out}
+    probed = {framework: _probed(framework, runs) for framework in frameworks}
+    of_models = {
+        framework: {probe: tried[probe] for probe in tried if probe not in left_out}
+        for framework, tried in probed.items()
+    }
     what = "probes passed without arithmetic outside the framework"
-    yield from _counted("modeling capability", what, framework, of_models)
+    yield from _counted("modeling capability", what, of_models)
     for what, asked in ARCHITECTURE_PROBES.items():
-        asked_and_tried = {probe: tried[probe] for probe in asked if probe in tried}
-        yield from _counted("architecture", what, framework, asked_and_tried)
+        of_architecture = {
+            framework: {probe: tried[probe] for probe in asked if probe in tried}
+            for framework, tried in probed.items()
+        }
+        yield from _counted("architecture", what, of_architecture)
 
 
 def _probed(framework: str, runs: Sequence[Results]) -> dict[str, tuple[bool, str]]:
@@ -90,16 +102,31 @@ def _native(framework: str, results: Results) -> dict[str, CellRow]:
     return {cell.cell: cell for cell in cells_of(framework, results) if not cell.emulated}
 
 
-def _counted(
-    area: str, what: str, framework: str, tried: Mapping[str, tuple[bool, str]]
-) -> Iterator[Measured]:
-    """Yield the share of what was tried that succeeded, with the name of what did not."""
-    if not tried:
-        return
+def _counted(area: str, what: str, tried: Mapping[str, Tried]) -> Iterator[Measured]:
+    """Yield the share that succeeded of what was tried with all of the frameworks.
+
+    These are the frameworks and the names of the largest table without a gap. A framework alone
+    has all that was tried with it.
+    """
+    having: dict[str, set[str]] = {}
+    for framework, of_framework in tried.items():
+        for name in of_framework:
+            having.setdefault(name, set()).add(framework)
+    names, frameworks = largest_table(list(tried), having)
+    if not frameworks:
+        names, frameworks = having.keys(), tried.keys()
+    for framework, of_framework in tried.items():
+        outcomes = {name: of_framework[name] for name in of_framework if name in names}
+        if framework in frameworks and outcomes:
+            yield _share(area, what, framework, outcomes)
+
+
+def _share(area: str, what: str, framework: str, tried: Tried) -> Measured:
+    """Return the share of what was tried that succeeded, with the name of what did not."""
     failed = sorted(name for name, (succeeded, _) in tried.items() if not succeeded)
     part = len(tried) - len(failed)
     without = f", without {', '.join(failed)}" if failed else ""
-    yield Measured(
+    return Measured(
         area=area,
         what=what,
         framework=framework,
@@ -143,11 +170,11 @@ def _ratios(
 ) -> Iterator[Measured]:
     """Yield each framework's ratio to the best, the geometric mean over the same workloads.
 
-    What was counted is the same in every run: the last of each framework is compared. Times are of
+    Lines are the same in every run: the last of each framework are compared. Other figures are of
     one run: that which compares most frameworks, of several the last.
     """
     groups: list[Sequence[Results]] = [[results] for results in reversed(runs)]
-    if compared.figure in COUNTED:
+    if compared.figure in WRITTEN:
         groups = [runs]
     tables = [_table(compared, frameworks, group) for group in groups]
     table = max(tables, key=_table_size, default={})
@@ -166,7 +193,8 @@ def _table(compared: Compared, frameworks: Sequence[str], runs: Sequence[Results
             for framework, number in _figures(compared, workload, frameworks, results):
                 record = f"{results.run}/{number.record}"
                 figures.setdefault(workload, {})[framework] = replace(number, record=record)
-    workloads, names = largest_table({name: set(column) for name, column in figures.items()})
+    having = {workload: set(column) for workload, column in figures.items()}
+    workloads, names = largest_table(frameworks, having)
     return {
         workload: {name: column[name] for name in frameworks if name in names}
         for workload, column in figures.items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from deepmatrix.config.matrix import Matrix
@@ -24,33 +24,51 @@ def measure(
 ) -> Iterator[Measured]:
     """Yield where the models of the frameworks of a period match, and where these trained."""
     cells = {cell.id: cell for cell in all_cells(matrix)}
-    for framework in frameworks:
-        yield from _serving(framework, runs, cells)
+    yield from _serving(frameworks, runs, cells)
     yield from _training(frameworks, runs, cells)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Models:
+    """The models of a framework that a run trained, and the rows of where they were served."""
+
+    trained: Set[str]
+    rows: Sequence[PortabilityRow]
+
+
 def _serving(
-    framework: str, runs: Sequence[Results], cells: Mapping[str, Cell]
+    frameworks: Sequence[str], runs: Sequence[Results], cells: Mapping[str, Cell]
 ) -> Iterator[Measured]:
-    """Yield where the models of a framework match, of all that the last such run could show."""
-    for results in reversed(runs):
+    """Yield where models match, of all that a run could show.
+
+    Of several runs it is that which serves the models of most frameworks, then the last: in another
+    there may be other models and other cells.
+    """
+    served_runs = [(_models(frameworks, results), results) for results in reversed(runs)]
+    if not served_runs:
+        return
+    models, results = max(served_runs, key=lambda served_run: len(served_run[0]))
+    for framework, of_framework in models.items():
+        yield from _served(framework, of_framework, results, cells)
+
+
+def _models(frameworks: Sequence[str], results: Results) -> dict[str, _Models]:
+    """Return the models of each framework that a run both trained and served."""
+    models = {}
+    for framework in frameworks:
         producers = {row.cell for row in results.cells if row.name == framework}
-        tried = [row for row in results.portability if row.artifact.split("--")[0] in producers]
-        if any(row.verdict != "not-run" for row in tried):
-            models = {
-                row.workload
-                for row in results.training
-                if row.cell in producers and row.status == "ok"
-            }
-            if models:
-                yield from _served(framework, models, tried, results, cells)
-                return
+        rows = [row for row in results.portability if row.artifact.split("--")[0] in producers]
+        trained = {
+            row.workload for row in results.training if row.cell in producers and row.status == "ok"
+        }
+        if trained and any(row.verdict != "not-run" for row in rows):
+            models[framework] = _Models(trained=trained, rows=rows)
+    return models
 
 
 def _served(
     framework: str,
-    models: Collection[str],
-    tried: Sequence[PortabilityRow],
+    models: _Models,
     results: Results,
     cells: Mapping[str, Cell],
 ) -> Iterator[Measured]:
@@ -68,7 +86,7 @@ def _served(
         and not row.judges
     }
     matched = {
-        (row.artifact.split("--")[1], row.consumer) for row in tried if row.verdict == "match"
+        (row.artifact.split("--")[1], row.consumer) for row in models.rows if row.verdict == "match"
     }
     targets_by_input: dict[tuple[str, str], dict[str, str]] = {
         ("model deployment", "cells of runtimes that serve its models"): {
@@ -84,15 +102,17 @@ def _served(
     for (area, what), targets in targets_by_input.items():
         served: dict[str, set[str]] = {target: set() for target in sorted(targets.values())}
         for model, consumer in matched:
-            if model in models and consumer in targets:
+            if model in models.trained and consumer in targets:
                 served[targets[consumer]].add(model)
         if served:
             yield Measured(
                 area=area,
                 what=what,
                 framework=framework,
-                figure=Share(part=sum(map(len, served.values())), whole=len(models) * len(served)),
-                text=_served_text(served, len(models)),
+                figure=Share(
+                    part=sum(map(len, served.values())), whole=len(models.trained) * len(served)
+                ),
+                text=_served_text(served, len(models.trained)),
                 record=f"{results.run}/results.json",
             )
 

@@ -88,7 +88,7 @@ def _measured(
 def _rate_period(period: Period, measured: Sequence[Measured]) -> Iterator[Rating]:
     for area in AREAS:
         of_area = [entry for entry in measured if entry.area == area]
-        whats, frameworks = _counting(of_area)
+        whats, frameworks = _counting(of_area, list(rated(period)))
         for framework, system in rated(period).items():
             inputs = (
                 Input(
@@ -108,12 +108,12 @@ def _rate_period(period: Period, measured: Sequence[Measured]) -> Iterator[Ratin
             )
 
 
-def _counting(measured: Sequence[Measured]) -> tuple[Set[str], Set[str]]:
+def _counting(measured: Sequence[Measured], frameworks: Sequence[str]) -> tuple[Set[str], Set[str]]:
     """Return the inputs and the frameworks that count: the largest table of them without a gap."""
-    frameworks: dict[str, set[str]] = {}
+    having: dict[str, set[str]] = {}
     for entry in measured:
-        frameworks.setdefault(entry.what, set()).add(entry.framework)
-    return largest_table(frameworks)
+        having.setdefault(entry.what, set()).add(entry.framework)
+    return largest_table(frameworks, having)
 
 
 def stars(measured: Measured) -> Stars:
