@@ -158,6 +158,22 @@ def test_a_run_without_a_cell_of_its_preset_replaces_no_page(folder: Path, tmp_p
     assert titles(*pages) == ["Matrix `whole`", "Conformance `tried`"]
 
 
+def test_a_run_that_is_not_finished_replaces_no_page(folder: Path, tmp_path: Path) -> None:
+    """Merging writes a report of any run, and a cell that broke has no outcome."""
+    finish(folder, "whole", matrix_plan("small"))
+    conform(folder, "tried")
+    unfinished = new_run(folder, matrix_plan("small"), "unfinished", SMALL)
+    reports.write(unfinished, merge([unfinished]))
+    conform(folder, "broken")
+    next(suite.path_in(folder / "broken", "x").parent.glob("*.json")).unlink()
+    pages = [
+        page_of(tmp_path / "matrix.md", "Matrix", "small"),
+        page_of(tmp_path / "conformance.md", "Conformance"),
+    ]
+    assert filled(folder, *pages) == 0
+    assert titles(*pages) == ["Matrix `whole`", "Conformance `tried`"]
+
+
 def test_a_run_that_is_named_is_taken_whatever_it_has(folder: Path, tmp_path: Path) -> None:
     finish(folder, "whole", matrix_plan("small"))
     finish(folder, "part", matrix_plan("small", CELLS[0]))

@@ -23,7 +23,7 @@ from deepmatrix.paths import ROOT
 from deepmatrix.planning import matrix_plan, suite_plan
 from deepmatrix.planning.plan import Plan
 from deepmatrix.planning.selection import Selection
-from deepmatrix.reports import markdown
+from deepmatrix.reports import markdown, unfinished
 from deepmatrix.reports.markdown import Shown
 from deepmatrix.results import merging
 from deepmatrix.store import runs
@@ -34,21 +34,38 @@ from deepmatrix.store.runs import Run
 class Kind:
     """The runs whose report a page can have again: of a command, with all cells of a preset.
 
-    *preset*: that of a report which names none.
+    *is_finished*: whether all of a run has been tried. *preset*: that of a report which names none.
     """
 
     command: str
     has_all_cells: Callable[[Plan, Matrix], bool]
+    is_finished: Callable[[Run], bool]
     preset: str = ""
+
+
+def _is_finished(run: Run) -> bool:
+    """Return whether all jobs of a run of the matrix have ended, and one of its cells ran."""
+    merged = merging.merge([run])
+    has_result = any(row.status == "ok" for row in merged.cells)
+    return has_result and not unfinished.pending_problems(merged)
+
+
+def _has_tried_suite(run: Run) -> bool:
+    """Return whether each cell that tries the suite has an outcome."""
+    tried = {conformity.cell for conformity in suite.load_all(run.path)}
+    return tried >= {cell.id for cell in run.manifest.plan.cells if cell.serves}
 
 
 #: The kinds, by the titles of their reports. A verification is none of them: its models are a
 #: user's, so that a later one of the same preset may be of others.
 KINDS: Mapping[str, Kind] = {
-    "Matrix": Kind(command="matrix", has_all_cells=matrix_plan.has_all_cells),
+    "Matrix": Kind(
+        command="matrix", has_all_cells=matrix_plan.has_all_cells, is_finished=_is_finished
+    ),
     "Conformance": Kind(
         command="conformance",
         has_all_cells=functools.partial(suite_plan.has_all_cells, format=suite.SUITE_FORMAT),
+        is_finished=_has_tried_suite,
         preset=Selection().preset,
     ),
 }
@@ -111,7 +128,7 @@ def _wanted(shown: Shown) -> Shown | None:
 
 
 def _newest(wanted: Set[Shown], parent: Path) -> dict[Shown, Run]:
-    """Return the newest run of each report; one that cannot be read is of none."""
+    """Return the newest finished run of each report; one that cannot be read is of none."""
     newest: dict[Shown, Run] = {}
     for run in runs.newest(parent):
         missing = wanted - newest.keys()
@@ -128,13 +145,14 @@ def _has_report(run: Run, report: Shown) -> bool:
     """Return whether a run has ended with such a report, of all cells of its preset.
 
     Raises:
-        RecordError: its plan cannot be read.
+        RecordError: its plan or its records cannot be read.
         ArgumentError: its matrix file does not have its preset.
     """
     kind, plan = KINDS[report.title], run.manifest.plan
     if (plan.command, plan.preset) != (kind.command, report.preset):
         return False
-    return (run.path / "report.md").is_file() and kind.has_all_cells(plan, run.manifest.matrix)
+    has_report = (run.path / "report.md").is_file()
+    return has_report and kind.has_all_cells(plan, run.manifest.matrix) and kind.is_finished(run)
 
 
 def _why_left(shown: Shown, parent: Path) -> str:
