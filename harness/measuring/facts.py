@@ -33,11 +33,12 @@ def find_all(module: ModuleType) -> Dict[str, Dict[str, Any]]:
 def _find(function: Any) -> Dict[str, Any]:
     try:
         holds, evidence = function()
+        evidence = evidence[: record.LONGEST_REMARK]
     except Unsupported:
         raise
     except failures.CAUGHT as exception:
         return failed(exception)
-    return {"holds": holds, "evidence": evidence[: record.LONGEST_REMARK], "error": None}
+    return {"holds": holds, "evidence": evidence, "error": None}
 
 
 def failed(exception: BaseException) -> Dict[str, Any]:

@@ -58,6 +58,11 @@ def test_evidence_is_cut_to_what_a_record_takes() -> None:
     FactOutcome.model_validate(outcome)
 
 
+def test_evidence_that_is_no_text_is_the_error_of_its_fact() -> None:
+    (outcome,) = facts.find_all(framework(is_small=lambda: (True, None))).values()
+    assert outcome["error"]["type"] == "TypeError"
+
+
 def test_a_fact_about_what_is_not_installed_is_left_out() -> None:
     def is_fast() -> tuple[bool, str]:
         raise Unsupported("no compiler is installed")
@@ -151,8 +156,12 @@ def test_functions_of_layers_are_those_of_layers_for_float(
         "of 3 layers in libcaffe.so.1.0.0 with a Forward_cpu, 2 have a Forward_gpu too, and 1 a "
         "Backward_gpu"
     )
-    library.write_bytes(names[0].encode())
-    assert caffe.layers_have_functions_for_gpu()[0] is False
+    for lacking in (names[:1], names[3:], [names[0], names[2]]):
+        library.write_bytes("\0".join(lacking).encode())
+        assert caffe.layers_have_functions_for_gpu()[0] is False
+    monkeypatch.setattr(caffe, "mapped_files", lambda: ["/lib/libc.so.6"])
+    with pytest.raises(FileNotFoundError, match="libcaffe"):
+        caffe.layers_have_functions_for_gpu()
 
 
 @pytest.fixture
@@ -263,6 +272,15 @@ def test_what_multiplies_in_tensorflow(
     answer, evidence = tensorflow.multiplies_by_eigen_without_blas()
     assert answer is holds
     assert seen in evidence
+
+
+def test_of_many_shared_objects_the_first_are_named(
+    tensorflow: types.ModuleType, tmp_path: Path
+) -> None:
+    for number in range(5):
+        (tmp_path / "tensorflow" / f"lib{number}.so").write_bytes(KERNEL.encode())
+    _, evidence = tensorflow.multiplies_by_eigen_without_blas()
+    assert "is in lib0.so, lib1.so, lib2.so and 2 more; " in evidence
 
 
 def test_an_interface_is_reached_through_what_is_linked_with_it_too(

@@ -29,7 +29,9 @@ def _name_of_type(field) -> str:
 
 def layers_have_functions_for_gpu() -> Tuple[bool, str]:
     """A layer for CPU and GPU has functions for each."""
-    path = next(path for path in mapped_files() if "libcaffe.so" in path)
+    path = next((path for path in mapped_files() if "libcaffe.so" in path), None)
+    if path is None:
+        raise FileNotFoundError("this process has no libcaffe.so")
     cpu, gpu, backward = (
         _classes(path, method) for method in ("Forward_cpu", "Forward_gpu", "Backward_gpu")
     )

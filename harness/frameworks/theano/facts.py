@@ -30,10 +30,10 @@ def device_stays() -> Tuple[Optional[bool], str]:
     else:
         refusal = _refusal_of(other)
         answer = "takes %r again, but refuses %r" % (present, other)
-    if not refusal:
-        changed = theano.config.device
+    if not refusal and theano.config.device == other:
         _refusal_of(present)
-        return False, "theano.config.device became %r" % changed
+        return False, "theano.config.device became %r" % other
+    refusal = refusal or "it stays"
     evidence = "theano.config.device %s: %s; theano.gpuarray %s"
     return None, evidence % (answer, refusal, _way_to_gpu())
 
