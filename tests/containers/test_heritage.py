@@ -28,6 +28,15 @@ OLD = {
     "tensorflow1-python37-amd64-cpu": "python37",
 }
 
+#: torch 1.0.0 with the convolutions of Lua's Torch, and with LuaJIT beside it.
+THNN = "torch1_thnn-python36-amd64-cpu"
+LUAJIT = "torch1_luajit-python36-amd64-cpu"
+
+
+def has_python36(engine: DockerEngine) -> bool:
+    lacking = MissingInterpreters(matrix=MATRIX, environment=engine.endpoint.environment())
+    return "python36" not in lacking
+
 
 def run(
     engine: DockerEngine,
@@ -56,7 +65,8 @@ def test_bases_with_an_old_python_have_one(docker_engine: DockerEngine, cell: st
 def trained(docker_engine: DockerEngine, tmp_path_factory: pytest.TempPathFactory) -> Results:
     """The first steps of every network in those that do not compile for minutes."""
     runs = tmp_path_factory.mktemp("trained")
-    return run(docker_engine, runs, "tiny", "caffe-debian11-amd64-cpu")
+    variants = [THNN] if has_python36(docker_engine) else []
+    return run(docker_engine, runs, "tiny", "caffe-debian11-amd64-cpu", *variants)
 
 
 @pytest.mark.parametrize(
@@ -101,6 +111,13 @@ def test_theano_agrees_in_its_gates_its_states_and_how_pooling_rounds(tmp_path: 
     assert errors.keys() == {"lstm-tiny", "alexnet-tiny"}
     for of_one in errors.values():
         assert all(error is not None and error < 1e-4 for error in of_one), errors
+
+
+def test_thnn_computes_the_convolutions_of_torch_where_it_should(trained: Results) -> None:
+    blas = {row.name: str(row.environment["blas"]) for row in trained.cells if row.jobs}
+    if "torch1_thnn" in blas:
+        assert "conv2d by MkldnnConvolution" in blas["torch1"]
+        assert "conv2d by ThnnConv2D" in blas["torch1_thnn"]
 
 
 def test_all_networks_train_but_for_expected_failures(trained: Results) -> None:
@@ -172,16 +189,12 @@ LIMITS = {
     "torch1_luajit": {},
 }
 
-#: torch 1.0.0 with LuaJIT beside it, on the Python of `torch1`.
-LUAJIT = "torch1_luajit-python36-amd64-cpu"
-
 
 def test_what_old_frameworks_express_and_what_python_does_for_them(
     docker_engine: DockerEngine, tmp_path: Path
 ) -> None:
     cells = ["caffe-debian11-amd64-cpu", "theano-debian11-amd64-cpu"]
-    environment = docker_engine.endpoint.environment()
-    has_luajit = "python36" not in MissingInterpreters(matrix=MATRIX, environment=environment)
+    has_luajit = has_python36(docker_engine)
     cells += [LUAJIT] if has_luajit else []
     results = run(docker_engine, tmp_path, "heritage-probes", *cells)
     timed = {row.cell for row in results.facts if row.fact == "luajit_is_about_as_fast_as_cpp"}

@@ -712,7 +712,7 @@ def test_statements_about_torch_in_2016_name_the_stand_in() -> None:
         for claim in claims:
             fields = claim.then.model_dump() if claim.then else {}
             systems = {fields.get("of"), fields.get("over")}
-            if claim.then and {"torch", "torch1", "torch1_luajit"} & systems:
+            if claim.then and any(str(system).startswith("torch") for system in systems):
                 assert "torch 1.0.0" in str(claim.then.stand_in)
 
 
@@ -725,7 +725,7 @@ def test_every_statement_is_of_the_systems_then() -> None:
 def test_what_came_with_pytorch_decides_nothing_on_torch_then() -> None:
     """Autograd, which gives a loop in Python its gradient, and the recurrent layers did."""
     checks = [check for _, period, check in checks_of_today() if period == "then"]
-    of_torch = [check for check in checks if getattr(check, "of", None) == "torch1"]
+    of_torch = [check for check in checks if str(getattr(check, "of", "")).startswith("torch1")]
     assert of_torch
     for check in of_torch:
         assert getattr(check, "probe", "") not in ("derived_gradient", "python_loop")
@@ -845,7 +845,7 @@ def test_only_what_stands_for_a_system_decides_what_is_said_of_it() -> None:
         stand_ins = {system.frameworks.get(period, "") for system in named}
         for framework in (getattr(check, "of", None), getattr(check, "over", None)):
             if framework:
-                own = framework.removesuffix("_own").removesuffix("_luajit")
+                own = framework.partition("_")[0]
                 assert own in stand_ins, (says, period)
 
 

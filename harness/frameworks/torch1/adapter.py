@@ -25,10 +25,18 @@ from harness.frameworks.torch.adapter import (  # noqa: F401 - the rest of the a
 TORCH7 = {"TH": "THFloatTensor_addmm", "THNN": "THNN_FloatSpatialConvolutionMM_updateOutput"}
 
 
-def configure(device: str, threads: int) -> None:
-    """Use the CPU and this many threads."""
+by_thnn = False
+
+
+def configure(device: str, threads: int, convolution: str = "default") -> None:
+    """Use the CPU and this many threads.
+
+    *convolution*: what computes a network's 2-D convolutions, torch's ``default`` or ``thnn``.
+    """
+    global by_thnn
     if device != "cpu":
         raise protocol.WrongDevice("torch 1.0.0 is run on the CPU only")
+    by_thnn = convolution == "thnn"
     shared.device = shared.torch.device(device)
     shared.torch.set_num_threads(threads)
 
@@ -58,7 +66,10 @@ def _convolution(dims):
     """Return the operation that a float32 convolution ends in, as its gradient is named."""
     torch = shared.torch
     x = torch.zeros([1] * (dims + 2), requires_grad=True)
-    node = getattr(torch.nn.functional, "conv{}d".format(dims))(x, x).grad_fn
+    if dims == 2 and by_thnn:
+        node = torch._C._nn.thnn_conv2d(x, x, (1, 1)).grad_fn
+    else:
+        node = getattr(torch.nn.functional, "conv{}d".format(dims))(x, x).grad_fn
     while "Conv" not in node.name():
         node = node.next_functions[0][0]
     return node.name().replace("Backward", "")
@@ -68,7 +79,8 @@ def build(network: Dict[str, Any], weights: protocol.Arrays, rate: float) -> Any
     """Build the network as a graph of torch's modules, and its SGD."""
     from harness.frameworks.torch1 import layers
 
-    return shared.trainable(layers.Graph(network, weights), weights, rate)
+    kind = layers.GraphByThnn if by_thnn else layers.Graph
+    return shared.trainable(kind(network, weights), weights, rate)
 
 
 def notes(network: Dict[str, Any]) -> Dict[str, str]:

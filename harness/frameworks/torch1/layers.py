@@ -3,6 +3,9 @@
 Import this module after torch only.
 """
 
+import torch
+from torch import nn
+
 from harness.frameworks.torch import layers as today
 
 _BIAS = today.NOTES["lstm"]
@@ -10,6 +13,24 @@ _TIME = "time is the first axis, since the ONNX exporter refuses the batch there
 
 #: Where torch's default differs from the neutral description, and how it is adapted.
 NOTES = dict(today.NOTES, rnn=_BIAS + "; " + _TIME, lstm=_BIAS + "; " + _TIME, gru=_TIME)
+
+
+class ConvByThnn(today.Conv):
+    """A convolution which, of two dimensions, THNN computes, forward and backward.
+
+    THNN are the C kernels of Lua's Torch, whose ``SpatialConvolution`` called the same function.
+    torch 1.0.0 itself would choose MKL-DNN, which came with PyTorch.
+    """
+
+    def forward(self, x):
+        """(N, C, ...) -> (N, O, ...)."""
+        own = self.convolution
+        if len(own.kernel_size) != 2:
+            return super().forward(x)
+        if self.around:
+            x = nn.functional.pad(x, self.around)
+        function = torch._C._nn.thnn_conv2d
+        return function(x, own.weight, own.kernel_size, own.bias, own.stride, own.padding)
 
 
 class Recurrent(today.Recurrent):
@@ -56,3 +77,9 @@ class Graph(today.Graph):
         lstm=Recurrent,
         gru=Recurrent,
     )
+
+
+class GraphByThnn(Graph):
+    """A network whose 2-D convolutions THNN computes."""
+
+    kinds = dict(Graph.kinds, conv=ConvByThnn)
