@@ -160,7 +160,7 @@ def test_ratings_of_two_systems_are_those_that_one_works_out_by_hand() -> None:
     # Python and C++, which is one language on both systems: 1 of 2 pairs, and 2 of 4.
     assert value(rated, "Caffe", "interfaces") == pytest.approx(3.0)
     assert value(rated, "TensorFlow", "interfaces") == pytest.approx(3.0)
-    # Linux on amd64, Linux on arm64, Windows on amd64: so are the platforms.
+    # Linux on amd64, Linux on arm64, Wine on amd64: three pairs again, and six.
     assert value(rated, "Caffe", "cross-platform") == pytest.approx(1 + 4 / 3)
     assert value(rated, "TensorFlow", "cross-platform") == pytest.approx(3.0)
     # Four times as slow is two stars less.
@@ -292,6 +292,18 @@ def test_shares_are_of_the_networks_that_all_systems_tried() -> None:
     rated = rate([results(training=tuple(rows))], MATRIX, PACKAGES)
     # Three systems by one network are as much as Caffe alone by three; Caffe alone is no table.
     assert value(rated, "Caffe", "modeling capability") == MOST
+
+
+def test_models_that_only_their_framework_reads_are_served_by_nothing_that_counts() -> None:
+    names = (CAFFE, CNTK, THEANO)
+    run = results(
+        training=tuple(trained(name, "alexnet-small") for name in names),
+        portability=(served(CAFFE, ARM), served(CNTK, WINE), served(THEANO, THEANO)),
+    )
+    rated = rate([run], MATRIX, PACKAGES)
+    assert not find(rated, "Theano", "model deployment").inputs
+    (entry,) = find(rated, "CNTK", "cross-platform").inputs
+    assert entry.measured.text == "1 of 2; its model: Wine on amd64; none: Linux on arm64"
 
 
 def test_all_systems_of_a_row_are_served_in_one_run() -> None:

@@ -44,7 +44,7 @@ def _serving(
     Of several runs it is that which serves the models of most frameworks, then the last: in another
     there may be other models and other cells.
     """
-    served_runs = [(_models(frameworks, results), results) for results in reversed(runs)]
+    served_runs = [(_models(frameworks, results, cells), results) for results in reversed(runs)]
     if not served_runs:
         return
     models, results = max(served_runs, key=lambda served_run: len(served_run[0]))
@@ -52,8 +52,15 @@ def _serving(
         yield from _served(framework, of_framework, results, cells)
 
 
-def _models(frameworks: Sequence[str], results: Results) -> dict[str, _Models]:
-    """Return the models of each framework that a run both trained and served."""
+def _models(
+    frameworks: Sequence[str], results: Results, cells: Mapping[str, Cell]
+) -> dict[str, _Models]:
+    """Return the models of each framework that a run both trained and served by a runtime.
+
+    A framework that exports nothing which a runtime reads has none, whether or not it reads its own
+    models again.
+    """
+    runtimes = {name for name, cell in cells.items() if cell.role == "runtime"}
     models = {}
     for framework in frameworks:
         producers = {row.cell for row in results.cells if row.name == framework}
@@ -61,7 +68,8 @@ def _models(frameworks: Sequence[str], results: Results) -> dict[str, _Models]:
         trained = {
             row.workload for row in results.training if row.cell in producers and row.status == "ok"
         }
-        if trained and any(row.verdict != "not-run" for row in rows):
+        tried = any(row.verdict != "not-run" and row.consumer in runtimes for row in rows)
+        if trained and tried:
             models[framework] = _Models(trained=trained, rows=rows)
     return models
 
@@ -76,7 +84,6 @@ def _served(
 
     A cell with jobs that have not run yet is left out.
     """
-    languages = {row.cell: row.language for row in results.cells}
     unfinished = {row.consumer for row in results.portability if row.pending}
     consumers = {
         row.consumer: cells[row.consumer]
@@ -93,10 +100,10 @@ def _served(
             name: name for name in consumers
         },
         ("interfaces", "languages that serve its models"): {
-            name: languages[name].partition(" for ")[0] for name in consumers
+            name: cell.language.partition(" for ")[0] for name, cell in consumers.items()
         },
         ("cross-platform", "platforms that serve its models"): {
-            name: platform_name(languages[name], cell) for name, cell in consumers.items()
+            name: platform_name(cell) for name, cell in consumers.items()
         },
     }
     for (area, what), targets in targets_by_input.items():
@@ -135,9 +142,9 @@ def _models_text(count: int, models: int) -> str:
     return f"{count} of {models} models" if count else "none"
 
 
-def platform_name(language: str, cell: Cell) -> str:
-    """Return the architecture and the operating system of a cell."""
-    system = "Windows" if "Windows" in language else "Linux"
+def platform_name(cell: Cell) -> str:
+    """Return the architecture and the operating system of a cell; Wine is not Windows itself."""
+    system = "Wine" if "Windows" in cell.language else "Linux"
     return f"{system} on {cell.architecture}"
 
 
@@ -181,10 +188,10 @@ def _trainings(framework: str, runs: Sequence[Results], cells: Mapping[str, Cell
     """Return where a framework trained, emulated or not: the numbers are right, or they are not."""
     trainings = _Trainings()
     for results in runs:
-        names = {row.cell: row for row in cells_of(framework, results) if row.cell in cells}
+        names = {row.cell for row in cells_of(framework, results) if row.cell in cells}
         for row in results.training:
             if row.cell in names and row.status != "not-run":
-                platform = platform_name(names[row.cell].language, cells[row.cell])
+                platform = platform_name(cells[row.cell])
                 if row.status == "ok":
                     record = f"{results.run}/{record_path(row.cell, row.workload)}"
                     trainings.records[platform] = record
