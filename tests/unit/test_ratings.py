@@ -286,6 +286,34 @@ def test_a_run_that_trains_nothing_to_the_end_takes_no_network_away() -> None:
     assert value(rate(runs, MATRIX, PACKAGES), "Caffe", "modeling capability") == MOST
 
 
+def test_a_failure_in_a_run_that_trains_nothing_is_none_of_the_network() -> None:
+    names = (CAFFE, TENSORFLOW1)
+    timeout = trained(CAFFE, "lstm-small", "timeout")
+    runs = [
+        results("a", training=tuple(trained(name, "lstm-small") for name in names)),
+        results("b", training=(timeout, trained(TENSORFLOW1, "lstm-small", accuracy=None))),
+    ]
+    assert value(rate(runs, MATRIX, PACKAGES), "Caffe", "modeling capability") == MOST
+
+
+def test_shares_of_different_networks_are_not_compared() -> None:
+    rows = (trained(CAFFE, "lstm-small"), trained(TENSORFLOW1, "rnn-small"))
+    rated = rate([results(training=rows)], MATRIX, PACKAGES)
+    assert not find(rated, "Caffe", "modeling capability").inputs
+
+
+def test_a_run_that_is_not_finished_leaves_what_an_earlier_one_served() -> None:
+    def run(name: str, *verdicts: PortabilityRow) -> Results:
+        rows = tuple(trained(cell, "alexnet-small") for cell in (CAFFE, CNTK))
+        return results(name, training=rows, portability=verdicts)
+
+    both = (served(CAFFE, ARM), served(CNTK, ARM))
+    waiting = served(CNTK, OPENCV).model_copy(update={"verdict": "not-run", "pending": True})
+    runs = [run("a", *both), run("b", *both, waiting)]
+    rating = find(rate(runs, MATRIX, PACKAGES), "Caffe", "model deployment")
+    assert [entry.measured.record for entry in rating.inputs] == ["a/results.json"]
+
+
 def test_shares_are_of_the_networks_that_all_systems_tried() -> None:
     rows = [trained(name, "lstm-small") for name in (CAFFE, CNTK, TENSORFLOW1)]
     rows += [trained(CAFFE, "rnn-small", "crashed"), trained(CAFFE, "gru-small", "crashed")]

@@ -54,12 +54,14 @@ Tried = Mapping[str, tuple[bool, str]]
 def _networks(framework: str, runs: Sequence[Results]) -> Tried:
     """Return which networks it learned, of those asked for more than half of the answers.
 
-    A language model is not: no network knows the next byte for sure. Where it was not trained to
-    the end, such as in a run without that phase, it was not tried.
+    A language model is not: no network knows the next byte for sure. A run in which no network was
+    trained to the end tried none.
     """
     tried: dict[str, tuple[bool, str]] = {}
     for results in runs:
         names = _native(framework, results)
+        if all(row.accuracy is None for row in results.training):
+            continue
         for row in results.training:
             is_tried = row.accuracy is not None or row.status not in ("ok", "not-run")
             if row.cell in names and is_tried and row.accuracy_wanted > LEAST_ASKED:
@@ -105,15 +107,15 @@ def _native(framework: str, results: Results) -> dict[str, CellRow]:
 def _counted(area: str, what: str, tried: Mapping[str, Tried]) -> Iterator[Measured]:
     """Yield the share that succeeded of what was tried with all of the frameworks.
 
-    These are the frameworks and the names of the largest table without a gap. A framework alone
-    has all that was tried with it.
+    These are the frameworks and the names of the largest table without a gap. Where only one
+    framework was tried at all, it has all that was tried.
     """
     having: dict[str, set[str]] = {}
     for framework, of_framework in tried.items():
         for name in of_framework:
             having.setdefault(name, set()).add(framework)
     names, frameworks = largest_table(list(tried), having)
-    if not frameworks:
+    if sum(map(bool, tried.values())) == 1:
         names, frameworks = having.keys(), tried.keys()
     for framework, of_framework in tried.items():
         outcomes = {name: of_framework[name] for name in of_framework if name in names}
@@ -171,7 +173,7 @@ def _ratios(
     """Yield each framework's ratio to the best, the geometric mean over the same workloads.
 
     Lines are the same in every run: the last of each framework are compared. Other figures are of
-    one run: that which compares most frameworks, of several the last.
+    one run: that which compares most frameworks, then most networks, of several the last.
     """
     groups: list[Sequence[Results]] = [[results] for results in reversed(runs)]
     if compared.figure in WRITTEN:

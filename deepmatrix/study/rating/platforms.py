@@ -41,13 +41,15 @@ def _serving(
 ) -> Iterator[Measured]:
     """Yield where models match, of all that a run could show.
 
-    Of several runs it is that which serves the models of most frameworks, then the last: in another
-    there may be other models and other cells.
+    Of several runs it is that which serves the models of most frameworks, then one that is
+    finished, then the last: in another there may be other models and other cells.
     """
     served_runs = [(_models(frameworks, results, cells), results) for results in reversed(runs)]
     if not served_runs:
         return
-    models, results = max(served_runs, key=lambda served_run: len(served_run[0]))
+    models, results = max(
+        served_runs, key=lambda served: (len(served[0]), not _unfinished(served[1]))
+    )
     for framework, of_framework in models.items():
         yield from _served(framework, of_framework, results, cells)
 
@@ -61,6 +63,7 @@ def _models(
     models again.
     """
     runtimes = {name for name, cell in cells.items() if cell.role == "runtime"}
+    runtimes -= _unfinished(results)
     models = {}
     for framework in frameworks:
         producers = {row.cell for row in results.cells if row.name == framework}
@@ -84,7 +87,7 @@ def _served(
 
     A cell with jobs that have not run yet is left out.
     """
-    unfinished = {row.consumer for row in results.portability if row.pending}
+    unfinished = _unfinished(results)
     consumers = {
         row.consumer: cells[row.consumer]
         for row in results.portability
@@ -122,6 +125,11 @@ def _served(
                 text=_served_text(served, len(models.trained)),
                 record=f"{results.run}/results.json",
             )
+
+
+def _unfinished(results: Results) -> Set[str]:
+    """Return the cells with jobs that have not run yet."""
+    return {row.consumer for row in results.portability if row.pending}
 
 
 def _served_text(served: Mapping[str, Collection[str]], models: int) -> str:

@@ -26,16 +26,16 @@ def device_stays() -> Tuple[Optional[bool], str]:
     other = "cpu" if present != "cpu" else "cuda"
     refusal = _refusal_of(present)
     if refusal:
-        answer = "refuses %r, which it is already" % present
+        answer = "refuses %r, which it is already: %s" % (present, refusal)
     else:
         refusal = _refusal_of(other)
-        answer = "takes %r again, but refuses %r" % (present, other)
-    if not refusal and theano.config.device == other:
-        _refusal_of(present)
-        return False, "theano.config.device became %r" % other
-    refusal = refusal or "it stays"
-    evidence = "theano.config.device %s: %s; theano.gpuarray %s"
-    return None, evidence % (answer, refusal, _way_to_gpu())
+        answer = "takes %r again, but refuses %r: %s" % (present, other, refusal)
+        if theano.config.device == other:
+            _refusal_of(present)
+            return False, "theano.config.device became %r" % other
+        if not refusal:
+            answer = "takes %r, and stays %r" % (other, present)
+    return None, "theano.config.device %s; theano.gpuarray %s" % (answer, _way_to_gpu())
 
 
 def _refusal_of(device: str) -> str:
