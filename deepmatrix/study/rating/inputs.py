@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 
 
@@ -41,7 +41,7 @@ LEAST_SYSTEMS = 2
 
 
 def largest_table(
-    frameworks: Sequence[str], having: Mapping[str, Set[str]]
+    frameworks: Sequence[str], fields: Iterable[tuple[str, str]]
 ) -> tuple[Set[str], Set[str]]:
     """Return the rows and the frameworks of the largest table without a gap.
 
@@ -50,8 +50,11 @@ def largest_table(
 
     Args:
         frameworks: all of them, in their order.
-        having: by row, those that have it.
+        fields: those that are filled, each by its row and its framework.
     """
+    having: dict[str, set[str]] = {}
+    for row, framework in fields:
+        having.setdefault(row, set()).add(framework)
     tables = [
         (frozenset(row for row, names in having.items() if names >= set(chosen)), chosen)
         for count in range(len(frameworks), LEAST_SYSTEMS - 1, -1)

@@ -110,13 +110,10 @@ def _counted(area: str, what: str, tried: Mapping[str, Tried]) -> Iterator[Measu
     These are the frameworks and the names of the largest table without a gap. Where only one
     framework was tried at all, it has all that was tried.
     """
-    having: dict[str, set[str]] = {}
-    for framework, of_framework in tried.items():
-        for name in of_framework:
-            having.setdefault(name, set()).add(framework)
-    names, frameworks = largest_table(list(tried), having)
+    fields = [(name, framework) for framework in tried for name in tried[framework]]
+    names, frameworks = largest_table(list(tried), fields)
     if sum(map(bool, tried.values())) == 1:
-        names, frameworks = having.keys(), tried.keys()
+        names, frameworks = {name for name, _ in fields}, tried.keys()
     for framework, of_framework in tried.items():
         outcomes = {name: of_framework[name] for name in of_framework if name in names}
         if framework in frameworks and outcomes:
@@ -195,8 +192,8 @@ def _table(compared: Compared, frameworks: Sequence[str], runs: Sequence[Results
             for framework, number in _figures(compared, workload, frameworks, results):
                 record = f"{results.run}/{number.record}"
                 figures.setdefault(workload, {})[framework] = replace(number, record=record)
-    having = {workload: set(column) for workload, column in figures.items()}
-    workloads, names = largest_table(frameworks, having)
+    fields = ((workload, framework) for workload in figures for framework in figures[workload])
+    workloads, names = largest_table(frameworks, fields)
     return {
         workload: {name: column[name] for name in frameworks if name in names}
         for workload, column in figures.items()

@@ -44,26 +44,37 @@ def _serving(
     Of several runs it is that which serves the models of most frameworks, then one that is
     finished, then the last: in another there may be other models and other cells.
     """
-    served_runs = [(_models(frameworks, results, cells), results) for results in reversed(runs)]
+    served_runs = []
+    for results in reversed(runs):
+        consumers = _consumers(results, cells)
+        served_runs.append((_models(frameworks, results, consumers), consumers, results))
     if not served_runs:
         return
-    models, results = max(
-        served_runs, key=lambda served: (len(served[0]), not _unfinished(served[1]))
+    models, consumers, results = max(
+        served_runs, key=lambda served: (len(served[0]), not _unfinished(served[2]))
     )
     for framework, of_framework in models.items():
-        yield from _served(framework, of_framework, results, cells)
+        yield from _served(framework, of_framework, consumers, f"{results.run}/results.json")
+
+
+def _consumers(results: Results, cells: Mapping[str, Cell]) -> dict[str, Cell]:
+    """Return the runtimes of a run that only serve, without those whose jobs have not all run."""
+    serving = {row.consumer for row in results.portability if not row.judges}
+    return {
+        name: cells[name]
+        for name in serving - _unfinished(results)
+        if name in cells and cells[name].role == "runtime"
+    }
 
 
 def _models(
-    frameworks: Sequence[str], results: Results, cells: Mapping[str, Cell]
+    frameworks: Sequence[str], results: Results, consumers: Collection[str]
 ) -> dict[str, _Models]:
     """Return the models of each framework that a run both trained and served by a runtime.
 
     A framework that exports nothing which a runtime reads has none, whether or not it reads its own
     models again.
     """
-    runtimes = {name for name, cell in cells.items() if cell.role == "runtime"}
-    runtimes -= _unfinished(results)
     models = {}
     for framework in frameworks:
         producers = {row.cell for row in results.cells if row.name == framework}
@@ -71,7 +82,7 @@ def _models(
         trained = {
             row.workload for row in results.training if row.cell in producers and row.status == "ok"
         }
-        tried = any(row.verdict != "not-run" and row.consumer in runtimes for row in rows)
+        tried = any(row.verdict != "not-run" and row.consumer in consumers for row in rows)
         if trained and tried:
             models[framework] = _Models(trained=trained, rows=rows)
     return models
@@ -80,21 +91,10 @@ def _models(
 def _served(
     framework: str,
     models: _Models,
-    results: Results,
-    cells: Mapping[str, Cell],
+    consumers: Mapping[str, Cell],
+    record: str,
 ) -> Iterator[Measured]:
-    """Yield the shares of pairs: each model that it trained, by each cell, language, platform.
-
-    A cell with jobs that have not run yet is left out.
-    """
-    unfinished = _unfinished(results)
-    consumers = {
-        row.consumer: cells[row.consumer]
-        for row in results.portability
-        if row.consumer in cells.keys() - unfinished
-        and cells[row.consumer].role == "runtime"
-        and not row.judges
-    }
+    """Yield the shares of pairs: each model that it trained, by each cell, language, platform."""
     matched = {
         (row.artifact.split("--")[1], row.consumer) for row in models.rows if row.verdict == "match"
     }
@@ -123,7 +123,7 @@ def _served(
                     part=sum(map(len, served.values())), whole=len(models.trained) * len(served)
                 ),
                 text=_served_text(served, len(models.trained)),
-                record=f"{results.run}/results.json",
+                record=record,
             )
 
 

@@ -110,10 +110,7 @@ def _rate_period(period: Period, measured: Sequence[Measured]) -> Iterator[Ratin
 
 def _counting(measured: Sequence[Measured], frameworks: Sequence[str]) -> tuple[Set[str], Set[str]]:
     """Return the inputs and the frameworks that count: the largest table of them without a gap."""
-    having: dict[str, set[str]] = {}
-    for entry in measured:
-        having.setdefault(entry.what, set()).add(entry.framework)
-    return largest_table(frameworks, having)
+    return largest_table(frameworks, ((entry.what, entry.framework) for entry in measured))
 
 
 def stars(measured: Measured) -> Stars:
