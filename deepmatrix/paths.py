@@ -1,10 +1,13 @@
-"""Paths of the files that deepmatrix ships: only this module knows its own location.
+"""Paths of the files that deepmatrix ships, and how a path is shown.
+
+Only this module knows its own location.
 
 In a checkout they lie in the repository; an installed package carries them in itself.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
 from typing import Final
@@ -47,3 +50,10 @@ DATA = PACKAGE / "data"
 
 #: The published JSON Schemas.
 SCHEMAS = PACKAGE / "schema"
+
+
+def short_path(path: Path) -> str:
+    """Return a path from the current folder where it is below, else as it is."""
+    with contextlib.suppress(ValueError, OSError):  # elsewhere, or the current folder is gone
+        return str(path.absolute().relative_to(Path.cwd()))
+    return str(path)

@@ -125,7 +125,7 @@ def load(
 
     Raises:
         ArgumentError: the file is not there.
-        ConfigError: it is wrong; one line a problem, each ``name:line:column: what``.
+        ConfigError: it is wrong; one line a problem, each ``path:line:column: what``.
     """
     text = source.read(path, limits)
     cached_document = cached.load(text)

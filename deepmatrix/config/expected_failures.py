@@ -29,7 +29,7 @@ def load(path: Path, *, cell_ids: Collection[str] = ()) -> tuple[ExpectedFailure
 
     Raises:
         ArgumentError: the file is not there.
-        ConfigError: it is wrong; one line a problem, each ``name:line:column: what``.
+        ConfigError: it is wrong; one line a problem, each ``path:line:column: what``.
     """
 
     def check(document: ExpectedFailures) -> Iterator[Problem]:

@@ -30,7 +30,7 @@ def load(path: Path, *, networks: Iterable[str] = ()) -> Matrix:
 
     Raises:
         ArgumentError: the file is not there.
-        ConfigError: it is wrong; one line a problem, each ``name:line:column: what``.
+        ConfigError: it is wrong; one line a problem, each ``path:line:column: what``.
     """
     names = tuple(networks)
     matrix = documents.load(

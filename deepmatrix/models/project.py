@@ -71,7 +71,7 @@ def load(path: Path, check: Callable[[Project], Iterable[Problem]]) -> Project:
 
     Raises:
         ArgumentError: the file is not there.
-        ConfigError: it is wrong; one line a problem, each ``name:line:column: what``.
+        ConfigError: it is wrong; one line a problem, each ``path:line:column: what``.
     """
     return documents.load(path, Project, check)
 

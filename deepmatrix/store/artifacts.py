@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ from deepmatrix.boundary.files import Damaged, read_json
 from deepmatrix.boundary.opening import is_there, open_plain
 from deepmatrix.boundary.writing import flush_folder, flush_tree, replace_folder, write_text
 from deepmatrix.invocation import command_line
+from deepmatrix.paths import short_path
 from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.subjects import Artifact
 from deepmatrix.store import arrays
@@ -280,13 +280,6 @@ def reproduction(run: Run, cause: Cause, artifact: Artifact, consumer: Cell) -> 
 
 
 def _verify_command(model: Path, folder: Path, consumer: Cell) -> str:
-    options = ["--inputs", _short_path(folder / INPUTS), "--reference", _short_path(folder / GOLD)]
+    options = ["--inputs", short_path(folder / INPUTS), "--reference", short_path(folder / GOLD)]
     only = ["--only", consumer.plain.id, *(["--isa", consumer.isa] if consumer.isa else [])]
-    return command_line("verify", _short_path(model), *options, *only)
-
-
-def _short_path(path: Path) -> str:
-    """Return a path from here where it is below, else in full."""
-    with contextlib.suppress(ValueError):
-        return str(path.resolve().relative_to(Path.cwd()))
-    return str(path.resolve())
+    return command_line("verify", short_path(model), *options, *only)

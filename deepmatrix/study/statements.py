@@ -80,7 +80,7 @@ def load(path: Path = CLAIMS) -> Statements:
 
     Raises:
         ArgumentError: the file does not exist.
-        ConfigError: it is wrong; one line a problem, each ``name:line:column: what``.
+        ConfigError: it is wrong; one line a problem, each ``path:line:column: what``.
     """
     return documents.load(path, Statements, _problems)
 

@@ -873,7 +873,7 @@ def test_a_wrong_baseline_names_its_line(text: str, message: str, tmp_path: Path
     with pytest.raises(ConfigError) as raised:
         accepted.load(path)
     (line,) = raised.value.message.splitlines()
-    assert line.startswith("baseline.yaml:")
+    assert line.startswith(f"{path}:")
     assert message in line
 
 

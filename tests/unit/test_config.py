@@ -376,6 +376,11 @@ BAD = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def in_the_folder_of_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
 def load(tmp_path: Path, text: str) -> Matrix:
     path = tmp_path / "matrix.yaml"
     path.write_text(text)
@@ -675,6 +680,27 @@ def test_expected_failures_that_are_not_there_are_missed_where_they_are_named(
     )
 
 
+def test_a_problem_names_the_file_from_the_current_folder_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ci").mkdir()
+    path = tmp_path / "ci" / "matrix.yaml"
+    path.write_text("a word")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for folder, named in (
+        (tmp_path, "ci/matrix.yaml"),
+        (tmp_path / "ci", "matrix.yaml"),
+        (elsewhere, str(path)),
+    ):
+        monkeypatch.chdir(folder)
+        with pytest.raises(ConfigError, match=rf"^{re.escape(named)}:1:1: expected a mapping"):
+            matrix_file.load(path)
+    monkeypatch.chdir(elsewhere)
+    with pytest.raises(ConfigError, match=r"^\.\./ci/matrix\.yaml:1:1: expected a mapping"):
+        matrix_file.load(Path("../ci/matrix.yaml"))
+
+
 def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "matrix.yaml"
     path.write_bytes(b"version: \xff\n")
@@ -692,7 +718,7 @@ def test_whatever_is_inserted_no_other_error_comes(text: str) -> None:
         try:
             matrix_file.load(path, networks=NETWORKS)
         except ConfigError as error:
-            assert error.message.startswith("matrix.yaml:")
+            assert error.message.startswith(f"{path}:")
 
 
 FILES = {
@@ -834,7 +860,7 @@ def test_any_document_at_any_place_is_one_clear_error_or_loads(flow: str, place:
         try:
             matrix_file.load(path, networks=NETWORKS)
         except ConfigError as error:
-            assert error.message.startswith("matrix.yaml:")
+            assert error.message.startswith(f"{path}:")
 
 
 def test_of_many_known_words_only_the_first_are_named() -> None:

@@ -417,7 +417,7 @@ def test_an_error_of_the_file_names_its_place(tmp_path: Path, text: str) -> None
     path.write_text(text.replace("{", "{version: 1, ", 1) + "\n")
     with pytest.raises(ConfigError) as raised:
         document.load(path)
-    assert raised.value.message.startswith("fleet.yaml:1:")
+    assert raised.value.message.startswith(f"{path}:1:")
     assert WRONG[text] in raised.value.message
 
 

@@ -19,6 +19,7 @@ from deepmatrix.boundary.opening import open_plain
 from deepmatrix.config.reading import bounds
 from deepmatrix.config.reading.bounds import BY_PEOPLE, Bounds
 from deepmatrix.errors import ArgumentError, ConfigError
+from deepmatrix.paths import short_path
 from deepmatrix.sizes import binary_size
 
 #: The longest value in a message, in characters.
@@ -45,20 +46,21 @@ class Source:
         """
         document = _parse(self.path, self.text, self.limits)
         if not isinstance(document, CommentedMap):
+            place = f"{short_path(self.path)}:1:1"
             raise ConfigError(
-                f"{self.path.name}:1:1: expected a mapping with 'version', found {shown(document)}",
+                f"{place}: expected a mapping with 'version', found {shown(document)}",
                 hint="begin the file with: version: 1",
             )
         return document
 
     def place(self, location: Location, *, key: bool = False) -> str:
-        """Return ``name:line:column`` of a value, or of its key when *key* is set.
+        """Return ``path:line:column`` of a value, or of its key when *key* is set.
 
         Follows *location* as far as the document goes, so that the place of a missing key is
         that of the mapping it is missing from.
         """
         line, column = self._position(location, key=key)
-        return f"{self.path.name}:{line + 1}:{column + 1}"
+        return f"{short_path(self.path)}:{line + 1}:{column + 1}"
 
     def word(self, location: Location) -> str:
         """Return a number, or another scalar of one word, as it is written in the file."""
@@ -100,7 +102,7 @@ def read(path: Path, limits: Bounds = BY_PEOPLE) -> Source:
         ) from None
     except UnicodeDecodeError as error:
         before = content[: error.start].decode("utf-8").split("\n")
-        place = f"{path.name}:{len(before)}:{len(before[-1]) + 1}"
+        place = f"{short_path(path)}:{len(before)}:{len(before[-1]) + 1}"
         raise ConfigError(
             f"{place}: not UTF-8 text ({error.reason})", hint="save it as UTF-8"
         ) from None
@@ -111,12 +113,12 @@ def read(path: Path, limits: Bounds = BY_PEOPLE) -> Source:
     if len(content) > limits.size:
         largest = binary_size(limits.size)
         raise ConfigError(
-            f"{path.name}:1:1: the file is larger than {largest}, the most that is read",
+            f"{short_path(path)}:1:1: the file is larger than {largest}, the most that is read",
             hint="is it the right file?",
         )
     if len(text.splitlines()) > limits.lines:
         raise ConfigError(
-            f"{path.name}:1:1: more than {limits.lines} lines", hint="is it the right file?"
+            f"{short_path(path)}:1:1: more than {limits.lines} lines", hint="is it the right file?"
         )
     return Source(path=path, text=text, limits=limits)
 
@@ -178,18 +180,18 @@ def _parse(path: Path, text: str, limits: Bounds) -> object:
         mark = error.problem_mark
         name = str(error.problem).split('"')[1]
         raise ConfigError(
-            f"{path.name}:{mark.line + 1}:{mark.column + 1}: duplicate key '{name}'",
+            f"{short_path(path)}:{mark.line + 1}:{mark.column + 1}: duplicate key '{name}'",
             hint="keep one of the two",
         ) from None
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise ConfigError(
-            f"{path.name}:{mark.line + 1}:{mark.column + 1}: not YAML: {error.problem}",
+            f"{short_path(path)}:{mark.line + 1}:{mark.column + 1}: not YAML: {error.problem}",
             hint=_hint(text, error.context_mark, error.problem_mark),
         ) from None
     except YAMLError as error:
         raise ConfigError(
-            f"{path.name}:1:1: not YAML: {str(error).splitlines()[0]}",
+            f"{short_path(path)}:1:1: not YAML: {str(error).splitlines()[0]}",
             hint="remove what is not text",
         ) from None
 

@@ -92,7 +92,7 @@ def load(path: Path) -> Fleet:
 
     Raises:
         ArgumentError: the file is not there.
-        ConfigError: it is wrong; one line a problem, each ``name:line:column: what``.
+        ConfigError: it is wrong; one line a problem, each ``path:line:column: what``.
     """
     return documents.load(path, Fleet, _problems)
 
