@@ -174,13 +174,11 @@ LIMITS = {
         "data_dependent_loop_gradient": "outside",
         "python_loop": "outside",
         "beam_search": "outside",
-        "bidirectional": "outside",
         "higher_order_gradients": "unsupported",
     },
     "cntk": {
         "python_loop": "unsupported",
         "beam_search": "outside",
-        "attention": "outside",
         "higher_order_gradients": "failed",
     },
     "theano": {"python_loop": "unsupported"},
@@ -195,7 +193,7 @@ def test_what_old_frameworks_express_and_what_python_does_for_them(
 ) -> None:
     cells = ["caffe-debian11-amd64-cpu", "theano-debian11-amd64-cpu"]
     has_luajit = has_python36(docker_engine)
-    cells += [LUAJIT] if has_luajit else []
+    cells += [LUAJIT, "cntk-python36-amd64-cpu"] if has_luajit else []
     results = run(docker_engine, tmp_path, "heritage-probes", *cells)
     timed = {row.cell for row in results.facts if row.fact == "luajit_is_about_as_fast_as_cpp"}
     assert timed == ({LUAJIT} if has_luajit else set())

@@ -187,12 +187,39 @@ def different_lengths(x, lengths, upstream, **weights):
 
 
 def bidirectional(x, **weights):
-    """Caffe has no layer that reverses time: Python reverses its input and its output."""
-    names = ("kernel", "recurrent", "bias")
-    forward = _lstm(x, *(weights[name] for name in names)).blobs["y"].data
-    turned = _lstm(x[:, ::-1], *(weights["backward_" + name] for name in names)).blobs["y"].data
-    y = numpy.concatenate([forward, turned[::-1]], axis=2).transpose(1, 0, 2)
-    return {"y": y, "outside": "Python reverses the input and the output"}
+    """Run two LSTMs in one net, which reverses time itself: it slices it, and joins the steps."""
+    steps, rows, units = x.shape[1], x.shape[0], weights["recurrent"].shape[1]
+    settings = "recurrent_param { num_output: %d }" % units
+    net = _net(
+        _input("x", (steps, rows, x.shape[2])),
+        _input("going-on", (steps, rows)),
+        _layer("LSTM", "ahead", ["x", "going-on"], settings),
+        *_reversed_in_time("x", steps),
+        _layer("LSTM", "back", ["x-reversed", "going-on"], settings),
+        *_reversed_in_time("back", steps),
+        _layer("Concat", "y", ["ahead", "back-reversed"], "concat_param { axis: 2 }"),
+    )
+    for name, prefix in (("ahead", ""), ("back", "backward_")):
+        for blob, part in zip(net.params[name], ("kernel", "bias", "recurrent")):
+            blob.data[...] = _gates(weights[prefix + part])
+    net.blobs["x"].data[...] = x.transpose(1, 0, 2)
+    net.blobs["going-on"].data[...] = 1
+    net.blobs["going-on"].data[0] = 0
+    return {"y": net.forward()["y"].transpose(1, 0, 2)}
+
+
+def _reversed_in_time(name, steps):
+    """Return the layers, as text, that join the steps of a blob with the last first."""
+    pieces = ["%s-%d" % (name, step) for step in range(steps)]
+    tops = " ".join('top: "%s"' % piece for piece in pieces)
+    points = " ".join("slice_point: %d" % step for step in range(1, steps))
+    yield 'layer { name: "%s-steps" type: "Slice" bottom: "%s" %s slice_param { axis: 0 %s } }' % (
+        name,
+        name,
+        tops,
+        points,
+    )
+    yield _layer("Concat", name + "-reversed", pieces[::-1], "concat_param { axis: 0 }")
 
 
 def beam_search(embedding, recurrent, output):

@@ -1,7 +1,5 @@
 """The probes in CNTK: functions of one example, which CNTK batches."""
 
-from typing import Any, Dict, List
-
 import cntk
 import numpy
 
@@ -153,25 +151,34 @@ def bidirectional(x, **weights):
 
 
 def attention(query, key, value, mask, upstream):
-    """Attend one head at a time: CNTK multiplies matrices only."""
-    answers: Dict[str, List[Any]] = {"y": [], "query": [], "key": [], "value": []}
-    for head in range(query.shape[1]):
-        arrays = [array[:, head] for array in (query, key, value)]
-        variables = [_input(array) for array in arrays]
-        factors = cntk.input_variable(upstream.shape[2:])
-        scores = cntk.times(variables[0], cntk.transpose(variables[1], (1, 0)))
-        scores = scores * float(query.shape[-1]) ** -0.5
-        allowed = cntk.constant((mask > 0).astype("float32"))
-        scores = cntk.element_select(allowed, scores, cntk.constant(-1e30, shape=mask.shape))
-        y = cntk.times(cntk.softmax(scores, axis=-1), variables[2])
-        total = cntk.reduce_sum(y * factors)
-        feed = dict(zip(variables, arrays))
-        answers["y"].append(y.eval(feed))
-        gradients = total.grad({**feed, factors: upstream[:, head]}, wrt=variables)
-        for name, variable in zip(("query", "key", "value"), variables):
-            answers[name].append(gradients[variable])
-    stacked = {name: numpy.stack(values, axis=1) for name, values in answers.items()}
-    return dict(stacked, outside="Python takes one head after the other")
+    """Attend one head at a time, in one graph: CNTK multiplies matrices only."""
+    arrays = {"query": query, "key": key, "value": value}
+    variables = {name: _input(array) for name, array in arrays.items()}
+    factors = _input(upstream, gradient=False)
+    hidden = numpy.where(mask > 0, 0, -1e30).astype("float32")
+    heads = [
+        _attend([_head(variable, head) for variable in variables.values()], hidden)
+        for head in range(query.shape[1])
+    ]
+    y = cntk.splice(*(cntk.reshape(head, (1,) + head.shape) for head in heads), axis=0)
+    feed = {variables[name]: array for name, array in arrays.items()}
+    gradients = cntk.reduce_sum(y * factors).grad(
+        {**feed, factors: upstream}, wrt=list(variables.values())
+    )
+    answers = {name: gradients[variable] for name, variable in variables.items()}
+    return dict(answers, y=y.eval(feed))
+
+
+def _head(variable, number):
+    """(H, T, D) -> (T, D) of a head."""
+    return cntk.reshape(cntk.slice(variable, 0, number, number + 1), variable.shape[1:])
+
+
+def _attend(parts, hidden):
+    """Query (T, D), key and value (S, D), and what is added to the scores, (T, S) -> (T, D)."""
+    query, key, value = parts
+    scores = cntk.times(query, cntk.transpose(key, (1, 0))) * float(query.shape[-1]) ** -0.5
+    return cntk.times(cntk.softmax(scores + cntk.constant(hidden), axis=-1), value)
 
 
 def _convolution(x, kernel, upstream):
