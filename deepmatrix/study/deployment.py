@@ -22,11 +22,15 @@ BROKEN_CELL_ERRORS = (
 )
 
 
+#: What verdicts are counted of.
+PAIRS = "pairs of a model and a runtime"
+
+
 def cell_evidence(check: CellCheck, results: Results) -> Iterator[Evidence]:
     """Yield evidence for it from every cell that ran; the others say only why they did not."""
     rows = [row for row in results.cells if fnmatch.fnmatchcase(row.cell, check.cell)]
     for row in (row for row in rows if row.status == "ok"):
-        mode = "ran, emulated" if row.emulated else "ran"
+        mode = "its jobs ran, emulated" if row.emulated else "its jobs ran"
         record = cell_record_path(row, results)
         yield Evidence(confirms=True, reason=f"{row.cell}: {mode}", record=record)
     for row in rows:
@@ -80,8 +84,9 @@ def _serving_reason(
     if not tried or len(matched) < len(tried):
         reason = example.expected_failure or example.reason
         detail = f"{example.artifact} on {example.consumer}: {example.verdict}: {reason}"
-        return f"{len(matched)} of {len(tried)} match; {detail}"
+        return f"{len(matched)} of {len(tried)} {PAIRS} match; {detail}"
     largest = max((row.error for row in tried if row.error is not None), default=0.0)
     consumers = {names[row.consumer] + " (emulated)" * row.emulated for row in tried}
     listed = ", ".join(sorted(consumers))
-    return f"{len(tried)} of {len(tried)} match, the largest error {largest:.1e}, on {listed}"
+    all_match = f"{len(tried)} of {len(tried)} {PAIRS} match"
+    return f"{all_match}, the largest error {largest:.1e}, on {listed}"

@@ -108,10 +108,11 @@ def _training_evidence(check: NetworkCheck, rows: Mapping[str, TrainingRow]) -> 
 
 
 def _trained_evidence(rows: Sequence[TrainingRow]) -> Evidence:
-    """Return that networks were trained, with the largest error of their outputs."""
+    """Return that networks were trained, with their accuracy and the largest error of outputs."""
     errors = [row.output_error for row in rows if row.output_error is not None]
     worst = f", at most {max(errors):.1e} from gold" if errors else ""
-    reason = f"{rows[0].cell} trained {', '.join(row.workload for row in rows)}{worst}"
+    named = ", ".join(f"{row.workload} ({numbers.share(row.accuracy)})" for row in rows)
+    reason = f"{rows[0].cell} trained {named}{worst}"
     record = record_path(rows[0].cell, rows[0].workload)
     return Evidence(confirms=True, reason=reason, record=record)
 

@@ -1,4 +1,4 @@
-"""Facts: what a framework's installed files, and small programs beside it, say of it.
+"""Facts: what a framework's installed files, and small programs, say of it.
 
 Such as the names in a shared object.
 
@@ -14,10 +14,11 @@ import mmap
 import os
 import re
 from types import ModuleType
-from typing import Any, Dict, List, Pattern, Set
+from typing import Any, Dict, List, Pattern, Set, Tuple
 
 from harness import failures, record
 from harness.adapters import Unsupported
+from harness.measuring.machine import mapped_files
 
 
 def find_all(module: ModuleType) -> Dict[str, Dict[str, Any]]:
@@ -58,3 +59,28 @@ def names_in(path: str, pattern: Pattern[bytes]) -> Set[bytes]:
         return set()  # an empty file cannot be mapped
     with open(path, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as text:
         return {match.group(match.lastindex or 0) for match in re.finditer(pattern, text)}
+
+
+def mapped_file(name: str) -> str:
+    """Return the path of a file that this process has mapped, by a part of its name."""
+    for path in sorted(mapped_files()):
+        if name in os.path.basename(path):
+            return path
+    raise FileNotFoundError("this process has no %s" % name)
+
+
+def has_names_of_cpp(library: str, namespace: str, prefix: bytes) -> Tuple[bool, str]:
+    """Return whether a loaded library has names in a namespace of C++, and how many.
+
+    Args:
+        library: a part of its file's name.
+        namespace: for the evidence.
+        prefix: how these names begin in a file.
+    """
+    path = mapped_file(library)
+    names = names_in(path, re.compile(prefix + rb"\w+"))
+    return bool(names), "%s has %d names in the namespace %s of C++" % (
+        os.path.basename(path),
+        len(names),
+        namespace,
+    )

@@ -349,7 +349,11 @@ def test_a_statement_holds_where_its_evidence_says_so(
         (RUNS, run(cells=(cell("one", "not-run", reason="no emulation"),)), "no emulation"),
         (RUNS, run(cells=(cell("one", "oom", reason="killed"),)), "killed"),
         (SERVED, of_served(served("drift")), "drift: it is wrong"),
-        (SERVED, of_served(served("match"), served("drift")), "1 of 2 match"),
+        (
+            SERVED,
+            of_served(served("match"), served("drift")),
+            "1 of 2 pairs of a model and a runtime match",
+        ),
         (SERVED, of_served(served("error", "infer: E: no")), "infer: E: no"),
         (SERVED, of_served(served("error", "startup: WrongDevice: x")), "WrongDevice"),
         (SERVED, of_served(served("unsupported"), served("error", "oom")), "oom"),
@@ -496,7 +500,8 @@ def test_a_decided_ratio_says_where_its_bound_is_from() -> None:
 def test_all_networks_have_to_be_trained_and_one_that_cannot_be_decides() -> None:
     conv, lstm = training("one", output_error=1e-7), training("one", workload="digits-lstm")
     assert decision(NETWORKS, of_network(conv, lstm)).reason == (
-        "one-here-amd64-cpu trained digits-conv, digits-lstm, at most 1.0e-07 from gold"
+        "one-here-amd64-cpu trained digits-conv (90.0 %), digits-lstm (90.0 %), at most 1.0e-07 "
+        "from gold"
     )
     lacking = training("one", "unsupported", "digits-lstm", reason=LACKING)
     assert outcome(NETWORKS, of_network(conv, lacking)) == "does not hold"
@@ -796,7 +801,7 @@ def refusal(tmp_path: Path, body: str) -> str:
     path.write_text(f"version: 1\nclaims:\n  interfaces:\n    - {body}\n")
     with pytest.raises(ConfigError) as caught:
         statements.load(path)
-    assert caught.value.message.startswith("claims.yaml:4:")
+    assert caught.value.message.startswith(f"{path}:4:")
     return caught.value.message
 
 
@@ -927,7 +932,7 @@ def test_an_account_that_does_not_add_up_is_refused_at_its_place(
     with pytest.raises(ConfigError) as caught:
         statements.load(path)
     assert message in caught.value.message
-    assert caught.value.message.startswith("claims.yaml:3:")
+    assert caught.value.message.startswith(f"{path}:3:")
 
 
 def test_the_page_of_the_results_tells_what_became_of_every_earlier_statement() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import re
@@ -12,6 +13,7 @@ import types
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 
 from deepmatrix.config import matrix_file
@@ -149,7 +151,7 @@ def test_functions_of_layers_are_those_of_layers_for_float(
     )
     library = tmp_path / "libcaffe.so.1.0.0"
     library.write_bytes("\0".join(["", *names, ""]).encode())
-    monkeypatch.setattr(caffe, "mapped_files", lambda: ["/lib/libc.so.6", str(library)])
+    monkeypatch.setattr(facts, "mapped_files", lambda: ["/lib/libc.so.6", str(library)])
     holds, evidence = caffe.layers_have_functions_for_gpu()
     assert holds
     assert evidence == (
@@ -159,9 +161,54 @@ def test_functions_of_layers_are_those_of_layers_for_float(
     for lacking in (names[:1], names[3:], [names[0], names[2]]):
         library.write_bytes("\0".join(lacking).encode())
         assert caffe.layers_have_functions_for_gpu()[0] is False
-    monkeypatch.setattr(caffe, "mapped_files", lambda: ["/lib/libc.so.6"])
+    monkeypatch.setattr(facts, "mapped_files", lambda: ["/lib/libc.so.6"])
     with pytest.raises(FileNotFoundError, match="libcaffe"):
         caffe.layers_have_functions_for_gpu()
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "prefix", "namespace"),
+    [
+        ("caffe", "libcaffe.so.1.0.0", "_ZN5caffe", "caffe"),
+        ("cntk", "libCntk.Core-2.7.so", "_ZN4CNTK", "CNTK"),
+    ],
+)
+@pytest.mark.usefixtures("caffe")
+def test_a_library_is_of_cpp_where_it_has_names_in_its_namespace(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    file: str,
+    prefix: str,
+    namespace: str,
+) -> None:
+    stand_in("cntk", tmp_path, monkeypatch)
+    module, library = facts_of(name, monkeypatch), tmp_path / file
+    monkeypatch.setattr(facts, "mapped_files", lambda: [str(library)])
+    library.write_bytes(f"\0{prefix}3runEv\0{prefix}4stopEv\0{prefix}3runEv\0".encode())
+    assert module.is_of_cpp() == (True, f"{file} has 2 names in the namespace {namespace} of C++")
+    library.write_bytes(f"\0{namespace}_run\0_ZN6{namespace}23runEv\0".encode())
+    assert module.is_of_cpp()[0] is False
+
+
+def test_parameters_of_layers_are_fields_of_one_kind_with_a_number(caffe: types.ModuleType) -> None:
+    kind = types.SimpleNamespace(name="type", number=2, type=9, TYPE_STRING=9)
+    names = {"loss_param": 101, "transform_param": 100, "lrn_param": 118, "tanh_param": 127}
+    fields = [types.SimpleNamespace(name=name, number=number) for name, number in names.items()]
+    old = types.SimpleNamespace(values=range(39))
+    layer = types.SimpleNamespace(fields=[kind, *fields], fields_by_name={"type": kind})
+    older = types.SimpleNamespace(enum_types_by_name={"LayerType": old})
+    messages = {"LayerParameter": layer, "V1LayerParameter": older}
+    for name, message in messages.items():
+        setattr(caffe.caffe_pb2, name, types.SimpleNamespace(DESCRIPTOR=message))
+    holds, evidence = caffe.parameters_of_layers_have_numbers()
+    assert holds
+    assert "the parameters of 2 kinds of layers have numbers, up to 127; the type is a string" in (
+        evidence
+    )
+    assert evidence.endswith("one of 39 numbers")
+    layer.fields = [kind, *fields[:2]]
+    assert caffe.parameters_of_layers_have_numbers()[0] is False
 
 
 @pytest.fixture
@@ -169,35 +216,6 @@ def torch1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
     """The facts of a package in torch's place, with the files of *tmp_path*."""
     stand_in("torch", tmp_path, monkeypatch)
     return facts_of("torch1", monkeypatch)
-
-
-@pytest.mark.parametrize(
-    ("functions", "holds", "listed"),
-    [
-        (("TemporalConvolution",), True, "TemporalConvolution"),
-        (
-            ("TemporalRowConvolution", "TemporalConvolution"),
-            True,
-            "TemporalConvolution, TemporalRowConvolution",
-        ),
-        (("TemporalRowConvolution",), None, "TemporalRowConvolution"),
-        (("TemporalMaxPooling", "SpatialConvolutionMM"), None, "none"),
-    ],
-)
-def test_only_the_temporal_convolution_of_the_studys_torch_counts(
-    torch1: types.ModuleType,
-    tmp_path: Path,
-    functions: tuple[str, ...],
-    holds: bool | None,
-    listed: str,
-) -> None:
-    names = [f"THNN_Float{function}_updateOutput" for function in functions]
-    (tmp_path / "libcaffe2.so").write_bytes("\0".join(["", *names, ""]).encode())
-    (tmp_path / "libother.so").write_bytes(b"\0THNN_DoubleTemporalConvolution_updateOutputs\0")
-    answer, evidence = torch1.thnn_has_temporal_convolution()
-    assert answer is holds
-    assert "THNN_FloatTemporalConvolution_updateOutput is " in evidence
-    assert evidence.endswith(": " + listed)
 
 
 def test_without_luajit_nothing_is_said_of_it(
@@ -303,12 +321,60 @@ def test_an_interface_is_reached_through_what_is_linked_with_it_too(
     assert evidence == "tensorflow::NewSession can be reached through libhas.so, libimports.so"
 
 
+def test_with_a_compiler_nothing_shows_that_tensorflow_needs_none(
+    tensorflow: types.ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "g++").write_text("")
+    (tmp_path / "g++").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert tensorflow.differentiates_without_a_compiler() == (None, "this image has g++")
+
+
+class Graphs:
+    """What a gradient takes of TensorFlow; *value* is what comes out."""
+
+    def __init__(self, value: float) -> None:
+        self.value = numpy.array([[value]], "float32")
+
+    def as_default(self) -> contextlib.nullcontext[None]:
+        return contextlib.nullcontext()
+
+    def run(self, fetched: list[object]) -> list[object]:
+        return [self.value for _ in fetched]
+
+
+@pytest.mark.parametrize(("value", "holds"), [(4.0, True), (5.0, False)])
+def test_without_a_compiler_the_gradient_shows_whether_tensorflow_needs_one(
+    tensorflow: types.ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    value: float,
+    holds: bool,
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    package, graphs = sys.modules["tensorflow"], Graphs(value)
+    session = contextlib.nullcontext(graphs)
+    sessions = types.SimpleNamespace(Session=lambda **_: session)
+    functions = {
+        "Graph": lambda: graphs,
+        "constant": numpy.array,
+        "matmul": numpy.matmul,
+        "gradients": lambda y, _: [y],
+        "compat": types.SimpleNamespace(v1=sessions),
+    }
+    for name, function in functions.items():
+        monkeypatch.setattr(package, name, function, raising=False)
+    outcome = facts.find_all(tensorflow)["differentiates_without_a_compiler"]
+    assert outcome["holds"] is holds
+    assert outcome["evidence"].startswith(f"the gradient of x times x at 2 came as {value:g}; ")
+
+
 def test_without_a_shared_object_nothing_is_known_of_tensorflow(
     tensorflow: types.ModuleType,
 ) -> None:
-    outcomes = facts.find_all(tensorflow)
-    assert {outcome["error"]["type"] for outcome in outcomes.values()} == {"FileNotFoundError"}
-    assert len(outcomes) == 2
+    for fact in ("has_interface_of_cpp", "multiplies_by_eigen_without_blas"):
+        outcome = facts.find_all(tensorflow)[fact]
+        assert outcome["error"]["type"] == "FileNotFoundError"
 
 
 def test_c_code_in_strings_is_told_from_text(tmp_path: Path, theano: types.ModuleType) -> None:

@@ -1,8 +1,9 @@
-"""What the shared objects of TensorFlow's wheel say of its interfaces and its arithmetic."""
+"""What TensorFlow's wheel says of its interfaces, its arithmetic and what it needs to run."""
 
 import ctypes
 import os
 import re
+import shutil
 from typing import List, Optional, Pattern, Tuple
 
 import tensorflow
@@ -20,6 +21,8 @@ FORTRAN = re.compile(rb"gemm_(?<=\0[sd]gemm_)\0")
 ONEDNN = re.compile(rb"dnn(?:l|(?<=mkldnn))_sgemm\b")
 EIGEN = re.compile(rb"_ZN5Eigen8internal11gebp_kernel")
 
+COMPILERS = ("cc", "c++", "gcc", "g++", "clang", "nvcc")
+
 #: So many files are named.
 MOST_NAMED = 3
 
@@ -33,6 +36,23 @@ def has_interface_of_cpp() -> Tuple[bool, str]:
     reaching = [path for path in named if hasattr(ctypes.CDLL(path), NEW_SESSION)]
     names = _names(reaching) or "no shared object"
     return bool(reaching), "tensorflow::NewSession can be reached through " + names
+
+
+def differentiates_without_a_compiler() -> Tuple[Optional[bool], str]:
+    """It computes a gradient where no compiler of C or CUDA is installed."""
+    compilers = [name for name in COMPILERS if shutil.which(name)]
+    if compilers:
+        return None, "this image has " + ", ".join(compilers)
+    graph = tensorflow.Graph()
+    with graph.as_default():
+        x = tensorflow.constant([[2.0]])
+        gradient = tensorflow.gradients(tensorflow.matmul(x, x), x)
+    with tensorflow.compat.v1.Session(graph=graph) as session:
+        value = session.run(gradient)[0].item()
+    return value == 4, "the gradient of x times x at 2 came as %g; the path has none of %s" % (
+        value,
+        ", ".join(COMPILERS),
+    )
 
 
 def multiplies_by_eigen_without_blas() -> Tuple[Optional[bool], str]:
