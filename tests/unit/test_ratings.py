@@ -126,6 +126,7 @@ def test_ratings_of_two_systems_are_those_that_one_works_out_by_hand() -> None:
             trained(CAFFE, "lstm-small", "unsupported", failed_phase="train"),
             trained(TENSORFLOW1, "alexnet-small", step_s=seconds(4.0, 4.0, 4.0)),
             trained(TENSORFLOW1, "lstm-small"),
+            trained(THEANO, "alexnet-small"),
         ),
         probes=(
             probed(CAFFE, "own_layer"),
@@ -139,8 +140,8 @@ def test_ratings_of_two_systems_are_those_that_one_works_out_by_hand() -> None:
             ),
         ),
         portability=(
-            served(CAFFE, OPENCV),
-            served(CAFFE, ARM, "drift"),
+            served(THEANO, OPENCV),
+            served(THEANO, ARM, "drift"),
             served(TENSORFLOW1, ARM),
             served(TENSORFLOW1, WINE),
             served(TENSORFLOW1, OPENCV, "error"),
@@ -152,16 +153,16 @@ def test_ratings_of_two_systems_are_those_that_one_works_out_by_hand() -> None:
     # Networks: 1 of 2, three stars. Probes: 1 of 4, two stars; the Python loop does not count.
     assert value(rated, "Caffe", "modeling capability") == pytest.approx(2.5)
     assert value(rated, "TensorFlow", "modeling capability") == pytest.approx(5.0)
-    # Caffe trained one network: with three cells 3 pairs, of which 1 matches, 1 + 4 * 1/3 stars.
+    # Theano trained one network: with three cells 3 pairs, of which 1 matches, 1 + 4 * 1/3 stars.
     # TensorFlow trained two: of 6 pairs 3 match (AlexNet on two cells, the LSTM on one), so
     # 1 + 4 * 3/6 stars.
-    assert value(rated, "Caffe", "model deployment") == pytest.approx(1 + 4 / 3)
+    assert value(rated, "Theano", "model deployment") == pytest.approx(1 + 4 / 3)
     assert value(rated, "TensorFlow", "model deployment") == pytest.approx(3.0)
     # Python and C++, which is one language on both systems: 1 of 2 pairs, and 2 of 4.
-    assert value(rated, "Caffe", "interfaces") == pytest.approx(3.0)
+    assert value(rated, "Theano", "interfaces") == pytest.approx(3.0)
     assert value(rated, "TensorFlow", "interfaces") == pytest.approx(3.0)
-    # Linux on amd64, Linux on arm64, Wine on amd64: three pairs again, and six.
-    assert value(rated, "Caffe", "cross-platform") == pytest.approx(1 + 4 / 3)
+    # Linux on amd64 and on arm64, as Wine is no platform: 1 of 2 pairs, and 2 of 4.
+    assert value(rated, "Theano", "cross-platform") == pytest.approx(3.0)
     assert value(rated, "TensorFlow", "cross-platform") == pytest.approx(3.0)
     # Four times as slow is two stars less.
     assert value(rated, "Caffe", "performance") == pytest.approx(5.0)
@@ -322,27 +323,91 @@ def test_shares_are_of_the_networks_that_all_systems_tried() -> None:
     assert value(rated, "Caffe", "modeling capability") == MOST
 
 
-def test_models_that_only_their_framework_reads_are_served_by_nothing_that_counts() -> None:
-    names = (CAFFE, CNTK, THEANO)
+def test_models_that_only_their_framework_reads_are_served_by_no_runtime() -> None:
     run = results(
-        training=tuple(trained(name, "alexnet-small") for name in names),
-        portability=(served(CAFFE, ARM), served(CNTK, WINE), served(THEANO, THEANO)),
+        training=tuple(trained(name, "alexnet-small") for name in (TENSORFLOW1, THEANO)),
+        portability=(
+            served(TENSORFLOW1, ARM),
+            served(TENSORFLOW1, OPENCV, "error"),
+            served(THEANO, THEANO),
+        ),
     )
     rated = rate([run], MATRIX, PACKAGES)
-    assert not find(rated, "Theano", "model deployment").inputs
-    (entry,) = find(rated, "CNTK", "cross-platform").inputs
-    assert entry.measured.text == "1 of 2; its model: Wine on amd64; none: Linux on arm64"
+    assert value(rated, "Theano", "model deployment") == LEAST
+    assert value(rated, "TensorFlow", "model deployment") == pytest.approx((LEAST + MOST) / 2)
+    (entry,) = find(rated, "Theano", "cross-platform").inputs
+    assert entry.measured.text == "0 of 2; none: Linux on amd64, Linux on arm64"
+
+
+def test_wine_is_no_platform() -> None:
+    run = results(
+        training=(trained(CAFFE, "alexnet-small"), trained(CNTK, "alexnet-small")),
+        portability=(served(CAFFE, ARM), served(CNTK, ARM), served(CNTK, WINE)),
+    )
+    for system in ("Caffe", "CNTK"):
+        (entry,) = find(rate([run], MATRIX, PACKAGES), system, "cross-platform").inputs
+        assert entry.measured.text == "1 of 1; its model: Linux on arm64"
+
+
+def timed(*names: str, workload: str = "digits-conv") -> Results:
+    """A run in which each system takes a second longer than the one before it."""
+    rows = (
+        trained(name, workload, step_s=seconds(time, time, time))
+        for time, name in enumerate(names, start=1)
+    )
+    return results(cells=tuple(map(cell, names)), training=tuple(rows))
+
+
+def test_the_times_of_theano_are_those_of_its_own_operations() -> None:
+    own = THEANO.replace("theano", "theano_own")
+    run = timed(CNTK, own, CAFFE, THEANO)
+    rated = rate([run], MATRIX, PACKAGES)
+    (entry,) = find(rated, "Theano", "performance").inputs
+    assert entry.measured.text == "2.000× of the best, on digits-conv (2 s)"
+    known = {"status": "failed", "expected_failure": "its gradient of equal values is another"}
+    rows = [row.model_copy(update=known if row.cell == own else {}) for row in run.training]
+    known_run = run.model_copy(update={"training": tuple(rows)})
+    assert find(rate([known_run], MATRIX, PACKAGES), "Theano", "performance").inputs
+    assert not find(rate([timed(CNTK, THEANO)], MATRIX, PACKAGES), "Theano", "performance").inputs
+
+
+def test_a_network_with_a_substitute_for_what_a_system_lacks_is_no_time_of_it() -> None:
+    pytensor, torch, jax = (
+        f"{name}-amd64-cpu" for name in ("pytensor-debian13", "torch-debian12", "jax-debian12")
+    )
+    for workload, count in (("digits-conv", 0), ("lstm-small", 1)):
+        rated = rate([timed(torch, pytensor, workload=workload)], MATRIX, PACKAGES)
+        assert len(find(rated, "PyTensor", "performance", "now").inputs) == count, workload
+    both = [timed(torch, jax, pytensor, workload=name) for name in ("digits-conv", "lstm-small")]
+    rows = itertools.chain.from_iterable(run.training for run in both)
+    rated = rate([both[0].model_copy(update={"training": tuple(rows)})], MATRIX, PACKAGES)
+    # Two systems by two networks are more than three by one.
+    assert (
+        find(rated, "JAX", "performance", "now")
+        .inputs[0]
+        .measured.text.endswith("on digits-conv (2 s), lstm-small (2 s)")
+    )
+    assert not find(rated, "PyTensor", "performance", "now").inputs
+
+
+def test_a_framework_that_read_its_own_models_before_the_runtimes_did_has_no_share() -> None:
+    waiting = served(THEANO, ARM).model_copy(update={"verdict": "not-run"})
+    run = results(
+        training=tuple(trained(name, "alexnet-small") for name in (TENSORFLOW1, THEANO)),
+        portability=(served(TENSORFLOW1, ARM), served(THEANO, THEANO), waiting),
+    )
+    assert not find(rate([run], MATRIX, PACKAGES), "Theano", "model deployment").inputs
 
 
 def test_all_systems_of_a_row_are_served_in_one_run() -> None:
     def run(name: str, *verdicts: PortabilityRow) -> Results:
-        rows = tuple(trained(cell, "alexnet-small") for cell in (CAFFE, CNTK))
+        rows = tuple(trained(cell, "alexnet-small") for cell in (THEANO, CNTK))
         return results(name, training=rows, portability=verdicts)
 
-    both = run("a", served(CAFFE, ARM), served(CAFFE, OPENCV, "error"), served(CNTK, ARM))
-    alone = run("b", served(CAFFE, ARM))
+    both = run("a", served(THEANO, ARM), served(THEANO, OPENCV, "error"), served(CNTK, ARM))
+    alone = run("b", served(THEANO, ARM))
     for runs in ([both, alone], [alone, both]):
-        rating = find(rate(runs, MATRIX, PACKAGES), "Caffe", "model deployment")
+        rating = find(rate(runs, MATRIX, PACKAGES), "Theano", "model deployment")
         (entry,) = rating.inputs
         assert entry.measured.record == "a/results.json"
         assert entry.measured.text.startswith("1 of 2")
@@ -501,7 +566,7 @@ def test_the_tables_show_stars_and_every_input() -> None:
     assert then.titles[:2] == ("area", "Caffe")
     assert [line.texts[1] for line in then.rows[:3]] == ["caffe", "3.0", "–"]
     inputs = tables["Inputs: modeling capability"]
-    assert inputs.rows[0].texts[3:5] == ("1 of 2, without rnn-small", "3.0")
+    assert inputs.rows[0].texts[3:5] == ("1 of 2, without rnn-small (crashed)", "3.0")
     assert inputs.rows[-1].texts[1:5] == ("Caffe (caffe)", "then", "1 of 1", "–")
     assert "does not count" in inputs.note
 
@@ -632,36 +697,46 @@ def measured(run: Results, system: str, area: str) -> dict[str, str]:
 def test_a_runtime_counts_by_the_share_of_the_models_that_it_serves() -> None:
     run = results(
         training=(
-            trained(CAFFE, "alexnet-small"),
-            trained(CAFFE, "vgg-a-small"),
-            trained(CAFFE, "lstm-small", "unsupported"),
+            trained(THEANO, "alexnet-small"),
+            trained(THEANO, "vgg-a-small"),
+            trained(THEANO, "lstm-small", "unsupported"),
         ),
         portability=(
-            served(CAFFE, OPENCV),
-            served(CAFFE, OPENCV, "error", model="vgg-a-small"),
-            served(CAFFE, OPENCV, "not-run", model="lstm-small"),
-            served(CAFFE, ARM, "drift"),
+            served(THEANO, OPENCV),
+            served(THEANO, OPENCV, "error", model="vgg-a-small"),
+            served(THEANO, OPENCV, "not-run", model="lstm-small"),
+            served(THEANO, ARM, "drift"),
         ),
     )
     # A network that it did not train is no model; those that it trained are two, by two cells.
-    assert measured(run, "Caffe", "model deployment") == {
+    assert measured(run, "Theano", "model deployment") == {
         "cells of runtimes that serve its models": f"1 of 4; 1 of 2 models: {OPENCV}; none: {ARM}"
     }
-    assert measured(run, "Caffe", "interfaces") == {
+    assert measured(run, "Theano", "interfaces") == {
         "languages that serve its models": "1 of 4; 1 of 2 models: Python; none: C++"
     }
 
 
 def test_languages_and_platforms_are_named_with_those_that_are_missing() -> None:
     run = results(
-        training=(trained(CAFFE, "alexnet-small"),),
-        portability=(served(CAFFE, OPENCV), served(CAFFE, ARM, "drift")),
+        training=(trained(THEANO, "alexnet-small"),),
+        portability=(served(THEANO, OPENCV), served(THEANO, ARM, "drift")),
     )
-    text = measured(run, "Caffe", "interfaces")["languages that serve its models"]
+    text = measured(run, "Theano", "interfaces")["languages that serve its models"]
     assert text == "1 of 2; its model: Python; none: C++"
     tables = {table.title: table for table in rating_tables.tables(rate([run], MATRIX, PACKAGES))}
     for area in ("interfaces", "model deployment", "cross-platform"):
         assert "are not independent" in tables[f"Inputs: {area}"].note
+
+
+def test_what_a_library_that_was_not_tried_might_serve_is_no_share() -> None:
+    rows = tuple(trained(CAFFE, name) for name in ("alexnet-small", "vgg-a-small"))
+    verdicts = [served(CAFFE, OPENCV), served(CAFFE, OPENCV, "error", model="vgg-a-small")]
+    run = results(training=rows, portability=tuple(verdicts))
+    assert measured(run, "Caffe", "interfaces") == {}
+    whole = results(training=rows[:1], portability=tuple(verdicts[:1]))
+    (text,) = measured(whole, "Caffe", "interfaces").values()
+    assert text == "1 of 1; its model: Python"
 
 
 TRAINED = "platforms on which it trained"

@@ -10,6 +10,7 @@ from statistics import fmean
 
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.drawing import numbers
+from deepmatrix.drawing.layout import shortened
 from deepmatrix.results.rows import CellRow, Results
 from deepmatrix.results.timing.rows import BOTH_PASSES
 from deepmatrix.results.timing.statistics import compare
@@ -20,6 +21,8 @@ from deepmatrix.study.expressiveness import judge_training
 from deepmatrix.study.figures import FIGURES, LEAST_ROUNDS, OF_CELLS, WRITTEN, Number
 from deepmatrix.study.rating import platforms
 from deepmatrix.study.rating.inputs import Measured, Ratio, Share, largest_table
+from deepmatrix.study.rating.systems import SUBSTITUTED, TIMED
+from deepmatrix.workloads.networks import NETWORKS
 from deepmatrix.workloads.probes import PARALLEL
 
 #: Probes that show what an architecture allows: new kinds of layers, several processes.
@@ -47,8 +50,17 @@ def measure(
         yield from _ratios(compared, frameworks, runs)
 
 
-#: By name of what was tried, whether it succeeded, and the record.
-Tried = Mapping[str, tuple[bool, str]]
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """Whether a network or a probe succeeded, else why not, and the record."""
+
+    succeeded: bool
+    why_not: str
+    record: str
+
+
+#: Attempts by the name of what was tried.
+Tried = Mapping[str, Attempt]
 
 
 def _networks(framework: str, runs: Sequence[Results]) -> Tried:
@@ -57,7 +69,7 @@ def _networks(framework: str, runs: Sequence[Results]) -> Tried:
     A language model is not: no network knows the next byte for sure. A run in which no network was
     trained to the end tried none.
     """
-    tried: dict[str, tuple[bool, str]] = {}
+    tried: dict[str, Attempt] = {}
     for results in runs:
         names = _native(framework, results)
         if all(row.accuracy is None for row in results.training):
@@ -65,8 +77,12 @@ def _networks(framework: str, runs: Sequence[Results]) -> Tried:
         for row in results.training:
             is_tried = row.accuracy is not None or row.status not in ("ok", "not-run")
             if row.cell in names and is_tried and row.accuracy_wanted > LEAST_ASKED:
-                record = f"{results.run}/{record_path(row.cell, row.workload)}"
-                tried[row.workload] = (judge_training(row)[0] is True, record)
+                has_learned, reason = judge_training(row)
+                tried[row.workload] = Attempt(
+                    succeeded=has_learned is True,
+                    why_not=reason.removeprefix(f"{row.cell}, {row.workload}: "),
+                    record=f"{results.run}/{record_path(row.cell, row.workload)}",
+                )
     return tried
 
 
@@ -87,15 +103,18 @@ def _probes(frameworks: Sequence[str], runs: Sequence[Results]) -> Iterator[Meas
         yield from _counted("architecture", what, of_architecture)
 
 
-def _probed(framework: str, runs: Sequence[Results]) -> dict[str, tuple[bool, str]]:
-    """Return by probe whether it matched and all of it was the framework's, and the record."""
+def _probed(framework: str, runs: Sequence[Results]) -> dict[str, Attempt]:
+    """Return by probe whether it matched and all of it was the framework's."""
     tried = {}
     for results in runs:
         names = _native(framework, results)
         for row in results.probes:
             if row.cell in names:
-                record = f"{results.run}/{record_path(row.cell, row.workload)}"
-                tried[row.probe] = (row.verdict == "match" and not row.outside, record)
+                tried[row.probe] = Attempt(
+                    succeeded=row.verdict == "match" and not row.outside,
+                    why_not=row.outside if row.verdict == "match" else row.reason,
+                    record=f"{results.run}/{record_path(row.cell, row.workload)}",
+                )
     return tried
 
 
@@ -121,18 +140,27 @@ def _counted(area: str, what: str, tried: Mapping[str, Tried]) -> Iterator[Measu
 
 
 def _share(area: str, what: str, framework: str, tried: Tried) -> Measured:
-    """Return the share of what was tried that succeeded, with the name of what did not."""
-    failed = sorted(name for name, (succeeded, _) in tried.items() if not succeeded)
+    """Return the share of what was tried that succeeded, and why the others did not."""
+    failed = [
+        _failed_text(name, attempt)
+        for name, attempt in sorted(tried.items())
+        if not attempt.succeeded
+    ]
     part = len(tried) - len(failed)
-    without = f", without {', '.join(failed)}" if failed else ""
+    without = f", without {'; '.join(failed)}" if failed else ""
     return Measured(
         area=area,
         what=what,
         framework=framework,
         figure=Share(part=part, whole=len(tried)),
         text=f"{part} of {len(tried)}{without}",
-        record=next(iter(tried.values()))[1],
+        record=next(iter(tried.values())).record,
     )
+
+
+def _failed_text(name: str, attempt: Attempt) -> str:
+    reason = shortened(attempt.why_not.strip(": "))
+    return f"{name} ({reason})" if reason else name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,14 +249,25 @@ def _figures(
 ) -> Iterator[tuple[str, Number]]:
     """Yield the first figure of each framework that has one which counts."""
     for framework in frameworks:
+        measured = framework
+        if compared.area == "performance":
+            if _has_substitute(framework, workload):
+                continue
+            measured = TIMED.get(framework, framework)
         numbers_of_cells = (
             number
-            for cell in _native(framework, results).values()
+            for cell in _native(measured, results).values()
             for number in FIGURES[compared.figure](workload, cell, results)
             if number.value > compared.above and _counts(number)
         )
         if number := next(numbers_of_cells, None):
             yield framework, number
+
+
+def _has_substitute(framework: str, workload: str) -> bool:
+    """Return whether a framework lacks an operation of a network, so that its time is another's."""
+    layers = NETWORKS[workload]["layers"] if workload in NETWORKS else []
+    return any(layer["kind"] in SUBSTITUTED.get(framework, ()) for layer in layers)
 
 
 def _counts(number: Number) -> bool:

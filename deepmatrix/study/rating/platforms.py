@@ -11,6 +11,7 @@ from deepmatrix.results.rows import PortabilityRow, Results
 from deepmatrix.store.records import record_path
 from deepmatrix.study.evidence import cells_of
 from deepmatrix.study.rating.inputs import Measured, Share
+from deepmatrix.study.rating.systems import WITH_LIBRARY_UNTRIED
 
 #: Of so many things at most, those that there are are named, not only the missing ones.
 MOST_NAMED = 8
@@ -70,20 +71,21 @@ def _consumers(results: Results, cells: Mapping[str, Cell]) -> dict[str, Cell]:
 def _models(
     frameworks: Sequence[str], results: Results, consumers: Collection[str]
 ) -> dict[str, _Models]:
-    """Return the models of each framework that a run both trained and served by a runtime.
+    """Return the models of each framework that a run both trained and served, by whatever.
 
-    A framework that exports nothing which a runtime reads has none, whether or not it reads its own
-    models again.
+    What only the framework itself reads again is served by none of the *consumers*.
     """
-    models = {}
+    models: dict[str, _Models] = {}
+    if not consumers:
+        return models
     for framework in frameworks:
         producers = {row.cell for row in results.cells if row.name == framework}
         rows = [row for row in results.portability if row.artifact.split("--")[0] in producers]
         trained = {
             row.workload for row in results.training if row.cell in producers and row.status == "ok"
         }
-        tried = any(row.verdict != "not-run" and row.consumer in consumers for row in rows)
-        if trained and tried:
+        read = [row for row in rows if row.consumer in consumers] or rows
+        if trained and any(row.verdict != "not-run" for row in read):
             models[framework] = _Models(trained=trained, rows=rows)
     return models
 
@@ -94,7 +96,10 @@ def _served(
     consumers: Mapping[str, Cell],
     record: str,
 ) -> Iterator[Measured]:
-    """Yield the shares of pairs: each model that it trained, by each cell, language, platform."""
+    """Yield the shares of pairs: each model that it trained, by each cell, language, platform.
+
+    What a library that was not tried might serve too has a share only where nothing is missing.
+    """
     matched = {
         (row.artifact.split("--")[1], row.consumer) for row in models.rows if row.verdict == "match"
     }
@@ -106,7 +111,9 @@ def _served(
             name: cell.language.partition(" for ")[0] for name, cell in consumers.items()
         },
         ("cross-platform", "platforms that serve its models"): {
-            name: platform_name(cell) for name, cell in consumers.items()
+            name: platform_name(cell)
+            for name, cell in consumers.items()
+            if not cell.family.startswith("wine")
         },
     }
     for (area, what), targets in targets_by_input.items():
@@ -114,14 +121,13 @@ def _served(
         for model, consumer in matched:
             if model in models.trained and consumer in targets:
                 served[targets[consumer]].add(model)
-        if served:
+        part, whole = sum(map(len, served.values())), len(models.trained) * len(served)
+        if served and (part == whole or framework not in WITH_LIBRARY_UNTRIED):
             yield Measured(
                 area=area,
                 what=what,
                 framework=framework,
-                figure=Share(
-                    part=sum(map(len, served.values())), whole=len(models.trained) * len(served)
-                ),
+                figure=Share(part=part, whole=whole),
                 text=_served_text(served, len(models.trained)),
                 record=record,
             )
@@ -151,9 +157,8 @@ def _models_text(count: int, models: int) -> str:
 
 
 def platform_name(cell: Cell) -> str:
-    """Return the architecture and the operating system of a cell; Wine is not Windows itself."""
-    system = "Wine" if "Windows" in cell.language else "Linux"
-    return f"{system} on {cell.architecture}"
+    """Return the operating system and the architecture of a cell that is not under Wine."""
+    return f"Linux on {cell.architecture}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -57,6 +57,20 @@ SYSTEMS = (
 )
 
 
+#: By framework, its variant with the system's own operations where it has a substitute for one: the
+#: times of that one count.
+TIMED = {"theano": "theano_own"}
+
+#: By framework, the kinds of layers that it lacks, and computes by a substitute which takes many
+#: times as long as an operation would: the times of a network with one are not the system's own.
+SUBSTITUTED = {"pytensor": ("conv",)}
+
+
+#: Frameworks whose own library for C++ is no runtime here: it might serve what the runtimes do not.
+#: TensorFlow's of today reads the models of TensorFlow 1, libtorch none of torch 1.0.0.
+WITH_LIBRARY_UNTRIED = ("caffe", "cntk", "torch1")
+
+
 def rated(period: Period) -> dict[str, System]:
     """Return the systems of a period by the framework that stands for each."""
     return {system.frameworks[period]: system for system in SYSTEMS if period in system.frameworks}

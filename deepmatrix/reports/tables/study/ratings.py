@@ -21,7 +21,8 @@ RULE = (
     "An area is the mean of its inputs; in brackets the 95 % interval, where times are among them. "
     "All systems of a row are rated by the same inputs: where some lack an input, the row has "
     "those systems and inputs that together fill the most fields. A dash: not measured, or left "
-    "out of the row by that. Times need three undisturbed rounds and are of one run. What the "
+    "out of the row by that. Times need three undisturbed rounds and are of one run, and of the "
+    "system's own operations: Theano's are of theano_own, with its own pooling. What the "
     "package index lists is of the day that is given. Nothing is added up over areas, as in the "
     "study."
 )
@@ -37,7 +38,9 @@ NOTES: dict[Period, str] = {
 SERVED = ("interfaces", "model deployment", "cross-platform")
 SERVED_NOTE = (
     "Interfaces, model deployment and cross-platform are not independent: what serves a system's "
-    "models comes from the same verdicts in all three, mostly of its ONNX."
+    "models comes from the same verdicts in all three, mostly of its ONNX. Of Caffe, CNTK and "
+    "torch 1.0.0 a share is not known where something is missing: their own libraries for C++ were "
+    "not tried. Wine is no platform."
 )
 COUNTED_NOTE = "Without stars: it does not count, as not all systems of the row have it."
 
