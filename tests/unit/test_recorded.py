@@ -283,7 +283,9 @@ def reword(value: Any) -> Any:
 def unpack(folder: Path) -> None:
     """Unpack the recorded run into a folder, its keys and file names those of today."""
     with tarfile.open(ARCHIVE) as archive:
-        archive.extractall(folder, filter="data")
+        # Python 3.11 has the filter since 3.11.4; the archive is our own.
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)
+        archive.extractall(folder)
     for path in sorted((folder / "recorded").rglob("*.json")):
         renames = {"plan.json": MANIFEST}.get(path.name, RECORD if "records" in path.parts else [])
         document = json.loads(path.read_text(encoding="utf-8"))
