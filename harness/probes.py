@@ -4,9 +4,8 @@
 numpy arrays by name and returns its answers as numpy arrays by name. Only the host knows the
 expected answers. A probe that a framework cannot express is written as a user would try it, so that
 the framework's own error is recorded. What has no program is not tried. Beside its arrays a probe
-may return two short texts: ``ran``, which of the framework's functions it called for its
-convolution, and ``outside``, what of the probe Python does because the framework's graph or net
-does not.
+may return two short texts: ``ran``, which of the framework's functions it called, and ``outside``,
+what of the probe Python does because the framework's graph or net does not.
 """
 
 import multiprocessing

@@ -27,7 +27,7 @@ class IdiomRow(Row):
 class ProbeRow(Row):
     """One capability of a framework, checked by its numbers.
 
-    *workload*: that of the job that ran the probe. *ran*: the framework's convolution that the
+    *workload*: that of the job that ran the probe. *ran*: the framework's function that the
     probe called. *outside*: what of it Python did, because the framework's graph or net did not.
     """
 

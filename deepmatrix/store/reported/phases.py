@@ -197,7 +197,7 @@ class IdiomRecord(PhaseRecord[IdiomData]):
 class ProbeOutcome(Reported):
     """How one probe ended inside a cell; its numbers are in a file of arrays.
 
-    *ran*: the convolution that it called. *outside*: what Python did in place of a graph or net.
+    *ran*: the function that it called. *outside*: what Python did in place of a graph or net.
     """
 
     status: PhaseStatus

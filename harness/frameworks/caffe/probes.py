@@ -124,7 +124,7 @@ def data_dependent_loop(x, brief, w):
         "long": long[-1],
         "short": short[-1],
         "steps": [len(long) - 1, len(short) - 1],
-        "outside": "Python repeats the net",
+        "outside": "numpy compares the values, and Python repeats the net",
     }
 
 
@@ -137,7 +137,7 @@ def python_loop(x, w):
         _run_backward(net, upstream, x=before)
         upstream = net.blobs["x"].diff.copy()
         total += net.params["product"][0].diff.T
-    outside = "Python repeats the net, and passes its gradient on"
+    outside = "numpy compares values and adds gradients up, and Python repeats the net"
     return {"y": values[-1], "gradient": total, "outside": outside}
 
 

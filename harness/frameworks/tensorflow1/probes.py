@@ -13,15 +13,19 @@ SET = "set"
 
 
 def _in_a_graph(probe):
-    """Return a function that builds and runs a probe's graph: *probe* returns tensors by name."""
+    """Return a function that builds and runs a probe's graph.
+
+    *probe* returns tensors by name, and may return which function it called as ``ran``.
+    """
 
     @functools.wraps(probe)
     def ran(**inputs):
         with tf.Graph().as_default(), tf.Session() as session:
             wanted = probe(**inputs)
+            texts = {"ran": wanted.pop("ran", "")}
             session.run(tf.global_variables_initializer())
             session.run(tf.get_collection(SET))
-            return session.run(wanted)
+            return dict(session.run(wanted), **texts)
 
     return ran
 
@@ -59,7 +63,8 @@ def _loop(x, w):
 def data_dependent_loop(x, brief, w):
     w = tf.constant(w)
     (long, many), (short, few) = _loop(tf.constant(x), w), _loop(tf.constant(brief), w)
-    return {"long": long, "short": short, "steps": tf.stack([many, few])}
+    steps = tf.stack([many, few])
+    return {"long": long, "short": short, "steps": steps, "ran": tf.while_loop.__name__}
 
 
 @_in_a_graph
@@ -149,7 +154,7 @@ def bidirectional(x, **weights):
     outputs, _ = tf.nn.bidirectional_dynamic_rnn(*ways, tf.constant(x), dtype=tf.float32)
     for cell, prefix in zip(ways, ("", "backward_")):
         _set(cell, *(weights[prefix + name] for name in ("kernel", "recurrent", "bias")))
-    return {"y": tf.concat(outputs, -1)}
+    return {"y": tf.concat(outputs, -1), "ran": tf.nn.bidirectional_dynamic_rnn.__name__}
 
 
 @_in_a_graph
@@ -178,7 +183,11 @@ def _convolution(operation, x, kernel, upstream):
 
 @_in_a_graph
 def convolution_of_video(x, kernel, upstream):
-    return _convolution(lambda x, k: tf.nn.conv3d(x, k, [1] * 5, "VALID"), x, kernel, upstream)
+    def convolve(x, kernel):
+        return tf.nn.conv3d(x, kernel, [1] * 5, "VALID")
+
+    answers = _convolution(convolve, x, kernel, upstream)
+    return dict(answers, ran=called("conv3d", kernel))
 
 
 @_in_a_graph
