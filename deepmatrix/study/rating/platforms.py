@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from deepmatrix.config.matrix import Matrix
@@ -12,6 +12,7 @@ from deepmatrix.store.records import record_path
 from deepmatrix.study.evidence import cells_of
 from deepmatrix.study.rating.inputs import Measured, Share
 from deepmatrix.study.rating.systems import WITH_LIBRARY_UNTRIED
+from harness.formats import FORMATS
 
 #: Of so many things at most, those that there are are named, not only the missing ones.
 MOST_NAMED = 8
@@ -54,8 +55,28 @@ def _serving(
     models, consumers, results = max(
         served_runs, key=lambda served: (len(served[0]), not _unfinished(served[2]))
     )
+    exporters = _exporters(frameworks, cells.values())
     for framework, of_framework in models.items():
-        yield from _served(framework, of_framework, consumers, f"{results.run}/results.json")
+        targets = {
+            name: cell for name, cell in consumers.items() if _is_target(framework, cell, exporters)
+        }
+        yield from _served(framework, of_framework, targets, f"{results.run}/results.json")
+
+
+def _exporters(frameworks: Sequence[str], cells: Iterable[Cell]) -> dict[str, set[str]]:
+    """Return by format, as it is read, which of these frameworks export it."""
+    exporters: dict[str, set[str]] = {}
+    for cell in cells:
+        if cell.name in frameworks:
+            for name in cell.exports:
+                exporters.setdefault(FORMATS[name].read_as, set()).add(cell.name)
+    return exporters
+
+
+def _is_target(framework: str, cell: Cell, exporters: Mapping[str, Set[str]]) -> bool:
+    """Return whether a runtime is meant for a framework's models: others have their own."""
+    meant_for = {name for format in cell.reads for name in exporters.get(format, ())}
+    return framework in meant_for or len(meant_for) > 1
 
 
 def _consumers(results: Results, cells: Mapping[str, Cell]) -> dict[str, Cell]:

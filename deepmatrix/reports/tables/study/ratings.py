@@ -14,17 +14,18 @@ from deepmatrix.study.statements import AREAS
 
 RULE = (
     "By the last versions of the study's systems. torch 1.0.0 stands for Lua's Torch, whose C "
-    "libraries it holds, but autograd and the ONNX exporter that it is rated by are PyTorch's. "
-    "Stars rate the inputs that are shown, not what the study saw in a system. A share of 0 gives "
-    "one star, a share of 1 five. A ratio to the best of the same period is five stars less one "
-    "each time that it doubles, and at least one; over several networks it is the geometric mean. "
+    "libraries it holds, but autograd, MKL-DNN and the ONNX exporter that it is rated by are "
+    "PyTorch's. Stars rate the inputs that are shown, not what the study saw in a system. A share "
+    "of 0 gives one star, a share of 1 five. A ratio to the best of the same period is five stars "
+    "less one each time that it doubles, and at least one; over several networks it is the "
+    "geometric mean. "
     "An area is the mean of its inputs; in brackets the 95 % interval, where times are among them. "
     "All systems of a row are rated by the same inputs: where some lack an input, the row has "
     "those systems and inputs that together fill the most fields. A dash: not measured, or left "
     "out of the row by that. Times need three undisturbed rounds and are of one run, and of the "
-    "system's own operations: Theano's are of theano_own, with its own pooling. What the "
-    "package index lists is of the day that is given. Nothing is added up over areas, as in the "
-    "study."
+    "system's own operations: Theano's are of theano_own, with its own pooling and no compiled "
+    "code from before. What the package index lists is of the day that is given. Nothing is added "
+    "up over areas, as in the study."
 )
 
 NOTES: dict[Period, str] = {
