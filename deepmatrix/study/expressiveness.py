@@ -30,10 +30,10 @@ def probe_evidence(check: ProbeCheck, results: Results) -> Iterator[Evidence]:
 
 
 def _judge_probe(row: ProbeRow) -> tuple[bool | None, str]:
-    if row.verdict == "match" and row.outside:
-        return None, f"{row.error:.1e} from gold, but {row.outside}"
     if row.verdict == "match":
-        return True, f"{row.error:.1e} from gold"
+        ran = f"by {row.ran}, " if row.ran else ""
+        outside = f", but {row.outside}" if row.outside else ""
+        return None if outside else True, f"{ran}{row.error:.1e} from gold{outside}"
     return False if row.verdict == "unsupported" else None, f"{row.verdict}: {row.reason}"
 
 
@@ -42,7 +42,8 @@ def _judge_ran(check: ProbeCheck, row: ProbeRow) -> tuple[bool | None, str]:
         return None, f"{row.verdict}: {row.reason}"
     if not row.ran:
         return None, "it did not report what it called"
-    return fnmatch.fnmatchcase(row.ran, check.ran or ""), f"it called {row.ran}"
+    reason = f"it called {row.ran}, {row.error:.1e} from gold"
+    return fnmatch.fnmatchcase(row.ran, check.ran or ""), reason
 
 
 def fact_evidence(check: FactCheck, results: Results) -> Iterator[Evidence]:
