@@ -456,6 +456,13 @@ def test_a_cell_decides_by_having_run_and_no_exclusion_decides() -> None:
     )
 
 
+def test_a_probe_is_decided_with_what_it_called_and_how_far_from_gold() -> None:
+    results = of_probe(probed("one", "match", ran="Conv2D of 2 dimensions"))
+    ended = "Conv2D of 2 dimensions, 1.0e-07 from gold"
+    assert decision(PROBE, results).reason == f"one-here-amd64-cpu, attention: by {ended}"
+    assert decision(RAN, results).reason == f"one-here-amd64-cpu, attention: it called {ended}"
+
+
 def test_an_idiom_that_equals_gold_decides() -> None:
     results = of_lines(written("one", 20), written("two", 9))
     refused = decision(WRITTEN.model_copy(update={"expect": False}), results)
