@@ -69,16 +69,15 @@ def mapped_file(name: str) -> str:
     raise FileNotFoundError("this process has no %s" % name)
 
 
-def has_names_of_cpp(library: str, namespace: str, prefix: bytes) -> Tuple[bool, str]:
+def has_names_of_cpp(library: str, namespace: str) -> Tuple[bool, str]:
     """Return whether a loaded library has names in a namespace of C++, and how many.
 
     Args:
         library: a part of its file's name.
-        namespace: for the evidence.
-        prefix: how these names begin in a file.
+        namespace: one at the top. C++ writes its length before it.
     """
     path = mapped_file(library)
-    names = names_in(path, re.compile(prefix + rb"\w+"))
+    names = names_in(path, re.compile(rb"_ZN%d%s\w+" % (len(namespace), namespace.encode())))
     return bool(names), "%s has %d names in the namespace %s of C++" % (
         os.path.basename(path),
         len(names),

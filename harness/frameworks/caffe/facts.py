@@ -36,7 +36,7 @@ def parameters_of_layers_have_numbers() -> Tuple[bool, str]:
 
 def is_of_cpp() -> Tuple[bool, str]:
     """Its library is of C++: it has names in a namespace of its own."""
-    return has_names_of_cpp("libcaffe.so", "caffe", b"_ZN5caffe")
+    return has_names_of_cpp("libcaffe.so", "caffe")
 
 
 def layers_have_functions_for_gpu() -> Tuple[bool, str]:

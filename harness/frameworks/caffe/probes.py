@@ -33,6 +33,14 @@ def _layer(kind, name, below, settings=""):
     return 'layer { name: "%s" type: "%s" %s top: "%s" %s }' % (name, kind, bottoms, name, settings)
 
 
+def _slice(name, below, pieces, axis):
+    """Return a layer, as text, that cuts a blob into pieces of length 1 along an axis."""
+    tops = " ".join('top: "%s"' % piece for piece in pieces)
+    points = " ".join("slice_point: %d" % number for number in range(1, len(pieces)))
+    settings = "slice_param { axis: %d %s }" % (axis, points)
+    return 'layer { name: "%s" type: "Slice" bottom: "%s" %s %s }' % (name, below, tops, settings)
+
+
 def _run_backward(net, upstream, **inputs):
     """Run forward, then backward from *upstream*, the gradient by the last layer's output ``y``."""
     for name, value in inputs.items():
@@ -155,7 +163,7 @@ def _gates(array):
 
 
 def _lstm(x, kernel, recurrent, bias):
-    """Return a net of an LSTM with its inputs set: time first; 0 marks the begin of a sequence."""
+    """Return a net of an LSTM with its inputs set, after it ran forward."""
     steps, rows = x.shape[1], x.shape[0]
     settings = "recurrent_param { num_output: %d }" % recurrent.shape[1]
     net = _net(
@@ -164,13 +172,22 @@ def _lstm(x, kernel, recurrent, bias):
         _layer("LSTM", "y", ["x", "going-on"], settings),
         without_a_loss=True,
     )
-    for blob, value in zip(net.params["y"], (kernel, bias, recurrent)):
+    _set_lstm(net, "y", kernel, recurrent, bias)
+    _set_sequences(net, x)
+    net.forward()
+    return net
+
+
+def _set_lstm(net, name, kernel, recurrent, bias):
+    for blob, value in zip(net.params[name], (kernel, bias, recurrent)):
         blob.data[...] = _gates(value)
+
+
+def _set_sequences(net, x):
+    """Set the inputs of a net of LSTMs: time first; 0 marks the begin of a sequence."""
     net.blobs["x"].data[...] = x.transpose(1, 0, 2)
     net.blobs["going-on"].data[...] = 1
     net.blobs["going-on"].data[0] = 0
-    net.forward()
-    return net
 
 
 def different_lengths(x, lengths, upstream, **weights):
@@ -200,25 +217,15 @@ def bidirectional(x, **weights):
         _layer("Concat", "y", ["ahead", "back-reversed"], "concat_param { axis: 2 }"),
     )
     for name, prefix in (("ahead", ""), ("back", "backward_")):
-        for blob, part in zip(net.params[name], ("kernel", "bias", "recurrent")):
-            blob.data[...] = _gates(weights[prefix + part])
-    net.blobs["x"].data[...] = x.transpose(1, 0, 2)
-    net.blobs["going-on"].data[...] = 1
-    net.blobs["going-on"].data[0] = 0
+        _set_lstm(net, name, *(weights[prefix + part] for part in ("kernel", "recurrent", "bias")))
+    _set_sequences(net, x)
     return {"y": net.forward()["y"].transpose(1, 0, 2)}
 
 
 def _reversed_in_time(name, steps):
     """Return the layers, as text, that join the steps of a blob with the last first."""
     pieces = ["%s-%d" % (name, step) for step in range(steps)]
-    tops = " ".join('top: "%s"' % piece for piece in pieces)
-    points = " ".join("slice_point: %d" % step for step in range(1, steps))
-    yield 'layer { name: "%s-steps" type: "Slice" bottom: "%s" %s slice_param { axis: 0 %s } }' % (
-        name,
-        name,
-        tops,
-        points,
-    )
+    yield _slice(name + "-steps", name, pieces, axis=0)
     yield _layer("Concat", name + "-reversed", pieces[::-1], "concat_param { axis: 0 }")
 
 
@@ -258,8 +265,6 @@ def attention(query, key, value, mask, upstream):
     *outer, steps, width = query.shape
     count, key_steps = int(numpy.prod(outer)), key.shape[-2]
     parts = ["part-%d" % number for number in range(key_steps)]
-    points = " ".join("slice_point: %d" % number for number in range(1, key_steps))
-    sliced = "".join(' top: "%s"' % part for part in parts)
     scale = "reduction_param { operation: SUM axis: 3 coeff: %r }" % width**-0.5
     net = _net(
         _input("query", (count, steps, 1, width)),
@@ -274,8 +279,7 @@ def attention(query, key, value, mask, upstream):
         _layer("Eltwise", "allowed", ["scores", "mask"]),
         _layer("Softmax", "shares", ["allowed"], "softmax_param { axis: 2 }"),
         _layer("Scale", "shared", ["values", "shares"], "scale_param { axis: 0 }"),
-        'layer { name: "slice" type: "Slice" bottom: "shared" %s slice_param { axis: 2 %s } }'
-        % (sliced, points),
+        _slice("slice", "shared", parts, axis=2),
         _layer("Eltwise", "y", parts),
         without_a_loss=True,
     )

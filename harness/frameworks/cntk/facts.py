@@ -9,4 +9,4 @@ from harness.measuring.facts import has_names_of_cpp
 
 def is_of_cpp() -> Tuple[bool, str]:
     """Its library is of C++: it has names in a namespace of its own."""
-    return has_names_of_cpp("Cntk.Core", "CNTK", b"_ZN4CNTK")
+    return has_names_of_cpp("Cntk.Core", "CNTK")

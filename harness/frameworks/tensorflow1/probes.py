@@ -22,10 +22,10 @@ def _in_a_graph(probe):
     def ran(**inputs):
         with tf.Graph().as_default(), tf.Session() as session:
             wanted = probe(**inputs)
-            texts = {"ran": wanted.pop("ran", "")}
+            function = wanted.pop("ran", "")
             session.run(tf.global_variables_initializer())
             session.run(tf.get_collection(SET))
-            return dict(session.run(wanted), **texts)
+            return dict(session.run(wanted), ran=function)
 
     return ran
 
@@ -191,15 +191,11 @@ def convolution_of_video(x, kernel, upstream):
 
 
 @_in_a_graph
-def _causal_convolution(x, kernel, upstream):
+def temporal_convolution(x, kernel, upstream):
     def causal(x, kernel):
         return tf.nn.conv1d(tf.pad(x, [[0, 0], [2, 0], [0, 0]]), kernel, 1, "VALID")
 
-    return _convolution(causal, x, kernel, upstream)
-
-
-def temporal_convolution(x, kernel, upstream):
-    answers = _causal_convolution(x=x, kernel=kernel, upstream=upstream)
+    answers = _convolution(causal, x, kernel, upstream)
     return dict(answers, ran=called(tf.nn.conv1d.__name__, kernel))
 
 
