@@ -22,10 +22,6 @@ BROKEN_CELL_ERRORS = (
 )
 
 
-#: What verdicts are counted of.
-PAIRS = "pairs of a model and a runtime"
-
-
 def cell_evidence(check: CellCheck, results: Results) -> Iterator[Evidence]:
     """Yield evidence for it from every cell that ran; the others say only why they did not."""
     rows = [row for row in results.cells if fnmatch.fnmatchcase(row.cell, check.cell)]
@@ -81,12 +77,12 @@ def _serving_reason(
     tried: Sequence[PortabilityRow], example: PortabilityRow, names: Mapping[str, str]
 ) -> str:
     matched = [row for row in tried if row.verdict == "match"]
+    count = f"{len(matched)} of {len(tried)} pairs of a model and a runtime match"
     if not tried or len(matched) < len(tried):
         reason = example.expected_failure or example.reason
         detail = f"{example.artifact} on {example.consumer}: {example.verdict}: {reason}"
-        return f"{len(matched)} of {len(tried)} {PAIRS} match; {detail}"
+        return f"{count}; {detail}"
     largest = max((row.error for row in tried if row.error is not None), default=0.0)
     consumers = {names[row.consumer] + " (emulated)" * row.emulated for row in tried}
     listed = ", ".join(sorted(consumers))
-    all_match = f"{len(tried)} of {len(tried)} {PAIRS} match"
-    return f"{all_match}, the largest error {largest:.1e}, on {listed}"
+    return f"{count}, the largest error {largest:.1e}, on {listed}"

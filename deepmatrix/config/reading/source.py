@@ -46,9 +46,8 @@ class Source:
         """
         document = _parse(self.path, self.text, self.limits)
         if not isinstance(document, CommentedMap):
-            place = f"{short_path(self.path)}:1:1"
             raise ConfigError(
-                f"{place}: expected a mapping with 'version', found {shown(document)}",
+                f"{_place(self.path)}: expected a mapping with 'version', found {shown(document)}",
                 hint="begin the file with: version: 1",
             )
         return document
@@ -60,7 +59,7 @@ class Source:
         that of the mapping it is missing from.
         """
         line, column = self._position(location, key=key)
-        return f"{short_path(self.path)}:{line + 1}:{column + 1}"
+        return _place(self.path, line + 1, column + 1)
 
     def word(self, location: Location) -> str:
         """Return a number, or another scalar of one word, as it is written in the file."""
@@ -102,7 +101,7 @@ def read(path: Path, limits: Bounds = BY_PEOPLE) -> Source:
         ) from None
     except UnicodeDecodeError as error:
         before = content[: error.start].decode("utf-8").split("\n")
-        place = f"{short_path(path)}:{len(before)}:{len(before[-1]) + 1}"
+        place = _place(path, len(before), len(before[-1]) + 1)
         raise ConfigError(
             f"{place}: not UTF-8 text ({error.reason})", hint="save it as UTF-8"
         ) from None
@@ -113,14 +112,18 @@ def read(path: Path, limits: Bounds = BY_PEOPLE) -> Source:
     if len(content) > limits.size:
         largest = binary_size(limits.size)
         raise ConfigError(
-            f"{short_path(path)}:1:1: the file is larger than {largest}, the most that is read",
+            f"{_place(path)}: the file is larger than {largest}, the most that is read",
             hint="is it the right file?",
         )
     if len(text.splitlines()) > limits.lines:
         raise ConfigError(
-            f"{short_path(path)}:1:1: more than {limits.lines} lines", hint="is it the right file?"
+            f"{_place(path)}: more than {limits.lines} lines", hint="is it the right file?"
         )
     return Source(path=path, text=text, limits=limits)
+
+
+def _place(path: Path, line: int = 1, column: int = 1) -> str:
+    return f"{short_path(path)}:{line}:{column}"
 
 
 def shown(value: object) -> str:
@@ -180,18 +183,18 @@ def _parse(path: Path, text: str, limits: Bounds) -> object:
         mark = error.problem_mark
         name = str(error.problem).split('"')[1]
         raise ConfigError(
-            f"{short_path(path)}:{mark.line + 1}:{mark.column + 1}: duplicate key '{name}'",
+            f"{_place(path, mark.line + 1, mark.column + 1)}: duplicate key '{name}'",
             hint="keep one of the two",
         ) from None
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise ConfigError(
-            f"{short_path(path)}:{mark.line + 1}:{mark.column + 1}: not YAML: {error.problem}",
+            f"{_place(path, mark.line + 1, mark.column + 1)}: not YAML: {error.problem}",
             hint=_hint(text, error.context_mark, error.problem_mark),
         ) from None
     except YAMLError as error:
         raise ConfigError(
-            f"{short_path(path)}:1:1: not YAML: {str(error).splitlines()[0]}",
+            f"{_place(path)}: not YAML: {str(error).splitlines()[0]}",
             hint="remove what is not text",
         ) from None
 

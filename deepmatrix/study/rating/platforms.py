@@ -142,14 +142,15 @@ def _served(
         for model, consumer in matched:
             if model in models.trained and consumer in targets:
                 served[targets[consumer]].add(model)
-        part, whole = sum(map(len, served.values())), len(models.trained) * len(served)
-        if served and (part == whole or framework not in WITH_LIBRARY_UNTRIED):
+        share = Share(part=sum(map(len, served.values())), whole=len(models.trained) * len(served))
+        is_whole = share.part == share.whole
+        if served and (is_whole or framework not in WITH_LIBRARY_UNTRIED):
             yield Measured(
                 area=area,
                 what=what,
                 framework=framework,
-                figure=Share(part=part, whole=whole),
-                text=_served_text(served, len(models.trained)),
+                figure=share,
+                text=_served_text(share, served, len(models.trained)),
                 record=record,
             )
 
@@ -159,12 +160,12 @@ def _unfinished(results: Results) -> Set[str]:
     return {row.consumer for row in results.portability if row.pending}
 
 
-def _served_text(served: Mapping[str, Collection[str]], models: int) -> str:
+def _served_text(share: Share, served: Mapping[str, Collection[str]], models: int) -> str:
     """Return the share of pairs, and by which targets all models, some or none are served."""
     groups: dict[int, list[str]] = {}
     for target, matched in served.items():
         groups.setdefault(len(matched), []).append(target)
-    parts = [f"{sum(map(len, served.values()))} of {models * len(served)}"]
+    parts = [f"{share.part} of {share.whole}"]
     for count, targets in sorted(groups.items(), reverse=True):
         if count < models or len(served) <= MOST_NAMED:
             parts.append(f"{_models_text(count, models)}: {', '.join(targets)}")
