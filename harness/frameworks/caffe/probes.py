@@ -355,10 +355,21 @@ def _step(names, weights, x, y):
         if name != names[-1]:
             before = name + "-tanh"
             layers.append(_layer("TanH", before, [name]))
-    net = _net(*layers, _layer("SoftmaxWithLoss", "y", [before, "labels"]))
+    solver = _solver(*layers, _layer("SoftmaxWithLoss", "y", [before, "labels"]))
+    parameters, blobs = solver.net.params, solver.net.blobs
     for name in names:
-        net.params[name][0].data[...] = weights[name]
-    _run_backward(net, 1.0, x=x, labels=y)
+        parameters[name][0].data[...] = weights[name]
+    blobs["x"].data[...], blobs["labels"].data[...] = x, y
+    solver.step(1)
     for name in names:
-        weights[name] = weights[name] - 0.1 * net.params[name][0].diff
-    return float(net.blobs["y"].data)
+        weights[name] = parameters[name][0].data.copy()
+    return float(blobs["y"].data)
+
+
+def _solver(*layers):
+    """Return a solver of a net of layers as text, which takes steps of SGD at the rate 0.1."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "solver.prototxt")
+        with open(path, "w") as target:
+            target.write('base_lr: 0.1 lr_policy: "fixed" net_param { %s }' % "\n".join(layers))
+        return caffe.get_solver(path)
