@@ -54,6 +54,8 @@ SCHEMAS = PACKAGE / "schema"
 
 def short_path(path: Path) -> str:
     """Return a path from the current folder where it is below, else as it is."""
-    with contextlib.suppress(ValueError, OSError):  # elsewhere, or the current folder is gone
-        return str(path.absolute().relative_to(Path.cwd()))
+    with contextlib.suppress(
+        ValueError, OSError
+    ):  # relative, elsewhere, or the current folder is gone
+        return str(path.relative_to(Path.cwd()))
     return str(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deepmatrix.results.rows import CellRow, Results
+from deepmatrix.results.rows import CellRow, Results, TrainingRow
 from deepmatrix.store.records import record_path
 
 
@@ -34,3 +34,9 @@ def cells_of(system: str, results: Results) -> list[CellRow]:
     """Return the cells of a system that ran, the native ones first."""
     cells = [row for row in results.cells if row.name == system and row.jobs]
     return sorted(cells, key=lambda row: row.emulated)
+
+
+def has_learned(row: TrainingRow) -> bool:
+    """Return whether a network was trained, its numbers like gold's or else as expected."""
+    reached = row.accuracy is not None and row.accuracy >= row.accuracy_wanted
+    return row.status == "ok" or bool(row.expected_failure and reached)

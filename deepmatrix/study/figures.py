@@ -17,7 +17,7 @@ from deepmatrix.results.timing.statistics import Estimate, compare
 from deepmatrix.sizes import DECIMAL_UNITS, decimal_size
 from deepmatrix.store.records import record_path
 from deepmatrix.study.checks import Figure, FigureCheck
-from deepmatrix.study.evidence import Evidence, cell_record_path, cells_of
+from deepmatrix.study.evidence import Evidence, cell_record_path, cells_of, has_learned
 from deepmatrix.workloads.idioms import layer_lines
 
 #: With two rounds Student's t is up to 12.7, with three up to 4.3, with many it is 2.
@@ -165,10 +165,8 @@ def _startup_times(*fields: str) -> NumberFinder:
 
 
 def _step_time(workload: str, cell: CellRow, results: Results) -> Iterator[Number]:
-    """Yield the time of a step of the right numbers, or of an own operation's, as is expected."""
     for row in results.training:
-        is_known = row.status == "ok" or row.expected_failure
-        if row.cell == cell.cell and row.workload == workload and is_known:
+        if row.cell == cell.cell and row.workload == workload and has_learned(row):
             yield from _sum_of_times([row.step_s], row.cell, row.workload, results)
 
 

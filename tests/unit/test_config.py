@@ -696,7 +696,10 @@ def test_a_problem_names_the_file_from_the_current_folder_on(
         monkeypatch.chdir(folder)
         with pytest.raises(ConfigError, match=rf"^{re.escape(named)}:1:1: expected a mapping"):
             matrix_file.load(path)
+    (elsewhere / "link.yaml").symlink_to(path)
     monkeypatch.chdir(elsewhere)
+    with pytest.raises(ConfigError, match=r"^link\.yaml:1:1: "):
+        matrix_file.load(elsewhere / "link.yaml")
     with pytest.raises(ConfigError, match=r"^\.\./ci/matrix\.yaml:1:1: expected a mapping"):
         matrix_file.load(Path("../ci/matrix.yaml"))
 

@@ -370,13 +370,20 @@ def test_a_network_counts_as_trained_by_its_accuracy_where_its_numbers_are_known
         "expected_failure": "its pooling gives equal values another gradient",
         "status": "failed",
     }
-    for accuracy, part in ((0.92, 1), (0.5, 0)):
+    for accuracy, part in ((0.92, 1), (0.9, 1), (0.5, 0), (None, 0)):
         row = trained(TENSORFLOW1, "conv3d-small").model_copy(
             update={**known, "accuracy": accuracy}
         )
         run = results(training=(row, trained(CAFFE, "conv3d-small")))
         (text,) = measured(run, "TensorFlow", "modeling capability").values()
         assert text.startswith(f"{part} of 1")
+
+
+def test_a_failure_that_was_not_expected_is_none_of_a_network_that_learned() -> None:
+    row = trained(TENSORFLOW1, "conv3d-small", "failed", accuracy=0.95)
+    run = results(training=(row, trained(CAFFE, "conv3d-small")))
+    (text,) = measured(run, "TensorFlow", "modeling capability").values()
+    assert text.startswith("0 of 1")
 
 
 def test_wine_is_no_platform() -> None:
@@ -405,6 +412,11 @@ def test_the_times_of_theano_are_those_of_its_own_operations() -> None:
     (entry,) = find(rated, "Theano", "performance").inputs
     assert entry.measured.text == "2.000× of the best, on digits-conv (2 s)"
     known = {"status": "failed", "expected_failure": "its gradient of equal values is another"}
+    for accuracy in (None, 0.5):
+        unknown = {**known, "accuracy": accuracy}
+        rows = [row.model_copy(update=unknown if row.cell == own else {}) for row in run.training]
+        unknown_run = run.model_copy(update={"training": tuple(rows)})
+        assert not find(rate([unknown_run], MATRIX, PACKAGES), "Theano", "performance").inputs
     rows = [row.model_copy(update=known if row.cell == own else {}) for row in run.training]
     known_run = run.model_copy(update={"training": tuple(rows)})
     assert find(rate([known_run], MATRIX, PACKAGES), "Theano", "performance").inputs
@@ -769,13 +781,16 @@ def test_languages_and_platforms_are_named_with_those_that_are_missing() -> None
         assert "are not independent" in tables[f"Inputs: {area}"].note
 
 
-def test_what_a_library_that_was_not_tried_might_serve_is_no_share() -> None:
-    rows = tuple(trained(CAFFE, name) for name in ("alexnet-small", "vgg-a-small"))
-    verdicts = [served(CAFFE, ORT), served(CAFFE, ORT, "error", model="vgg-a-small")]
+@pytest.mark.parametrize(
+    ("name", "system"), [(CAFFE, "Caffe"), (CNTK, "CNTK"), (TORCH1, "torch 1.0.0")]
+)
+def test_what_a_library_that_was_not_tried_might_serve_is_no_share(name: str, system: str) -> None:
+    rows = tuple(trained(name, network) for network in ("alexnet-small", "vgg-a-small"))
+    verdicts = [served(name, ORT), served(name, ORT, "error", model="vgg-a-small")]
     run = results(training=rows, portability=tuple(verdicts))
-    assert measured(run, "Caffe", "interfaces") == {}
+    assert measured(run, system, "interfaces") == {}
     whole = results(training=rows[:1], portability=tuple(verdicts[:1]))
-    (text,) = measured(whole, "Caffe", "interfaces").values()
+    (text,) = measured(whole, system, "interfaces").values()
     assert text == "1 of 1; its model: Python"
 
 

@@ -11,12 +11,12 @@ from statistics import fmean
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.drawing import numbers
 from deepmatrix.drawing.layout import shortened
-from deepmatrix.results.rows import CellRow, Results, TrainingRow
+from deepmatrix.results.rows import CellRow, Results
 from deepmatrix.results.timing.rows import BOTH_PASSES
 from deepmatrix.results.timing.statistics import compare
 from deepmatrix.store.records import record_path
 from deepmatrix.study.checks import Figure
-from deepmatrix.study.evidence import cells_of
+from deepmatrix.study.evidence import cells_of, has_learned
 from deepmatrix.study.expressiveness import judge_training
 from deepmatrix.study.figures import FIGURES, LEAST_ROUNDS, OF_CELLS, WRITTEN, Number
 from deepmatrix.study.rating import platforms
@@ -77,20 +77,14 @@ def _networks(framework: str, runs: Sequence[Results]) -> Tried:
         for row in results.training:
             is_tried = row.accuracy is not None or row.status not in ("ok", "not-run")
             if row.cell in names and is_tried and row.accuracy_wanted > LEAST_ASKED:
-                has_learned, reason = judge_training(_judged_by_accuracy(row))
+                judged = row.model_copy(update={"status": "ok"}) if has_learned(row) else row
+                succeeded, reason = judge_training(judged)
                 tried[row.workload] = Attempt(
-                    succeeded=has_learned is True,
+                    succeeded=succeeded is True,
                     why_not=reason.removeprefix(f"{row.cell}, {row.workload}: "),
                     record=f"{results.run}/{record_path(row.cell, row.workload)}",
                 )
     return tried
-
-
-def _judged_by_accuracy(row: TrainingRow) -> TrainingRow:
-    """Return a training that ended as trained, where its numbers differ from gold as expected."""
-    has_learned = row.accuracy is not None and row.accuracy >= row.accuracy_wanted
-    is_known = row.expected_failure and has_learned
-    return row.model_copy(update={"status": "ok"}) if is_known else row
 
 
 def _probes(frameworks: Sequence[str], runs: Sequence[Results]) -> Iterator[Measured]:
